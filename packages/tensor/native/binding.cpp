@@ -1,0 +1,171 @@
+// The only file that knows Node-API. Every kernel of kernels.def becomes a JavaScript function that takes the
+// same arguments: numbers for numbers, and for a pointer an address (number), a typed array, or null.
+#include <node_api.h>
+
+#include <cstring>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#define CLOZE_ISA baseline
+#include "kernels/kernels.h"
+#undef CLOZE_ISA
+#include "memory.h"
+#include "thread-pool.h"
+
+extern "C" {
+void* const* cloze_table_baseline();
+#if defined(__x86_64__)
+void* const* cloze_table_avx2();
+void* const* cloze_table_avx512();
+#endif
+}
+
+namespace {
+
+void* pointer_of(napi_env env, napi_value value) {
+  double address = 0;
+  if (napi_get_value_double(env, value, &address) == napi_ok)
+    return reinterpret_cast<void*>(static_cast<uintptr_t>(address));
+  bool typed = false;
+  napi_is_typedarray(env, value, &typed);
+  if (!typed) return nullptr;
+  void* data = nullptr;
+  napi_get_typedarray_info(env, value, nullptr, nullptr, &data, nullptr, nullptr);
+  return data;
+}
+
+template <class T>
+T argument(napi_env env, napi_value value) {
+  if constexpr (std::is_pointer_v<T>) {
+    return reinterpret_cast<T>(pointer_of(env, value));
+  } else {
+    double number = 0;
+    napi_get_value_double(env, value, &number);
+    return static_cast<T>(number);
+  }
+}
+
+template <class F>
+struct Wrap;
+template <class R, class... A>
+struct Wrap<R (*)(A...)> {
+  template <size_t... I>
+  static napi_value run(napi_env env, R (*kernel)(A...), napi_value* values, std::index_sequence<I...>) {
+    if constexpr (std::is_void_v<R>) {
+      kernel(argument<A>(env, values[I])...);
+      return nullptr;
+    } else {
+      napi_value result;
+      napi_create_double(env, static_cast<double>(kernel(argument<A>(env, values[I])...)), &result);
+      return result;
+    }
+  }
+  static napi_value call(napi_env env, napi_callback_info info) {
+    napi_value values[sizeof...(A) + 1];
+    size_t count = sizeof...(A);
+    void* data = nullptr;
+    napi_get_cb_info(env, info, &count, values, nullptr, &data);
+    if (count < sizeof...(A)) {
+      napi_throw_error(env, "KERNEL_ARGUMENTS", "A kernel was called with too few arguments");
+      return nullptr;
+    }
+    return run(env, reinterpret_cast<R (*)(A...)>(data), values, std::index_sequence_for<A...>{});
+  }
+};
+
+std::string camel_case(const char* name) {
+  std::string result;
+  for (const char* c = name; *c; ++c) {
+    if (*c == '_' && c[1]) {
+      ++c;
+      result += (*c >= 'a' && *c <= 'z') ? static_cast<char>(*c - 32) : *c;
+    } else {
+      result += *c;
+    }
+  }
+  return result;
+}
+
+void define(napi_env env, napi_value object, const char* name, napi_callback callback, void* data) {
+  napi_value function;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, data, &function);
+  napi_set_named_property(env, object, name, function);
+}
+
+// Memory. `allocate` gives 0 when the system has no memory left.
+double allocate(double bytes) {
+  return static_cast<double>(reinterpret_cast<uintptr_t>(cloze::memory_allocate(static_cast<size_t>(bytes))));
+}
+void release(void* block) { cloze::memory_free(block); }
+void trim() { cloze::memory_trim(); }
+double cached() { return static_cast<double>(cloze::memory_cached()); }
+void copy_bytes(const void* from, void* to, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
+void move_bytes(const void* from, void* to, int64_t bytes) { std::memmove(to, from, static_cast<size_t>(bytes)); }
+int32_t threads() { return cloze::thread_count(); }
+void set_threads(int32_t count) { cloze::set_thread_count(count); }
+
+// Which builds this processor can run, best first.
+const char* best_isa() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512vnni");
+  if (avx512) return "avx512";
+  if (avx2) return "avx2";
+#endif
+  return "baseline";
+}
+
+// load(isa) -> the kernels of that build, or undefined where the processor cannot run it.
+napi_value load(napi_env env, napi_callback_info info) {
+  napi_value value;
+  size_t count = 1;
+  napi_get_cb_info(env, info, &count, &value, nullptr, nullptr);
+  char wanted[16] = "";
+  size_t length = 0;
+  if (count == 1) napi_get_value_string_utf8(env, value, wanted, sizeof wanted, &length);
+  const std::string best = best_isa();
+  const std::string isa = length ? wanted : best;
+  void* const* table = nullptr;
+  if (isa == "baseline") table = cloze_table_baseline();
+#if defined(__x86_64__)
+  if (isa == "avx2" && best != "baseline") table = cloze_table_avx2();
+  if (isa == "avx512" && best == "avx512") table = cloze_table_avx512();
+#endif
+  if (!table) return nullptr;
+  napi_value kernels;
+  napi_create_object(env, &kernels);
+  size_t index = 0;
+#define KERNEL(name)                                                                                    \
+  define(env, kernels, camel_case(#name).c_str(), Wrap<decltype(&cloze::baseline::name)>::call, table[index++]);
+#include "kernels/kernels.def"
+#undef KERNEL
+  return kernels;
+}
+
+napi_value initialise(napi_env env, napi_value exports) {
+  napi_value isa;
+  napi_create_string_utf8(env, best_isa(), NAPI_AUTO_LENGTH, &isa);
+  napi_set_named_property(env, exports, "bestIsa", isa);
+  define(env, exports, "load", load, nullptr);
+#define FUNCTION(name, function) \
+  define(env, exports, name, Wrap<decltype(&function)>::call, reinterpret_cast<void*>(&function))
+  FUNCTION("allocate", allocate);
+  FUNCTION("free", release);
+  FUNCTION("trim", trim);
+  FUNCTION("cachedBytes", cached);
+  FUNCTION("copyBytes", copy_bytes);
+  FUNCTION("moveBytes", move_bytes);
+  FUNCTION("threads", threads);
+  FUNCTION("setThreads", set_threads);
+#undef FUNCTION
+  return exports;
+}
+
+}  // namespace
+
+NAPI_MODULE(cloze, initialise)

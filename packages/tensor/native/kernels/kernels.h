@@ -1,0 +1,4 @@
+// Every kernel by family. A new family: one header here and its names in kernels.def.
+// The headers declare plain functions inside namespace cloze::CLOZE_ISA; they are compiled once per instruction set.
+#pragma once
+#include "core.h"
