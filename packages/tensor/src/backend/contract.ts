@@ -1,0 +1,32 @@
+// The whole boundary between the engine and a backend. A backend owns memory and offers kernels on addresses.
+// A kernel family is one file in contract/ (its signatures), one in reference/ (plain TypeScript) and one in native/kernels/.
+import type { DType, TypedArray } from "../dtype.js";
+import type { CoreKernels } from "./contract/core.js";
+
+/** An address inside a backend's memory, or (for small read-only tables such as shapes) a typed array, or nothing. */
+export type Pointer = number | TypedArray | null;
+
+/** Kernels assume that their arguments were validated by the operation that calls them. */
+export interface Kernels extends CoreKernels {}
+
+export interface Backend {
+  readonly name: "native" | "reference";
+  /** The instruction set in use ("avx512", "avx2", "baseline") or "typescript". */
+  readonly isa: string;
+  readonly kernels: Kernels;
+  /** Memory for `count` elements, not cleared. Throws OUT_OF_MEMORY. */
+  allocate(count: number, dtype: DType): number;
+  free(address: number): void;
+  /** Copies from an address into an array. */
+  read(address: number, into: TypedArray): void;
+  /** Copies an array to an address. */
+  write(from: TypedArray, address: number): void;
+  /** Copies elements between addresses; they may not overlap. */
+  copy(from: number, to: number, count: number, dtype: DType): void;
+  /** Gives cached free memory back to the system. */
+  trim(): void;
+  /** Bytes freed but kept for reuse. */
+  cachedBytes(): number;
+  threads(): number;
+  setThreads(count: number): void;
+}

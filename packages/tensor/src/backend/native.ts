@@ -1,0 +1,73 @@
+// Finds and wraps the native module: the repository's own build first, then the platform package.
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import type { DType, TypedArray } from "../dtype.js";
+import { bytesPerElement } from "../dtype.js";
+import { ClozeError } from "../errors.js";
+import type { Backend, Kernels } from "./contract.js";
+
+interface NativeModule {
+  readonly bestIsa: string;
+  load(isa: string): Kernels | undefined;
+  allocate(bytes: number): number;
+  free(address: number): void;
+  trim(): void;
+  cachedBytes(): number;
+  copyBytes(from: number | TypedArray, to: number | TypedArray, bytes: number): void;
+  threads(): number;
+  setThreads(count: number): void;
+}
+
+function findModule(): NativeModule | undefined {
+  const require = createRequire(import.meta.url);
+  // dist/backend/ and src/backend/ are equally deep.
+  const built = fileURLToPath(new URL("../../native/build/cloze.node", import.meta.url));
+  if (existsSync(built)) return require(built) as NativeModule;
+  try {
+    return require(`@cloze/tensor-${process.platform}-${process.arch}`) as NativeModule;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The native backend, or undefined where no module fits this machine. `isa` empty means the best one. */
+export function createNativeBackend(isa = ""): Backend | undefined {
+  const native = findModule();
+  if (native === undefined) return undefined;
+  const kernels = native.load(isa);
+  if (kernels === undefined) {
+    throw new ClozeError("ISA_NOT_SUPPORTED", "This processor cannot run the instruction set that CLOZE_ISA asks for", {
+      expected: `at most "${native.bestIsa}"`,
+      received: `"${isa}"`,
+      remedy: "Unset CLOZE_ISA, or name avx512, avx2, neon or baseline.",
+    });
+  }
+  return {
+    name: "native",
+    isa: isa || native.bestIsa,
+    kernels,
+    allocate(count: number, dtype: DType) {
+      if (dtype === "float64") {
+        throw new ClozeError("DTYPE_NOT_SUPPORTED", "float64 runs on the reference backend only", {
+          remedy: "Wrap the computation in withBackend(createReferenceBackend(), …), or use float32.",
+        });
+      }
+      const address = native.allocate(count * bytesPerElement[dtype]);
+      if (address === 0) {
+        throw new ClozeError("OUT_OF_MEMORY", `The system has no room for ${count} elements of ${dtype}`, {
+          remedy: "Use a smaller batch, shorter sequences or gradient accumulation.",
+        });
+      }
+      return address;
+    },
+    free: native.free,
+    read: (address, into) => native.copyBytes(address, into, into.byteLength),
+    write: (from, address) => native.copyBytes(from, address, from.byteLength),
+    copy: (from, to, count, dtype) => native.copyBytes(from, to, count * bytesPerElement[dtype]),
+    trim: native.trim,
+    cachedBytes: native.cachedBytes,
+    threads: native.threads,
+    setThreads: native.setThreads,
+  };
+}

@@ -1,0 +1,25 @@
+// The plain TypeScript backend: the oracle that other backends are held against, and what runs where no native
+// module fits. It is never optimised. float64 works here only.
+import type { Backend } from "./contract.js";
+import { coreKernels } from "./reference/core.js";
+import { createReferenceMemory } from "./reference/memory.js";
+
+export function createReferenceBackend(): Backend {
+  const memory = createReferenceMemory();
+  return {
+    name: "reference",
+    isa: "typescript",
+    kernels: {
+      ...coreKernels(memory),
+    },
+    allocate: memory.allocate,
+    free: memory.free,
+    read: (address, into) => into.set(memory.array(address).subarray(0, into.length)),
+    write: (from, address) => memory.array(address).set(from),
+    copy: (from, to, count) => memory.array(to).set(memory.array(from).subarray(0, count)),
+    trim: () => {},
+    cachedBytes: () => 0,
+    threads: () => 1,
+    setThreads: () => {},
+  };
+}

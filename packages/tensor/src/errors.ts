@@ -1,0 +1,36 @@
+/** What an error knows besides its message. */
+export interface ClozeErrorDetails {
+  /** What would have been right. */
+  expected?: string;
+  /** What came instead. */
+  received?: string;
+  /** What the reader can do about it. */
+  remedy?: string;
+  cause?: unknown;
+}
+
+/**
+ * An error for people: a stable code to program against, what was expected, what came, what to do.
+ *
+ * @example
+ * throw new ClozeError("SHAPE_MISMATCH", "matmul: inner sizes differ", { expected: "4", received: "5", remedy: "transpose b" });
+ */
+export class ClozeError extends Error {
+  readonly code: string;
+  readonly expected?: string;
+  readonly received?: string;
+  readonly remedy?: string;
+
+  constructor(code: string, message: string, details: ClozeErrorDetails = {}) {
+    const parts = [message];
+    if (details.expected !== undefined) parts.push(`expected ${details.expected}`);
+    if (details.received !== undefined) parts.push(`received ${details.received}`);
+    const text = parts.join("; ");
+    super(details.remedy === undefined ? text : `${text}. ${details.remedy}`, { cause: details.cause });
+    this.name = "ClozeError";
+    this.code = code;
+    this.expected = details.expected;
+    this.received = details.received;
+    this.remedy = details.remedy;
+  }
+}
