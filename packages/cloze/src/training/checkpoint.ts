@@ -1,0 +1,124 @@
+// A checkpoint is a folder that appears whole or not at all: written under another name, flushed, renamed; a pointer file
+// names the newest. A crash at any moment leaves the previous one in place.
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
+import { ClozeError } from "../errors.js";
+
+/** What a run needs to go on as if it had not stopped. */
+export interface TrainerState {
+  readonly version: 1;
+  readonly step: number;
+  /** Seconds trained so far. */
+  readonly elapsed: number;
+  /** State of the batch source, as it gave it. */
+  readonly data: unknown;
+  /** Hash of what must not change between the runs: parameter names and shapes, options. */
+  readonly fingerprint: string;
+}
+
+const pointerName = "latest.json";
+
+function syncFolder(folder: string): void {
+  const handle = openSync(folder, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Writes checkpoint `step` and removes older ones. Returns its folder. */
+export function saveCheckpoint(
+  folder: string,
+  state: TrainerState,
+  parameters: ReadonlyMap<string, Tensor>,
+  optimizer: ReadonlyMap<string, Tensor>,
+): string {
+  mkdirSync(folder, { recursive: true });
+  const name = `checkpoint-${state.step}`;
+  const temporary = join(folder, `.${name}.${process.pid}`);
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary);
+  try {
+    writeSafetensors(join(temporary, "model.safetensors"), parameters);
+    writeSafetensors(join(temporary, "optimizer.safetensors"), optimizer);
+    const handle = openSync(join(temporary, "trainer_state.json"), "w");
+    try {
+      writeSync(handle, JSON.stringify(state));
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    syncFolder(temporary);
+    rmSync(join(folder, name), { recursive: true, force: true });
+    renameSync(temporary, join(folder, name));
+  } catch (cause) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw new ClozeError("CHECKPOINT_WRITE", `The checkpoint of step ${state.step} could not be written; the one before is intact`, {
+      received: cause instanceof Error ? cause.message : String(cause),
+      remedy: "Free some space or choose another folder, then go on with --resume.",
+      cause,
+    });
+  }
+  writeFileAtomic(join(folder, pointerName), JSON.stringify({ checkpoint: name }));
+  syncFolder(folder);
+  for (const entry of readdirSync(folder)) {
+    if (entry !== name && /^\.?checkpoint-\d+/.test(entry)) rmSync(join(folder, entry), { recursive: true, force: true });
+  }
+  return join(folder, name);
+}
+
+/** The newest whole checkpoint of a run, or undefined. */
+export function findCheckpoint(folder: string): string | undefined {
+  const pointer = join(folder, pointerName);
+  if (existsSync(pointer)) {
+    try {
+      const { checkpoint } = JSON.parse(readFileSync(pointer, "utf8")) as { checkpoint: string };
+      if (existsSync(join(folder, checkpoint, "trainer_state.json"))) return join(folder, checkpoint);
+    } catch {
+      // A pointer that cannot be read: look at the folders themselves.
+    }
+  }
+  if (!existsSync(folder)) return undefined;
+  const steps = readdirSync(folder)
+    .map((entry) => /^checkpoint-(\d+)$/.exec(entry)?.[1])
+    .filter((step) => step !== undefined)
+    .map(Number)
+    .sort((a, b) => b - a);
+  return steps.length > 0 ? join(folder, `checkpoint-${steps[0]}`) : undefined;
+}
+
+/** Reads a checkpoint into existing tensors and returns its state. */
+export function loadCheckpoint(
+  checkpoint: string,
+  fingerprint: string,
+  parameters: ReadonlyMap<string, Tensor>,
+  loadOptimizer: (state: Map<string, Tensor>) => void,
+): TrainerState {
+  let state: TrainerState;
+  try {
+    state = JSON.parse(readFileSync(join(checkpoint, "trainer_state.json"), "utf8")) as TrainerState;
+  } catch (cause) {
+    throw new ClozeError("CHECKPOINT_READ", `${checkpoint} holds no readable trainer_state.json`, { cause });
+  }
+  if (state.fingerprint !== fingerprint) {
+    throw new ClozeError("CHECKPOINT_MISMATCH", `${checkpoint} belongs to a run with another model, data or options`, {
+      expected: fingerprint,
+      received: state.fingerprint,
+      remedy: "Give the options of the first run, or another output folder.",
+    });
+  }
+  const model = readSafetensors(join(checkpoint, "model.safetensors"));
+  for (const [name, parameter] of parameters) {
+    const loaded = model.load(name);
+    parameter.storage.backend.copy(loaded.pointer, parameter.pointer, parameter.size, parameter.dtype);
+    parameter.markWritten();
+    loaded.dispose();
+  }
+  model.close();
+  const file = readSafetensors(join(checkpoint, "optimizer.safetensors"));
+  loadOptimizer(new Map(file.names.map((name) => [name, file.load(name)])));
+  file.close();
+  return state;
+}
