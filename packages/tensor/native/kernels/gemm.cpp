@@ -15,10 +15,10 @@ namespace cloze::CLOZE_ISA {
 namespace {
 
 #ifndef CLOZE_GEMM_DEPTH
-#define CLOZE_GEMM_DEPTH 384
+#define CLOZE_GEMM_DEPTH 768
 #endif
 #ifndef CLOZE_GEMM_ROWS
-#define CLOZE_GEMM_ROWS 168
+#define CLOZE_GEMM_ROWS (VW >= 16 ? 168 : 96)
 #endif
 constexpr int64_t depth = CLOZE_GEMM_DEPTH;           // longest block of k
 constexpr int64_t block_rows = CLOZE_GEMM_ROWS;       // rows of one packed block of A

@@ -2,3 +2,4 @@
 // The headers declare plain functions inside namespace cloze::CLOZE_ISA; they are compiled once per instruction set.
 #pragma once
 #include "core.h"
+#include "gemm.h"
