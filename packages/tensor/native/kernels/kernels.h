@@ -2,4 +2,6 @@
 // The headers declare plain functions inside namespace cloze::CLOZE_ISA; they are compiled once per instruction set.
 #pragma once
 #include "core.h"
+#include "elementwise.h"
 #include "gemm.h"
+#include "reduce.h"

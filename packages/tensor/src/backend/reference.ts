@@ -2,7 +2,10 @@
 // module fits. It is never optimised. float64 works here only.
 import type { Backend } from "./contract.js";
 import { coreKernels } from "./reference/core.js";
+import { elementwiseKernels } from "./reference/elementwise.js";
+import { matmulKernels } from "./reference/matmul.js";
 import { createReferenceMemory } from "./reference/memory.js";
+import { reduceKernels } from "./reference/reduce.js";
 
 export function createReferenceBackend(): Backend {
   const memory = createReferenceMemory();
@@ -11,6 +14,9 @@ export function createReferenceBackend(): Backend {
     isa: "typescript",
     kernels: {
       ...coreKernels(memory),
+      ...elementwiseKernels(memory),
+      ...matmulKernels(memory),
+      ...reduceKernels(memory),
     },
     allocate: memory.allocate,
     free: memory.free,
