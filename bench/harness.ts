@@ -72,9 +72,12 @@ export class Server {
     this.#child.stderr!.on("data", (chunk) => {
       errors = (errors + chunk).slice(-4000);
     });
-    createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#waiting.shift()?.resolve(JSON.parse(line)));
+    createInterface({ input: this.#child.stdout! }).on("line", (line) =>
+      this.#waiting.shift()?.resolve(JSON.parse(line)),
+    );
     const fail = (reason: string): void => {
-      for (const { reject } of this.#waiting.splice(0)) reject(new Error(`${name} ${reason}${errors ? `:\n${errors}` : ""}`));
+      for (const { reject } of this.#waiting.splice(0))
+        reject(new Error(`${name} ${reason}${errors ? `:\n${errors}` : ""}`));
     };
     this.#child.on("error", (error) => fail(error.message));
     this.#child.on("exit", (code, signal) => fail(`ended (${signal ?? code})`));
@@ -123,7 +126,11 @@ const peers: Record<string, { needs: string[]; command: string; args: string[]; 
   peak: { needs: [join(peersFolder, "bin", "peak")], command: join(peersFolder, "bin", "peak"), args: [] },
   openblas: { needs: [join(peersFolder, "bin", "openblas")], command: join(peersFolder, "bin", "openblas"), args: [] },
   pytorch: { needs: [python], command: python, args: [script("pytorch.py")] },
-  "onnxruntime-node": { needs: [nodePeer("onnxruntime-node")], command: process.execPath, args: [script("onnxruntime.mjs")] },
+  "onnxruntime-node": {
+    needs: [nodePeer("onnxruntime-node")],
+    command: process.execPath,
+    args: [script("onnxruntime.mjs")],
+  },
   "@huggingface/tokenizers": {
     needs: [nodePeer("@huggingface/tokenizers")],
     command: process.execPath,
@@ -249,23 +256,34 @@ export async function measurePeak(count = threads): Promise<number | undefined> 
   if (peakServer === null) peakServer = startPeer("peak");
   if (peakServer === undefined) return undefined;
   const rates: number[] = [];
-  for (let i = 0; i < 5; i++) rates.push((await peakServer.ask({ cmd: "run", threads: count, milliseconds: 60 })).gflops!);
+  for (let i = 0; i < 5; i++)
+    rates.push((await peakServer.ask({ cmd: "run", threads: count, milliseconds: 60 })).gflops!);
   return median(rates);
 }
 
 /** Says on standard error where two results differ by more than `tolerance`. */
-export function compare(what: string, ours: readonly Float32Array[], theirs: readonly Float32Array[], tolerance = 1e-3): void {
-  if (ours.length !== theirs.length) return note(`${what}: ${ours.length} outputs beside ${theirs.length}`);
-  ours.forEach((a, i) => {
+export function compare(
+  what: string,
+  ours: readonly Float32Array[],
+  theirs: readonly Float32Array[],
+  tolerance = 1e-3,
+): void {
+  if (ours.length !== theirs.length) {
+    note(`${what}: ${ours.length} outputs beside ${theirs.length}`);
+    return;
+  }
+  for (const [i, a] of ours.entries()) {
     const b = theirs[i];
-    if (a.length !== b.length) return note(`${what}: output ${i} has ${a.length} numbers beside ${b.length}`);
-    let worst = 0;
-    for (let j = 0; j < a.length; j++) {
+    let worst = a.length === b.length ? 0 : Number.NaN;
+    for (let j = 0; j < a.length && !Number.isNaN(worst); j++) {
       const difference = Math.abs(a[j] - b[j]);
       if (!(difference <= worst)) worst = difference;
     }
-    if (!(worst <= tolerance)) note(`${what}: output ${i} differs by ${worst.toExponential(2)}: not the same work`);
-  });
+    if (a.length !== b.length) note(`${what}: output ${i} has ${a.length} numbers beside ${b.length}`);
+    else if (!(worst <= tolerance)) {
+      note(`${what}: output ${i} differs by ${worst.toExponential(2)}: not the same work`);
+    }
+  }
 }
 
 /** The rows of one case. `work` turns milliseconds into the unit where more is better; without it the unit is "ms". */

@@ -7,7 +7,14 @@ import { ops } from "./suites/ops.js";
 import { tokenizer } from "./suites/tokenizer.js";
 import { training } from "./suites/training.js";
 
-const suites: Record<string, (options: Options) => Promise<Row[]>> = { gemm, ops, encoder, training, memory, tokenizer };
+const suites: Record<string, (options: Options) => Promise<Row[]>> = {
+  gemm,
+  ops,
+  encoder,
+  training,
+  memory,
+  tokenizer,
+};
 const usage = `Usage: npm run --silent bench -- <suite> [--json] [--peers-only]
   suites: ${Object.keys(suites).join(", ")}
   --json         standard output is one JSON array of rows
@@ -35,7 +42,12 @@ function table(rows: readonly Row[]): string {
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   const left = new Set([0, 3, 6]);
   return lines
-    .map((line) => line.map((text, i) => (left.has(i) ? text.padEnd(widths[i]) : text.padStart(widths[i]))).join("  ").trimEnd())
+    .map((line) =>
+      line
+        .map((text, i) => (left.has(i) ? text.padEnd(widths[i]) : text.padStart(widths[i])))
+        .join("  ")
+        .trimEnd(),
+    )
     .join("\n");
 }
 

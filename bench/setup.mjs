@@ -33,7 +33,16 @@ mkdirSync(join(peers, "bin"), { recursive: true });
 mkdirSync(join(peers, "cache"), { recursive: true });
 
 // PyPI's torch for Linux x64 links against NVIDIA's libraries, so they come along (about 6 GB); its CPU kernels are the same.
-const pythonPackages = ["torch", "transformers", "onnx", "onnxruntime", "onnxscript", "tokenizers", "safetensors", "numpy"];
+const pythonPackages = [
+  "torch",
+  "transformers",
+  "onnx",
+  "onnxruntime",
+  "onnxscript",
+  "tokenizers",
+  "safetensors",
+  "numpy",
+];
 step(
   "Python: torch, transformers, onnx, onnxruntime, tokenizers",
   () => existsSync(python) && quiet(python, ["-c", `import ${pythonPackages.join(", ")}`]),
@@ -60,11 +69,16 @@ step(
 
 const debianMultiarch = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" }[process.arch] ?? "";
 const haveOpenblas = () =>
-  ["/usr/lib", "/usr/local/lib", `/usr/lib/${debianMultiarch}`].some((folder) => existsSync(join(folder, "libopenblas.so")));
+  ["/usr/lib", "/usr/local/lib", `/usr/lib/${debianMultiarch}`].some((folder) =>
+    existsSync(join(folder, "libopenblas.so")),
+  );
 step(
   "OpenBLAS",
   haveOpenblas,
-  () => process.getuid?.() === 0 && quiet("apt-get", ["update", "-qq"]) && run("apt-get", ["install", "-y", "-qq", "libopenblas-dev"]),
+  () =>
+    process.getuid?.() === 0 &&
+    quiet("apt-get", ["update", "-qq"]) &&
+    run("apt-get", ["install", "-y", "-qq", "libopenblas-dev"]),
   "run `sudo apt-get install libopenblas-dev`, then this command again",
 );
 

@@ -9,7 +9,10 @@ export interface ModelShape {
   num_attention_heads: number;
   intermediate_size: number;
 }
-export const models = JSON.parse(readFileSync(join(root, "bench", "models.json"), "utf8")) as Record<string, ModelShape>;
+export const models = JSON.parse(readFileSync(join(root, "bench", "models.json"), "utf8")) as Record<
+  string,
+  ModelShape
+>;
 export const vocabularySize = 30522;
 
 /** A Hugging Face folder (config.json, model.safetensors of a BertForMaskedLM) that `bench:setup` made. */

@@ -11,6 +11,11 @@ export type OpName = "layer-norm" | "gelu" | "softmax" | "attention";
  * [y, gradient of each input], else [y]. The layout [8,12,128,64] is batch, heads, length, head size: bring it into the
  * packed layout while preparing, and back in `outputs()`, so that neither is timed.
  */
-export async function prepareOp(_op: OpName, _backward: boolean, _inputs: Float32Array[], _shapes: number[][]): Promise<Job> {
+export async function prepareOp(
+  _op: OpName,
+  _backward: boolean,
+  _inputs: Float32Array[],
+  _shapes: number[][],
+): Promise<Job> {
   throw new Error("ours not wired: bench/ours/ops.ts");
 }

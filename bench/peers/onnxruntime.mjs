@@ -10,7 +10,9 @@ import { fileURLToPath } from "node:url";
 const peers = join(dirname(fileURLToPath(import.meta.url)), "..", "..", ".peers");
 const require = createRequire(join(peers, "node", "package.json"));
 const { InferenceSession, Tensor } = require("onnxruntime-node");
-const version = JSON.parse(readFileSync(join(peers, "node", "node_modules", "onnxruntime-node", "package.json"), "utf8")).version;
+const version = JSON.parse(
+  readFileSync(join(peers, "node", "node_modules", "onnxruntime-node", "package.json"), "utf8"),
+).version;
 const threads = Number(process.env.OMP_NUM_THREADS ?? 2);
 
 let session;

@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 
 const peers = join(dirname(fileURLToPath(import.meta.url)), "..", "..", ".peers");
 const folder = join(peers, "node", "node_modules", "@huggingface", "tokenizers");
 const require = createRequire(join(peers, "node", "package.json"));
-const { Tokenizer } = await import(pathToFileURL(require.resolve("@huggingface/tokenizers")).href);
+const { Tokenizer } = require("@huggingface/tokenizers");
 const version = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).version;
 
 let tokenizer;
@@ -20,7 +20,10 @@ const handlers = {
     json.truncation = null;
     tokenizer = new Tokenizer(json, {});
     texts = JSON.parse(readFileSync(request.texts, "utf8"));
-    return { ids: texts.flatMap((text) => [...tokenizer.encode(text).ids]), version: `@huggingface/tokenizers ${version}` };
+    return {
+      ids: texts.flatMap((text) => [...tokenizer.encode(text).ids]),
+      version: `@huggingface/tokenizers ${version}`,
+    };
   },
   run(request) {
     const milliseconds = [];

