@@ -145,11 +145,10 @@ export function buildByType<Part>(
   kind: string,
   registry: ReadonlyMap<string, (reader: JsonReader) => Part>,
   reader: JsonReader,
-  depth = 0,
 ): Part {
   const type = reader.string("type");
   const factory = registry.get(type);
-  if (!factory || depth > 64) {
+  if (!factory) {
     throw new ClozeError("TOKENIZER_UNKNOWN_TYPE", `tokenizer.json: "${reader.path}" has an unknown ${kind} type.`, {
       expected: [...registry.keys()].join(", "),
       received: describe(type),
