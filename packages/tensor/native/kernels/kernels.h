@@ -5,3 +5,4 @@
 #include "elementwise.h"
 #include "gemm.h"
 #include "reduce.h"
+#include "optimizer.h"

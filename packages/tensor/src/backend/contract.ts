@@ -4,13 +4,14 @@ import type { DType, TypedArray } from "../dtype.js";
 import type { CoreKernels } from "./contract/core.js";
 import type { ElementwiseKernels } from "./contract/elementwise.js";
 import type { MatmulKernels } from "./contract/matmul.js";
+import type { OptimizerKernels } from "./contract/optimizer.js";
 import type { ReduceKernels } from "./contract/reduce.js";
 
 /** An address inside a backend's memory, or (for small read-only tables such as shapes) a typed array, or nothing. */
 export type Pointer = number | TypedArray | null;
 
 /** Kernels assume that their arguments were validated by the operation that calls them. */
-export interface Kernels extends CoreKernels, ElementwiseKernels, MatmulKernels, ReduceKernels {}
+export interface Kernels extends CoreKernels, OptimizerKernels, ElementwiseKernels, MatmulKernels, ReduceKernels {}
 
 export interface Backend {
   readonly name: "native" | "reference";

@@ -5,6 +5,7 @@ import { coreKernels } from "./reference/core.js";
 import { elementwiseKernels } from "./reference/elementwise.js";
 import { matmulKernels } from "./reference/matmul.js";
 import { createReferenceMemory } from "./reference/memory.js";
+import { optimizerKernels } from "./reference/optimizer.js";
 import { reduceKernels } from "./reference/reduce.js";
 
 export function createReferenceBackend(): Backend {
@@ -17,6 +18,7 @@ export function createReferenceBackend(): Backend {
       ...elementwiseKernels(memory),
       ...matmulKernels(memory),
       ...reduceKernels(memory),
+      ...optimizerKernels(memory),
     },
     allocate: memory.allocate,
     free: memory.free,

@@ -1,0 +1,41 @@
+import { backend } from "../backend/index.js";
+import { empty } from "../tensor.js";
+import { checkOption, createOptimizer, type Optimizer, type ParameterGroup } from "./optimizer.js";
+
+export interface LambOptions {
+  /** Default 0.9 and 0.999. */
+  beta1?: number;
+  beta2?: number;
+  /** Default 1e-6. */
+  epsilon?: number;
+}
+
+/**
+ * LAMB (You et al. 2020): Adam's direction plus decay, per parameter scaled to the length of the parameter, so that very
+ * large batches train. Tables with `sparseRows` are updated whole.
+ */
+export function createLamb(
+  groups: readonly ParameterGroup[],
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6 }: LambOptions = {},
+): Optimizer {
+  checkOption("beta1", beta1, 0, 1);
+  checkOption("beta2", beta2, 0, 1);
+  checkOption("epsilon", epsilon, 0);
+  const shapeOf = (slot: string, parameter: { shape: readonly number[] }) =>
+    slot === "firstMoment" || slot === "secondMoment" ? parameter.shape : undefined;
+  return createOptimizer(groups, shapeOf, ({ entry, gradient, learningRate, weightDecay, gradientScale }) => {
+    const { parameter, step } = entry;
+    const { kernels } = backend();
+    const direction = empty(parameter.shape, parameter.dtype);
+    kernels.adamDirectionF32(
+      parameter.pointer, gradient.pointer, entry.slot("firstMoment").pointer, entry.slot("secondMoment").pointer,
+      direction.pointer, parameter.size, gradientScale, weightDecay, 1 - beta1, beta2, 1 - beta2,
+      1 / (1 - beta1 ** step), 1 / Math.sqrt(1 - beta2 ** step), epsilon,
+    );
+    const weightNorm = Math.sqrt(kernels.sumSquaresF32(parameter.pointer, parameter.size));
+    const directionNorm = Math.sqrt(kernels.sumSquaresF32(direction.pointer, parameter.size));
+    const trust = weightNorm > 0 && directionNorm > 0 ? weightNorm / directionNorm : 1;
+    kernels.addScaledF32(direction.pointer, parameter.pointer, parameter.size, -learningRate * trust, 1);
+    direction.dispose();
+  });
+}
