@@ -1,8 +1,11 @@
 // Every kernel by family. A new family: one header here and its names in kernels.def.
 // The headers declare plain functions inside namespace cloze::CLOZE_ISA; they are compiled once per instruction set.
 #pragma once
+#include "activation.h"
+#include "attention.h"
 #include "core.h"
 #include "elementwise.h"
 #include "gemm.h"
 #include "reduce.h"
+#include "normalize.h"
 #include "optimizer.h"

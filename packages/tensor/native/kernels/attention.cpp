@@ -1,0 +1,164 @@
+// Tiles of queries against all keys of a sequence: the scores of a tile stay in the cache, and their products with the
+// keys and values are small matrix products. Items are (sequence, head), or (sequence, head, tile) in the forward pass.
+#include "attention.h"
+
+#include "../counter-random.h"
+#include "../thread-pool.h"
+#include "../vector-math.h"
+#include "gemm.h"
+
+namespace cloze::CLOZE_ISA {
+namespace {
+
+constexpr int64_t tile = 64;
+
+struct Range {
+  int64_t first, last;
+};
+
+// The keys that query `row` sees, as positions in its sequence.
+Range visible(int64_t row, int64_t length, int32_t causal, int64_t window) {
+  Range range{0, length};
+  if (window > 0) {
+    range.first = row > window ? row - window : 0;
+    range.last = row + window + 1 < length ? row + window + 1 : length;
+  }
+  if (causal && range.last > row + 1) range.last = row + 1;
+  return range;
+}
+
+void apply_dropout(float* p, int64_t count, int64_t first, uint32_t key, uint32_t threshold, float scale) {
+  for (int64_t i = 0; i < count; ++i)
+    p[i] = random_bits(key, static_cast<uint32_t>(first + i)) < threshold ? 0.0f : p[i] * scale;
+}
+
+// p[i] = exp(s[i] * scale - shift) over a row, zero outside the range; returns the sum.
+float exponentials(float* s, Range range, int64_t length, float scale, float shift) {
+  for (int64_t i = 0; i < range.first; ++i) s[i] = 0.0f;
+  for (int64_t i = range.last; i < length; ++i) s[i] = 0.0f;
+  vf sum = vzero();
+  int64_t i = range.first;
+  for (; i + VW <= range.last; i += VW) {
+    const vf e = vexp(loadu(s + i) * scale - shift);
+    storeu(s + i, e);
+    sum += e;
+  }
+  if (i < range.last) {
+    const int64_t n = range.last - i;
+    const vf e = select(lanes() < broadcast_i(static_cast<int32_t>(n)), vexp(load_part(s + i, n) * scale - shift), vzero());
+    store_part(s + i, e, n);
+    sum += e;
+  }
+  return reduce_sum(sum);
+}
+
+float largest(const float* s, Range range) {
+  vf most = broadcast(-__builtin_inff());
+  int64_t i = range.first;
+  for (; i + VW <= range.last; i += VW) most = vmax(loadu(s + i), most);
+  if (i < range.last) most = vmax(load_part(s + i, range.last - i, -__builtin_inff()), most);
+  return reduce_max(most);
+}
+
+float dot(const float* a, const float* b, int64_t count) {
+  vf sum = vzero();
+  int64_t i = 0;
+  for (; i + VW <= count; i += VW) sum = fma(loadu(a + i), loadu(b + i), sum);
+  if (i < count) sum = fma(load_part(a + i, count - i), load_part(b + i, count - i), sum);
+  return reduce_sum(sum);
+}
+
+int64_t most_tiles(const int32_t* offsets, int64_t sequences) {
+  int64_t longest = 0;
+  for (int64_t s = 0; s < sequences; ++s) longest = offsets[s + 1] - offsets[s] > longest ? offsets[s + 1] - offsets[s] : longest;
+  return (longest + tile - 1) / tile;
+}
+
+}  // namespace
+
+void attention_f32(const float* q, const float* k, const float* v, float* out, float* log_sums, const int32_t* offsets,
+                   int64_t sequences, int64_t tokens, int64_t heads, int64_t size, int64_t ldq, int64_t ldk, int64_t ldv,
+                   int64_t ldo, float scale, int32_t causal, int64_t window, float rate, int64_t seed) {
+  const int64_t tiles = most_tiles(offsets, sequences);
+  const uint32_t threshold = drop_threshold(rate);
+  const float keep = rate > 0.0f ? 1.0f / (1.0f - rate) : 1.0f;
+  parallel(sequences * heads * tiles, [&](int64_t index, int thread) {
+    const int64_t s = index / (heads * tiles);
+    const int64_t head = index / tiles % heads;
+    const int64_t start = offsets[s];
+    const int64_t length = offsets[s + 1] - start;
+    const int64_t first = index % tiles * tile;
+    const int64_t rows = length - first < tile ? length - first : tile;
+    if (rows <= 0) return;
+    float* scores = thread_scratch(thread, static_cast<size_t>(rows * length) * sizeof(float), 0);
+    const int64_t column = head * size;
+    matmul_f32(q + (start + first) * ldq + column, k + start * ldk + column, scores, 1, rows, length, size, 0, 0, 0, ldq, 1,
+               1, ldk, length, 1.0f, 0.0f);
+    for (int64_t r = 0; r < rows; ++r) {
+      float* row = scores + r * length;
+      const Range range = visible(first + r, length, causal, window);
+      const float most = largest(row, range) * scale;
+      const float sum = exponentials(row, range, length, scale, most);
+      const int64_t at = head * tokens + start + first + r;
+      log_sums[at] = most + __builtin_logf(sum);
+      const float inverse = keep / sum;
+      int64_t i = range.first;
+      for (; i + VW <= range.last; i += VW) storeu(row + i, loadu(row + i) * inverse);
+      for (; i < range.last; ++i) row[i] *= inverse;
+      if (rate > 0.0f)
+        apply_dropout(row, length, 0, row_key(static_cast<uint32_t>(seed), static_cast<uint32_t>(at)), threshold, 1.0f);
+    }
+    matmul_f32(scores, v + start * ldv + column, out + (start + first) * ldo + column, 1, rows, size, length, 0, 0, 0, length,
+               1, ldv, 1, ldo, 1.0f, 0.0f);
+  });
+}
+
+void attention_backward_f32(const float* q, const float* k, const float* v, const float* out, const float* log_sums,
+                            const float* dout, float* dq, float* dk, float* dv, const int32_t* offsets, int64_t sequences,
+                            int64_t tokens, int64_t heads, int64_t size, int64_t ldq, int64_t ldk, int64_t ldv, int64_t ldo,
+                            int64_t ldd, float scale, int32_t causal, int64_t window, float rate, int64_t seed) {
+  const uint32_t threshold = drop_threshold(rate);
+  const float keep = rate > 0.0f ? 1.0f / (1.0f - rate) : 1.0f;
+  parallel(sequences * heads, [&](int64_t index, int thread) {
+    const int64_t head = index % heads;
+    const int64_t start = offsets[index / heads];
+    const int64_t length = offsets[index / heads + 1] - start;
+    const int64_t column = head * size;
+    for (int64_t first = 0; first < length; first += tile) {
+      const int64_t rows = length - first < tile ? length - first : tile;
+      const size_t bytes = static_cast<size_t>(rows * length) * sizeof(float);
+      float* p = thread_scratch(thread, bytes, 0);
+      float* dp = thread_scratch(thread, bytes, 1);
+      const float* tile_q = q + (start + first) * ldq + column;
+      const float* tile_d = dout + (start + first) * ldd + column;
+      matmul_f32(tile_q, k + start * ldk + column, p, 1, rows, length, size, 0, 0, 0, ldq, 1, 1, ldk, length, 1.0f, 0.0f);
+      matmul_f32(tile_d, v + start * ldv + column, dp, 1, rows, length, size, 0, 0, 0, ldd, 1, 1, ldv, length, 1.0f, 0.0f);
+      for (int64_t r = 0; r < rows; ++r) {
+        float* row = p + r * length;
+        float* gradient = dp + r * length;
+        const int64_t at = head * tokens + start + first + r;
+        exponentials(row, visible(first + r, length, causal, window), length, scale, log_sums[at]);
+        const int64_t place = start + first + r;
+        const float delta = dot(dout + place * ldd + column, out + place * ldo + column, size);
+        if (rate > 0.0f) {
+          // dp becomes dS; p becomes the dropped probabilities, for dV.
+          const uint32_t key = row_key(static_cast<uint32_t>(seed), static_cast<uint32_t>(at));
+          for (int64_t i = 0; i < length; ++i) {
+            const float mask = random_bits(key, static_cast<uint32_t>(i)) < threshold ? 0.0f : keep;
+            gradient[i] = row[i] * (gradient[i] * mask - delta) * scale;
+            row[i] *= mask;
+          }
+        } else {
+          for (int64_t i = 0; i < length; ++i) gradient[i] = row[i] * (gradient[i] - delta) * scale;
+        }
+      }
+      const float beta = first == 0 ? 0.0f : 1.0f;
+      matmul_f32(dp, k + start * ldk + column, dq + (start + first) * ldq + column, 1, rows, size, length, 0, 0, 0, length, 1,
+                 ldk, 1, ldq, 1.0f, 0.0f);
+      matmul_f32(dp, tile_q, dk + start * ldk + column, 1, length, size, rows, 0, 0, 0, 1, length, ldq, 1, ldk, 1.0f, beta);
+      matmul_f32(p, tile_d, dv + start * ldv + column, 1, length, size, rows, 0, 0, 0, 1, length, ldd, 1, ldv, 1.0f, beta);
+    }
+  });
+}
+
+}  // namespace cloze::CLOZE_ISA
