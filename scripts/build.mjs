@@ -41,7 +41,9 @@ async function native() {
     await buildNative();
   } catch (error) {
     console.error(`The native kernels were not built: ${error.message}`);
-    console.error("Cloze runs on its plain TypeScript backend instead (slow). Install a C++20 compiler (g++ 11 or clang 14) to fix this.");
+    console.error(
+      "Cloze runs on its plain TypeScript backend instead (slow). Install a C++20 compiler (g++ 11 or clang 14) to fix this.",
+    );
   }
 }
 
@@ -67,7 +69,9 @@ export async function build() {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     await build();
-    const commit = existsSync(join(root, ".git")) ? execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root }).toString().trim() : "";
+    const commit = existsSync(join(root, ".git"))
+      ? execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root }).toString().trim()
+      : "";
     console.error(`Built${commit ? ` ${commit}` : ""}.`);
   } catch (error) {
     console.error(error.message);

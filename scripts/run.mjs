@@ -25,7 +25,7 @@ try {
 const [script, ...fixed] = program;
 const child = spawn(process.execPath, ["--enable-source-maps", join(root, script), ...fixed, ...rest], {
   stdio: "inherit",
-  cwd: what === "test" ? root : process.env.INIT_CWD ?? process.cwd(),
+  cwd: what === "test" ? root : (process.env.INIT_CWD ?? process.cwd()),
 });
 // The child decides what an interrupt means (save, say how to resume); this process only waits for it.
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => signal === "SIGTERM" && child.kill(signal));

@@ -18,13 +18,39 @@ const isaFlags =
     ? {
         baseline: [],
         avx2: ["-mavx2", "-mfma", "-mf16c", "-mbmi2"],
-        avx512: ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mprefer-vector-width=512", "-mavx2", "-mfma", "-mbmi2", "-mf16c"],
+        avx512: [
+          "-mavx512f",
+          "-mavx512bw",
+          "-mavx512dq",
+          "-mavx512vl",
+          "-mavx512vnni",
+          "-mprefer-vector-width=512",
+          "-mavx2",
+          "-mfma",
+          "-mbmi2",
+          "-mf16c",
+        ],
       }
     : { baseline: [] };
-const common = ["-std=c++20", "-O3", "-fPIC", "-Wall", "-Wextra", "-fno-exceptions", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-pthread"];
+const common = [
+  "-std=c++20",
+  "-O3",
+  "-fPIC",
+  "-Wall",
+  "-Wextra",
+  "-fno-exceptions",
+  "-ffp-contract=fast",
+  "-fno-math-errno",
+  "-fno-trapping-math",
+  "-fvisibility=hidden",
+  "-pthread",
+];
 
 const newest = (files) => Math.max(0, ...files.map((file) => statSync(file).mtimeMs));
-const files = (folder, pattern) => readdirSync(folder).filter((name) => pattern.test(name)).map((name) => join(folder, name));
+const files = (folder, pattern) =>
+  readdirSync(folder)
+    .filter((name) => pattern.test(name))
+    .map((name) => join(folder, name));
 
 /** Compiles what is out of date and links. Returns true when something was built. Throws with the compiler's message. */
 export async function buildNative({ log = console.error } = {}) {
@@ -38,7 +64,11 @@ export async function buildNative({ log = console.error } = {}) {
     const object = join(output, `${basename(source, ".cpp")}${isa ? `.${isa}` : ""}.o`);
     objects.push(object);
     const stale = !existsSync(object) || statSync(object).mtimeMs < Math.max(newestHeader, statSync(source).mtimeMs);
-    if (stale) jobs.push({ name: `${basename(source)}${isa ? ` (${isa})` : ""}`, arguments: [...common, ...flags, "-c", source, "-o", object] });
+    if (stale)
+      jobs.push({
+        name: `${basename(source)}${isa ? ` (${isa})` : ""}`,
+        arguments: [...common, ...flags, "-c", source, "-o", object],
+      });
   };
   for (const [isa, flags] of Object.entries(isaFlags)) {
     for (const source of files(join(here, "kernels"), /\.cpp$/)) add(source, isa, [...flags, `-DCLOZE_ISA=${isa}`]);
@@ -59,13 +89,24 @@ export async function buildNative({ log = console.error } = {}) {
       }
     }
   };
-  const linkNeeded = jobs.length > 0 || !existsSync(target) || statSync(target).mtimeMs < newest(objects.filter(existsSync));
+  const linkNeeded =
+    jobs.length > 0 || !existsSync(target) || statSync(target).mtimeMs < newest(objects.filter(existsSync));
   await Promise.all(Array.from({ length: Math.max(1, cpus().length) }, next));
   if (failures.length > 0) throw new Error(failures.join("\n"));
   if (!linkNeeded) return false;
   const temporary = `${target}.${process.pid}`;
   const undefinedSymbols = process.platform === "darwin" ? ["-undefined", "dynamic_lookup"] : [];
-  await run(compiler, ["-shared", ...undefinedSymbols, "-static-libstdc++", "-static-libgcc", "-pthread", "-s", "-o", temporary, ...objects]);
+  await run(compiler, [
+    "-shared",
+    ...undefinedSymbols,
+    "-static-libstdc++",
+    "-static-libgcc",
+    "-pthread",
+    "-s",
+    "-o",
+    temporary,
+    ...objects,
+  ]);
   // A rename keeps a process that has the old module mapped alive.
   const { renameSync } = await import("node:fs");
   renameSync(temporary, target);

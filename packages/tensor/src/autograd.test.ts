@@ -76,7 +76,11 @@ describe("grad", () => {
     const b = tensor([1, 1]).requireGrad();
     const middle = mul(a, a);
     const [toMiddle, toA, toB] = grad([sum(mul(middle, 3))], [middle, a, b]);
-    expect([toMiddle.toArray(), toA.toArray(), toB.toArray()]).toEqual([[3, 3], [12, 18], [0, 0]]);
+    expect([toMiddle.toArray(), toA.toArray(), toB.toArray()]).toEqual([
+      [3, 3],
+      [12, 18],
+      [0, 0],
+    ]);
     expect(a.grad).toBeUndefined();
   });
   it("differentiates a gradient: d²(x³) = 6x", () => {

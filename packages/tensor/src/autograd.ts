@@ -104,9 +104,13 @@ function walk(roots: readonly Tensor[], seeds: readonly Tensor[], options: WalkO
       });
     }
     if (createGraph && !node.differentiable) {
-      throw new ClozeError("NOT_TWICE_DIFFERENTIABLE", `${node.name} ran fused, and its fused backward has no derivative`, {
-        remedy: "Run the forward pass inside composed(() => …).",
-      });
+      throw new ClozeError(
+        "NOT_TWICE_DIFFERENTIABLE",
+        `${node.name} ran fused, and its fused backward has no derivative`,
+        {
+          remedy: "Run the forward pass inside composed(() => …).",
+        },
+      );
     }
     const results = scope(() => {
       const saved = node.saved.map((item) => item.restore());
@@ -151,10 +155,14 @@ function seedsFor(operation: string, outputs: readonly Tensor[], gradients?: rea
       return given;
     }
     if (output.size !== 1) {
-      throw new ClozeError("GRADIENT_NEEDED", `${operation} of a tensor that is not a single number needs its gradient`, {
-        received: formatShape(output.shape),
-        remedy: "Reduce it to one number first, or pass the gradient.",
-      });
+      throw new ClozeError(
+        "GRADIENT_NEEDED",
+        `${operation} of a tensor that is not a single number needs its gradient`,
+        {
+          received: formatShape(output.shape),
+          remedy: "Reduce it to one number first, or pass the gradient.",
+        },
+      );
     }
     return ones(output.shape, output.dtype);
   });

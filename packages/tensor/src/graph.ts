@@ -109,9 +109,13 @@ export function saveByReference(tensor: Tensor, operation: string): SavedTensor 
   return {
     restore() {
       if (storage.version !== version) {
-        throw new ClozeError("TENSOR_MODIFIED", `A tensor ${formatShape(shape)} that ${operation} saved for its backward pass was written in place`, {
-          remedy: "Run backward() before the write, or write to a copy.",
-        });
+        throw new ClozeError(
+          "TENSOR_MODIFIED",
+          `A tensor ${formatShape(shape)} that ${operation} saved for its backward pass was written in place`,
+          {
+            remedy: "Run backward() before the write, or write to a copy.",
+          },
+        );
       }
       return new Tensor({ storage: storage.retain(), shape, strides, offset });
     },

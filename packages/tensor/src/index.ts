@@ -1,17 +1,50 @@
 // The public surface of @cloze/tensor, by name.
-export { backward, grad, type GradOptions } from "./autograd.js";
-export { type Backend, backend, createNativeBackend, createReferenceBackend, type Kernels, withBackend } from "./backend/index.js";
+export { backward, type GradOptions, grad } from "./autograd.js";
+export type { ActivationName } from "./backend/contract/network.js";
+export {
+  type Backend,
+  backend,
+  createNativeBackend,
+  createReferenceBackend,
+  type Kernels,
+  withBackend,
+} from "./backend/index.js";
 export type { DType, TypedArray } from "./dtype.js";
 export { ClozeError, type ClozeErrorDetails } from "./errors.js";
 export { composed, enableGrad, gradEnabled, noGrad, type SavedTensor, type SaveHook, withSaveHook } from "./graph.js";
 export { writeFileAtomic, writeFileAtomicAsync } from "./io/atomic.js";
 export { readSafetensors, type SafetensorsFile, type SafetensorsInfo, writeSafetensors } from "./io/safetensors.js";
 export { type MemoryKind, type MemoryStats, memory, scope } from "./memory.js";
+export { activation, gelu, geluTanh, silu } from "./ops/activation.js";
+export { type AttentionOptions, attention, selfAttention } from "./ops/attention.js";
+export { dropout } from "./ops/dropout.js";
 export * from "./ops/elementwise.js";
+export { type LinearOptions, linear } from "./ops/linear.js";
+export {
+  binaryCrossEntropy,
+  type CrossEntropyOptions,
+  crossEntropy,
+  meanSquaredError,
+  type Reduction,
+} from "./ops/loss.js";
 export { matmul } from "./ops/matmul.js";
-export { type AxisRange, broadcastTo, concat, contiguous, pad, permute, reshape, slice, sumTo, transpose } from "./ops/movement.js";
+export {
+  type AxisRange,
+  broadcastTo,
+  concat,
+  contiguous,
+  pad,
+  permute,
+  reshape,
+  slice,
+  sumTo,
+  transpose,
+} from "./ops/movement.js";
+export { type LayerNormOptions, layerNorm, rmsNorm } from "./ops/norm.js";
 export { argmax, max, mean, min, sum, topK, variance } from "./ops/reduce.js";
 export { scatterRows, take } from "./ops/rows.js";
+export { segmentMean, segmentSum } from "./ops/segment.js";
+export { logSoftmax, logSumExp, softmax } from "./ops/softmax.js";
 export { type AdafactorOptions, createAdafactor } from "./optim/adafactor.js";
 export { type AdamWOptions, createAdamW } from "./optim/adamw.js";
 export { type ClipOptions, clipFactor, clipGradientNorm, gradientNorm } from "./optim/clip.js";

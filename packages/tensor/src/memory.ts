@@ -1,6 +1,7 @@
 // Who owns which bytes, and until when. A Storage is one counted allocation; a scope frees what was created inside it.
-import { backend } from "./backend/index.js";
+
 import type { Backend } from "./backend/contract.js";
+import { backend } from "./backend/index.js";
 import type { DType } from "./dtype.js";
 import { bytesPerElement } from "./dtype.js";
 import { ClozeError } from "./errors.js";
@@ -136,7 +137,8 @@ function collect(value: unknown, found: Set<unknown>): void {
   if (ArrayBuffer.isView(value)) return;
   if (Array.isArray(value) || value instanceof Set) for (const item of value) collect(item, found);
   else if (value instanceof Map) for (const item of value.values()) collect(item, found);
-  else if (Object.getPrototypeOf(value) === Object.prototype) for (const item of Object.values(value)) collect(item, found);
+  else if (Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) collect(item, found);
 }
 
 /**

@@ -100,9 +100,13 @@ export class Tensor {
   requireGrad(wanted = true): this {
     this.assertLive();
     if (this.node !== undefined) {
-      throw new ClozeError("NOT_A_LEAF", "Only a tensor that no recorded operation made can be told to require gradients", {
-        remedy: "Call detach() first.",
-      });
+      throw new ClozeError(
+        "NOT_A_LEAF",
+        "Only a tensor that no recorded operation made can be told to require gradients",
+        {
+          remedy: "Call detach() first.",
+        },
+      );
     }
     if (wanted && !isReal(this.dtype)) {
       throw new ClozeError("DTYPE_NOT_SUPPORTED", "Gradients flow through float32 and float64 only", {
@@ -185,7 +189,9 @@ export class Tensor {
   /** The value of a tensor with one element. */
   item(): number {
     if (this.size !== 1) {
-      throw new ClozeError("SHAPE_MISMATCH", "item() reads a tensor of one element", { received: formatShape(this.shape) });
+      throw new ClozeError("SHAPE_MISMATCH", "item() reads a tensor of one element", {
+        received: formatShape(this.shape),
+      });
     }
     return this.toTypedArray()[0];
   }

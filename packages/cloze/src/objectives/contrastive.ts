@@ -1,5 +1,22 @@
 // In-batch contrastive learning (multiple negatives ranking, InfoNCE): the other rows of a batch are the wrong answers.
-import { add, backward, crossEntropy, div, grad, matmul, mul, noGrad, type Tensor, scope, slice, sqrt, sum, tensor, transpose, concat } from "@cloze/tensor";
+import {
+  add,
+  backward,
+  concat,
+  crossEntropy,
+  div,
+  grad,
+  matmul,
+  mul,
+  noGrad,
+  scope,
+  slice,
+  sqrt,
+  sum,
+  type Tensor,
+  tensor,
+  transpose,
+} from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 
 /** Scales each row to length 1. x: [rows, width]. */

@@ -40,7 +40,13 @@ export interface MaskedBatch {
 }
 
 /** Groups maskable tokens of one sequence into units, as lists of rows. */
-function unitsOf(batch: PackedBatch, start: number, end: number, vocabulary: MaskingVocabulary, whole: boolean): number[][] {
+function unitsOf(
+  batch: PackedBatch,
+  start: number,
+  end: number,
+  vocabulary: MaskingVocabulary,
+  whole: boolean,
+): number[][] {
   const units: number[][] = [];
   let open = false;
   for (let row = start; row < end; row++) {

@@ -60,10 +60,7 @@ export const isNonspacingMark = characterSet(
 );
 
 /** The marks that the `StripAccents` normalizer removes. */
-export const isMark = characterSet(
-  `\\p{M}${classBody(tables.FORMER_MARKS)}`,
-  classBody(tables.YOUNGER_MARKS),
-);
+export const isMark = characterSet(`\\p{M}${classBody(tables.FORMER_MARKS)}`, classBody(tables.YOUNGER_MARKS));
 
 /** Letters, marks, decimal digits, connectors and joiners: `\w` of the common regular expression engines. */
 export const isWordCharacter = characterSet("\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}");

@@ -1,6 +1,17 @@
 // A checkpoint is a folder that appears whole or not at all: written under another name, flushed, renamed; a pointer file
 // names the newest. A crash at any moment leaves the previous one in place.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
@@ -55,16 +66,21 @@ export function saveCheckpoint(
     renameSync(temporary, join(folder, name));
   } catch (cause) {
     rmSync(temporary, { recursive: true, force: true });
-    throw new ClozeError("CHECKPOINT_WRITE", `The checkpoint of step ${state.step} could not be written; the one before is intact`, {
-      received: cause instanceof Error ? cause.message : String(cause),
-      remedy: "Free some space or choose another folder, then go on with --resume.",
-      cause,
-    });
+    throw new ClozeError(
+      "CHECKPOINT_WRITE",
+      `The checkpoint of step ${state.step} could not be written; the one before is intact`,
+      {
+        received: cause instanceof Error ? cause.message : String(cause),
+        remedy: "Free some space or choose another folder, then go on with --resume.",
+        cause,
+      },
+    );
   }
   writeFileAtomic(join(folder, pointerName), JSON.stringify({ checkpoint: name }));
   syncFolder(folder);
   for (const entry of readdirSync(folder)) {
-    if (entry !== name && /^\.?checkpoint-\d+/.test(entry)) rmSync(join(folder, entry), { recursive: true, force: true });
+    if (entry !== name && /^\.?checkpoint-\d+/.test(entry))
+      rmSync(join(folder, entry), { recursive: true, force: true });
   }
   return join(folder, name);
 }

@@ -4,7 +4,7 @@ export interface CurvePoint {
   readonly value: number;
 }
 
-const escape = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+const escapeMarkup = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 
 /**
  * A training curve as an SVG picture: the raw values thin, their running mean bold.
@@ -31,7 +31,7 @@ export function curveSvg(title: string, points: readonly CurvePoint[], { width =
   const ticks = Array.from({ length: 5 }, (_, i) => low + ((high - low) * i) / 4);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">
 <rect width="${width}" height="${height}" fill="#fff"/>
-<text x="${margin.left}" y="20" font-size="14">${escape(title)}</text>
+<text x="${margin.left}" y="20" font-size="14">${escapeMarkup(title)}</text>
 ${ticks
   .map(
     (tick) =>

@@ -31,7 +31,8 @@ export const silentProgress: ProgressReporter = { update() {}, note() {}, done()
 /** Seconds as "1 h 05 min", "3 min 20 s" or "12 s". */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
-  if (whole >= 3600) return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
+  if (whole >= 3600)
+    return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
   if (whole >= 60) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   return `${whole} s`;
 }
@@ -65,7 +66,10 @@ export function formatProgress(event: ProgressEvent): string {
 export function createProgress({
   stream = process.stderr,
   interval = 10,
-}: { stream?: NodeJS.WriteStream; interval?: number } = {}): ProgressReporter {
+}: {
+  stream?: NodeJS.WriteStream;
+  interval?: number;
+} = {}): ProgressReporter {
   let last = Number.NEGATIVE_INFINITY;
   let open = false;
   const endLine = () => {

@@ -44,7 +44,10 @@ export function openRunLog(folder: string, keepUntil = 0): RunLog {
     draw: () =>
       writeFileSync(
         join(folder, "loss.svg"),
-        curveSvg("training loss", records.map(({ step, loss }) => ({ step, value: loss }))),
+        curveSvg(
+          "training loss",
+          records.map(({ step, loss }) => ({ step, value: loss })),
+        ),
       ),
   };
 }

@@ -4,6 +4,7 @@ import type { DType, TypedArray } from "../dtype.js";
 import type { CoreKernels } from "./contract/core.js";
 import type { ElementwiseKernels } from "./contract/elementwise.js";
 import type { MatmulKernels } from "./contract/matmul.js";
+import type { AttentionKernels, NetworkKernels } from "./contract/network.js";
 import type { OptimizerKernels } from "./contract/optimizer.js";
 import type { ReduceKernels } from "./contract/reduce.js";
 
@@ -11,7 +12,14 @@ import type { ReduceKernels } from "./contract/reduce.js";
 export type Pointer = number | TypedArray | null;
 
 /** Kernels assume that their arguments were validated by the operation that calls them. */
-export interface Kernels extends CoreKernels, OptimizerKernels, ElementwiseKernels, MatmulKernels, ReduceKernels {}
+export interface Kernels
+  extends CoreKernels,
+    OptimizerKernels,
+    ElementwiseKernels,
+    MatmulKernels,
+    ReduceKernels,
+    NetworkKernels,
+    AttentionKernels {}
 
 export interface Backend {
   readonly name: "native" | "reference";

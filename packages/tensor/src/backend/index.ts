@@ -44,6 +44,6 @@ export function withBackend<T>(other: Backend, body: () => T): T {
   }
 }
 
-export { createReferenceBackend } from "./reference.js";
-export { createNativeBackend } from "./native.js";
 export type { Backend, Kernels, Pointer } from "./contract.js";
+export { createNativeBackend } from "./native.js";
+export { createReferenceBackend } from "./reference.js";

@@ -1,10 +1,12 @@
 // The plain TypeScript backend: the oracle that other backends are held against, and what runs where no native
 // module fits. It is never optimised. float64 works here only.
 import type { Backend } from "./contract.js";
+import { attentionKernels } from "./reference/attention.js";
 import { coreKernels } from "./reference/core.js";
 import { elementwiseKernels } from "./reference/elementwise.js";
 import { matmulKernels } from "./reference/matmul.js";
 import { createReferenceMemory } from "./reference/memory.js";
+import { networkKernels } from "./reference/network.js";
 import { optimizerKernels } from "./reference/optimizer.js";
 import { reduceKernels } from "./reference/reduce.js";
 
@@ -19,6 +21,8 @@ export function createReferenceBackend(): Backend {
       ...matmulKernels(memory),
       ...reduceKernels(memory),
       ...optimizerKernels(memory),
+      ...networkKernels(memory),
+      ...attentionKernels(memory),
     },
     allocate: memory.allocate,
     free: memory.free,

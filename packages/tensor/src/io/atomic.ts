@@ -66,11 +66,18 @@ class Draft {
       return body();
     } catch (cause) {
       const code = (cause as NodeJS.ErrnoException).code ?? "";
-      throw new ClozeError(code === "ENOSPC" || code === "EDQUOT" ? "DISK_FULL" : "FILE_WRITE", `${this.#path} could not be written; what was there before is intact`, {
-        received: cause instanceof Error ? cause.message : String(cause),
-        remedy: code === "ENOSPC" || code === "EDQUOT" ? "Free some space, or write elsewhere." : "Check that the folder exists and may be written to.",
-        cause,
-      });
+      throw new ClozeError(
+        code === "ENOSPC" || code === "EDQUOT" ? "DISK_FULL" : "FILE_WRITE",
+        `${this.#path} could not be written; what was there before is intact`,
+        {
+          received: cause instanceof Error ? cause.message : String(cause),
+          remedy:
+            code === "ENOSPC" || code === "EDQUOT"
+              ? "Free some space, or write elsewhere."
+              : "Check that the folder exists and may be written to.",
+          cause,
+        },
+      );
     }
   }
 }

@@ -3,11 +3,25 @@ import { ClozeError } from "../errors.js";
 
 /** Bits per element of the types that the format names. */
 const elementBits: Readonly<Record<string, number>> = {
-  F64: 64, I64: 64, U64: 64, C64: 64,
-  F32: 32, I32: 32, U32: 32,
-  F16: 16, BF16: 16, I16: 16, U16: 16,
-  I8: 8, U8: 8, BOOL: 8, F8_E4M3: 8, F8_E5M2: 8, F8_E8M0: 8,
-  F6_E2M3: 6, F6_E3M2: 6,
+  F64: 64,
+  I64: 64,
+  U64: 64,
+  C64: 64,
+  F32: 32,
+  I32: 32,
+  U32: 32,
+  F16: 16,
+  BF16: 16,
+  I16: 16,
+  U16: 16,
+  I8: 8,
+  U8: 8,
+  BOOL: 8,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E8M0: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
   F4: 4,
 }; // prettier-ignore
 
@@ -38,10 +52,18 @@ function fail(code: string, message: string, received?: string, expected?: strin
 
 /** How long the header says it is, checked against the file. `prefix`: the first eight bytes. */
 export function headerLength(prefix: Uint8Array, fileSize: number): number {
-  if (prefix.length < 8) fail("TRUNCATED", "The file ends before the length of its header", `${fileSize} bytes`, "at least 8 bytes");
+  if (prefix.length < 8)
+    fail("TRUNCATED", "The file ends before the length of its header", `${fileSize} bytes`, "at least 8 bytes");
   const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
-  if (length > BigInt(largestHeader)) fail("HEADER_TOO_LARGE", "The header says it is larger than any may be", `${length} bytes`, `at most ${largestHeader}`);
-  if (length > BigInt(fileSize - 8)) fail("TRUNCATED", "The file ends inside its header", `${fileSize} bytes`, `${length + 8n} or more`);
+  if (length > BigInt(largestHeader))
+    fail(
+      "HEADER_TOO_LARGE",
+      "The header says it is larger than any may be",
+      `${length} bytes`,
+      `at most ${largestHeader}`,
+    );
+  if (length > BigInt(fileSize - 8))
+    fail("TRUNCATED", "The file ends inside its header", `${fileSize} bytes`, `${length + 8n} or more`);
   return Number(length);
 }
 
@@ -77,9 +99,12 @@ function parseEntry(name: string, value: unknown, start: number): SafetensorsInf
   const shown = brief(name);
   if (!isRecord(value)) fail("HEADER_INVALID", `The entry of ${shown} is no object`, brief(value));
   const { dtype, shape, data_offsets: offsets, ...others } = value;
-  if (Object.keys(others).length > 0) fail("HEADER_INVALID", `The entry of ${shown} has an unknown field`, brief(Object.keys(others)[0]));
-  if (typeof dtype !== "string" || !Object.hasOwn(elementBits, dtype)) fail("DTYPE", `The type of ${shown} is unknown`, brief(dtype));
-  if (!Array.isArray(shape) || !shape.every(isCount)) fail("HEADER_INVALID", `The shape of ${shown} is no list of sizes`, brief(shape));
+  if (Object.keys(others).length > 0)
+    fail("HEADER_INVALID", `The entry of ${shown} has an unknown field`, brief(Object.keys(others)[0]));
+  if (typeof dtype !== "string" || !Object.hasOwn(elementBits, dtype))
+    fail("DTYPE", `The type of ${shown} is unknown`, brief(dtype));
+  if (!Array.isArray(shape) || !shape.every(isCount))
+    fail("HEADER_INVALID", `The shape of ${shown} is no list of sizes`, brief(shape));
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount) || offsets[0] > offsets[1]) {
     fail("OFFSETS", `The offsets of ${shown} are no ascending pair`, brief(offsets));
   }
@@ -87,7 +112,12 @@ function parseEntry(name: string, value: unknown, start: number): SafetensorsInf
   for (const size of shape as number[]) bits *= size;
   const bytes = offsets[1] - offsets[0];
   if (!Number.isSafeInteger(bits) || bits !== bytes * 8) {
-    fail("SIZE_MISMATCH", `The shape and the bytes of ${shown} disagree`, `${bytes} bytes`, `${bits / 8} bytes for ${dtype} ${brief(shape)}`);
+    fail(
+      "SIZE_MISMATCH",
+      `The shape and the bytes of ${shown} disagree`,
+      `${bytes} bytes`,
+      `${bits / 8} bytes for ${dtype} ${brief(shape)}`,
+    );
   }
   return { dtype, shape: shape as number[], offset: start + offsets[0], bytes };
 }
@@ -131,7 +161,12 @@ export function parseHeader(header: Uint8Array, fileSize: number): SafetensorsHe
   const byOffset = [...tensors].sort(([, a], [, b]) => a.offset - b.offset || a.bytes - b.bytes);
   for (const [name, { offset, bytes }] of byOffset) {
     if (offset !== end) {
-      fail("OFFSETS", `${brief(name)} ${offset < end ? "overlaps the tensor before it" : "leaves a gap before it"}`, `byte ${offset - start}`, `byte ${end - start}`);
+      fail(
+        "OFFSETS",
+        `${brief(name)} ${offset < end ? "overlaps the tensor before it" : "leaves a gap before it"}`,
+        `byte ${offset - start}`,
+        `byte ${end - start}`,
+      );
     }
     end = offset + bytes;
   }

@@ -6,7 +6,13 @@ import { bytesPerElement, typedArray } from "../dtype.js";
 import { ClozeError } from "../errors.js";
 import { contiguousCopy, empty, type Tensor } from "../tensor.js";
 import { writeFileAtomic } from "./atomic.js";
-import { headerLength, largestHeader, parseHeader, type SafetensorsHeader, type SafetensorsInfo } from "./safetensors-header.js";
+import {
+  headerLength,
+  largestHeader,
+  parseHeader,
+  type SafetensorsHeader,
+  type SafetensorsInfo,
+} from "./safetensors-header.js";
 
 export type { SafetensorsInfo } from "./safetensors-header.js";
 
@@ -91,12 +97,18 @@ const formats: Readonly<Record<string, Format>> = {
   U16: { dtype: "int32", bytes: 2, convert: (bytes, count) => new Int32Array(new Uint16Array(bytes, 0, count)) },
   I8: { dtype: "int8", bytes: 1 },
   U8: { dtype: "int32", bytes: 1, convert: (bytes, count) => new Int32Array(new Uint8Array(bytes, 0, count)) },
-  BOOL: { dtype: "int32", bytes: 1, convert: (bytes, count) => Int32Array.from(new Uint8Array(bytes, 0, count), (x) => Number(x !== 0)) },
+  BOOL: {
+    dtype: "int32",
+    bytes: 1,
+    convert: (bytes, count) => Int32Array.from(new Uint8Array(bytes, 0, count), (x) => Number(x !== 0)),
+  },
 };
 const rawBfloat16: Format = { dtype: "bfloat16", bytes: 2 };
 
 const truncated = (path: string): ClozeError =>
-  new ClozeError("SAFETENSORS_TRUNCATED", `${path} became shorter while it was read`, { remedy: "Read it again when nothing writes to it." });
+  new ClozeError("SAFETENSORS_TRUNCATED", `${path} became shorter while it was read`, {
+    remedy: "Read it again when nothing writes to it.",
+  });
 
 function readFully(handle: number, into: Uint8Array, position: number, path: string): void {
   for (let done = 0; done < into.length; ) {
@@ -111,10 +123,14 @@ function openFile(path: string): number {
     return openSync(path, "r");
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    throw new ClozeError(missing ? "FILE_NOT_FOUND" : "FILE_READ", `${path} ${missing ? "does not exist" : "cannot be read"}`, {
-      received: cause instanceof Error ? cause.message : String(cause),
-      cause,
-    });
+    throw new ClozeError(
+      missing ? "FILE_NOT_FOUND" : "FILE_READ",
+      `${path} ${missing ? "does not exist" : "cannot be read"}`,
+      {
+        received: cause instanceof Error ? cause.message : String(cause),
+        cause,
+      },
+    );
   }
 }
 
@@ -171,7 +187,8 @@ function readOne(path: string): SafetensorsFile {
           received: stored,
         });
       }
-      if (handle === undefined) throw new ClozeError("SAFETENSORS_CLOSED", `${path} was closed`, { remedy: "Load before close()." });
+      if (handle === undefined)
+        throw new ClozeError("SAFETENSORS_CLOSED", `${path} was closed`, { remedy: "Load before close()." });
       const y = empty(shape, format.dtype);
       try {
         buffer ??= new ArrayBuffer(chunkBytes);
@@ -198,7 +215,11 @@ function readOne(path: string): SafetensorsFile {
 }
 
 function viewAs(dtype: DType, bytes: ArrayBuffer, count: number): TypedArray {
-  const kind = typedArray(dtype, 0).constructor as new (buffer: ArrayBuffer, offset: number, length: number) => TypedArray;
+  const kind = typedArray(dtype, 0).constructor as new (
+    buffer: ArrayBuffer,
+    offset: number,
+    length: number,
+  ) => TypedArray;
   return new kind(bytes, 0, count);
 }
 
@@ -220,7 +241,13 @@ function readShards(path: string): SafetensorsFile {
   if (typeof map !== "object" || map === null || Array.isArray(map)) throw invalid("no weight_map");
   const places = new Map<string, string>();
   for (const [name, file] of Object.entries(map)) {
-    if (typeof file !== "string" || file !== basename(file) || file.includes("\\") || file === "" || file.startsWith(".")) {
+    if (
+      typeof file !== "string" ||
+      file !== basename(file) ||
+      file.includes("\\") ||
+      file === "" ||
+      file.startsWith(".")
+    ) {
       throw invalid(`"${name}" lies in no file of the same folder`, JSON.stringify(file));
     }
     places.set(name, file);
@@ -229,7 +256,9 @@ function readShards(path: string): SafetensorsFile {
   const shardOf = (name: string): SafetensorsFile => {
     const file = places.get(name);
     if (file === undefined) {
-      throw new ClozeError("SAFETENSORS_NAME_UNKNOWN", `${path} names no tensor "${name}"`, { received: `${places.size} others` });
+      throw new ClozeError("SAFETENSORS_NAME_UNKNOWN", `${path} names no tensor "${name}"`, {
+        received: `${places.size} others`,
+      });
     }
     let shard = shards.get(file);
     if (shard === undefined) {
@@ -240,7 +269,8 @@ function readShards(path: string): SafetensorsFile {
   };
   const metadata: Record<string, string> = {};
   const given = (parsed as { metadata?: unknown }).metadata;
-  if (typeof given === "object" && given !== null) for (const [key, value] of Object.entries(given)) metadata[key] = String(value);
+  if (typeof given === "object" && given !== null)
+    for (const [key, value] of Object.entries(given)) metadata[key] = String(value);
   return {
     metadata,
     names: [...places.keys()],
@@ -312,7 +342,8 @@ export function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): void {
   const list = [...tensors].sort(
-    ([nameA, a], [nameB, b]) => written[a.dtype].order - written[b.dtype].order || Buffer.compare(Buffer.from(nameA), Buffer.from(nameB)),
+    ([nameA, a], [nameB, b]) =>
+      written[a.dtype].order - written[b.dtype].order || Buffer.compare(Buffer.from(nameA), Buffer.from(nameB)),
   );
   // Pairs written out by hand: an object would reorder names that look like numbers.
   const fields: string[] = [];
@@ -322,9 +353,13 @@ export function writeSafetensors(
   for (const [name, tensor] of list) {
     tensor.assertLive();
     if (names.has(name) || !name.isWellFormed()) {
-      throw new ClozeError("SAFETENSORS_DUPLICATE_NAME", "Names of tensors are distinct, well-formed text and not __metadata__", {
-        received: JSON.stringify(name),
-      });
+      throw new ClozeError(
+        "SAFETENSORS_DUPLICATE_NAME",
+        "Names of tensors are distinct, well-formed text and not __metadata__",
+        {
+          received: JSON.stringify(name),
+        },
+      );
     }
     names.add(name);
     const end = offset + tensor.size * bytesPerElement[tensor.dtype];
@@ -334,7 +369,10 @@ export function writeSafetensors(
   }
   const text = Buffer.from(`{${fields.join(",")}}`, "utf8");
   const length = Math.ceil(text.length / 8) * 8;
-  if (length > largestHeader) throw new ClozeError("SAFETENSORS_HEADER_TOO_LARGE", `The header of ${path} would be too large`, { received: `${length} bytes` });
+  if (length > largestHeader)
+    throw new ClozeError("SAFETENSORS_HEADER_TOO_LARGE", `The header of ${path} would be too large`, {
+      received: `${length} bytes`,
+    });
   const header = Buffer.alloc(8 + length, " ");
   header.writeBigUInt64LE(BigInt(length), 0);
   text.copy(header, 8);

@@ -1,7 +1,8 @@
 // Arithmetic per element, with broadcasting. One kernel per arity; the operation is a number that kernels switch on.
-import { backend } from "../backend/index.js";
+
 import type { BinaryName, UnaryName } from "../backend/contract/elementwise.js";
 import { binaryCode, unaryCode } from "../backend/contract/elementwise.js";
+import { backend } from "../backend/index.js";
 import { isReal } from "../dtype.js";
 import { ClozeError } from "../errors.js";
 import { record } from "../graph.js";
@@ -20,7 +21,12 @@ function needReal(operation: string, x: Tensor): void {
   });
 }
 
-function unary(name: UnaryName, x: Tensor, derivative: (x: Tensor, y: Tensor) => Operand, keep: "x" | "y" | "none"): Tensor {
+function unary(
+  name: UnaryName,
+  x: Tensor,
+  derivative: (x: Tensor, y: Tensor) => Operand,
+  keep: "x" | "y" | "none",
+): Tensor {
   needReal(name, x);
   const source = contiguous(x);
   const y = empty(source.shape, source.dtype);
@@ -82,7 +88,9 @@ function runBinary(code: number, left: Tensor, right: Tensor, y: Tensor): void {
   const planA = twoLevels(a, shape);
   const planB = twoLevels(b, shape);
   let split = 0;
-  const fixed = [planA, planB].flatMap((plan) => (plan === undefined || (plan.outer && plan.inner === 1) || plan.split === 0 ? [] : [plan.split]));
+  const fixed = [planA, planB].flatMap((plan) =>
+    plan === undefined || (plan.outer && plan.inner === 1) || plan.split === 0 ? [] : [plan.split],
+  );
   const agree = planA !== undefined && planB !== undefined && fixed.every((value) => value === fixed[0]);
   if (agree) {
     split = fixed[0] ?? 0;
@@ -108,7 +116,14 @@ function runBinary(code: number, left: Tensor, right: Tensor, y: Tensor): void {
 
 type BinaryGradient = (g: Tensor, a: Tensor, b: Tensor) => Tensor;
 
-function binary(name: BinaryName, a: Operand, b: Operand, gradA?: BinaryGradient, gradB?: BinaryGradient, save = true): Tensor {
+function binary(
+  name: BinaryName,
+  a: Operand,
+  b: Operand,
+  gradA?: BinaryGradient,
+  gradB?: BinaryGradient,
+  save = true,
+): Tensor {
   const like = a instanceof Tensor ? a : b instanceof Tensor ? b : undefined;
   const left = a instanceof Tensor ? a : full([], a, like?.dtype ?? "float32");
   const right = b instanceof Tensor ? b : full([], b, like?.dtype ?? "float32");
@@ -137,19 +152,66 @@ function binary(name: BinaryName, a: Operand, b: Operand, gradA?: BinaryGradient
   return output;
 }
 
-export const add = (a: Operand, b: Operand): Tensor => binary("add", a, b, (g) => g, (g) => g, false);
-export const sub = (a: Operand, b: Operand): Tensor => binary("sub", a, b, (g) => g, (g) => neg(g), false);
-export const mul = (a: Operand, b: Operand): Tensor => binary("mul", a, b, (g, _, y) => mul(g, y), (g, x) => mul(g, x));
+export const add = (a: Operand, b: Operand): Tensor =>
+  binary(
+    "add",
+    a,
+    b,
+    (g) => g,
+    (g) => g,
+    false,
+  );
+export const sub = (a: Operand, b: Operand): Tensor =>
+  binary(
+    "sub",
+    a,
+    b,
+    (g) => g,
+    (g) => neg(g),
+    false,
+  );
+export const mul = (a: Operand, b: Operand): Tensor =>
+  binary(
+    "mul",
+    a,
+    b,
+    (g, _, y) => mul(g, y),
+    (g, x) => mul(g, x),
+  );
 export const div = (a: Operand, b: Operand): Tensor =>
-  binary("div", a, b, (g, _, y) => div(g, y), (g, x, y) => neg(div(mul(g, x), mul(y, y))));
+  binary(
+    "div",
+    a,
+    b,
+    (g, _, y) => div(g, y),
+    (g, x, y) => neg(div(mul(g, x), mul(y, y))),
+  );
 /** a to the power of b; the gradient for b needs positive a. */
 export const pow = (a: Operand, b: Operand): Tensor =>
-  binary("pow", a, b, (g, x, y) => mul(g, mul(y, pow(x, sub(y, 1)))), (g, x, y) => mul(g, mul(pow(x, y), log(x))));
+  binary(
+    "pow",
+    a,
+    b,
+    (g, x, y) => mul(g, mul(y, pow(x, sub(y, 1)))),
+    (g, x, y) => mul(g, mul(pow(x, y), log(x))),
+  );
 /** The larger of the two; where they are equal the gradient goes to the first. */
 export const maximum = (a: Operand, b: Operand): Tensor =>
-  binary("maximum", a, b, (g, x, y) => mul(g, greaterEqual(x, y)), (g, x, y) => mul(g, less(x, y)));
+  binary(
+    "maximum",
+    a,
+    b,
+    (g, x, y) => mul(g, greaterEqual(x, y)),
+    (g, x, y) => mul(g, less(x, y)),
+  );
 export const minimum = (a: Operand, b: Operand): Tensor =>
-  binary("minimum", a, b, (g, x, y) => mul(g, lessEqual(x, y)), (g, x, y) => mul(g, greater(x, y)));
+  binary(
+    "minimum",
+    a,
+    b,
+    (g, x, y) => mul(g, lessEqual(x, y)),
+    (g, x, y) => mul(g, greater(x, y)),
+  );
 /** 1 where the comparison holds, else 0, in the type of the operands; no gradient. */
 export const equal = (a: Operand, b: Operand): Tensor => binary("eq", a, b, undefined, undefined, false);
 export const notEqual = (a: Operand, b: Operand): Tensor => binary("ne", a, b, undefined, undefined, false);
@@ -215,10 +277,14 @@ export function mulInPlace(a: Tensor, b: Tensor): void {
 function inPlace(name: BinaryName, a: Tensor, b: Tensor): void {
   needReal(name, a);
   if (!a.contiguous || !sameShape(broadcastShapes(name, a.shape, b.shape), a.shape)) {
-    throw new ClozeError("SHAPE_MISMATCH", `${name} in place: the target is contiguous and has the shape of the result`, {
-      expected: formatShape(broadcastShapes(name, a.shape, b.shape)),
-      received: formatShape(a.shape),
-    });
+    throw new ClozeError(
+      "SHAPE_MISMATCH",
+      `${name} in place: the target is contiguous and has the shape of the result`,
+      {
+        expected: formatShape(broadcastShapes(name, a.shape, b.shape)),
+        received: formatShape(a.shape),
+      },
+    );
   }
   if (a.size > 0) runBinary(binaryCode[name], a, b, a);
   a.markWritten();

@@ -8,21 +8,35 @@ import { broadcastTo, contiguous, reshape, sumTo, transpose } from "./movement.j
 /** True when one of the last two axes runs through memory step by step. */
 const hasUnitAxis = (x: Tensor): boolean => x.strides[x.rank - 1] === 1 || x.strides[x.rank - 2] === 1;
 
-function product(a: Tensor, b: Tensor, into: Tensor, beta: number): void {
+/** into = a b + beta into, for operands with a unit axis. Not recorded. */
+export function product(a: Tensor, b: Tensor, into: Tensor, beta: number): void {
   const [m, n] = into.shape.slice(-2);
   const k = a.shape[a.rank - 1];
   const batch = elementCount(into.shape.slice(0, -2));
   const step = (x: Tensor) => (x.rank > 2 ? x.strides[x.rank - 3] : 0);
   backend().kernels.matmulF32(
-    a.pointer, b.pointer, into.pointer, batch, m, n, k,
-    step(a), step(b), m * n,
-    a.strides[a.rank - 2], a.strides[a.rank - 1], b.strides[b.rank - 2], b.strides[b.rank - 1],
-    n, 1, beta,
+    a.pointer,
+    b.pointer,
+    into.pointer,
+    batch,
+    m,
+    n,
+    k,
+    step(a),
+    step(b),
+    m * n,
+    a.strides[a.rank - 2],
+    a.strides[a.rank - 1],
+    b.strides[b.rank - 2],
+    b.strides[b.rank - 1],
+    n,
+    1,
+    beta,
   );
 }
 
 /** An operand as [m, k] or [batch, m, k] that the kernel can read. */
-function operand(x: Tensor, batch: readonly number[]): Tensor {
+export function operand(x: Tensor, batch: readonly number[]): Tensor {
   const readable = hasUnitAxis(x) ? x : contiguous(x);
   if (x.rank === 2) return readable;
   const whole = contiguous(broadcastTo(readable, [...batch, ...x.shape.slice(-2)]));
@@ -37,9 +51,19 @@ function operand(x: Tensor, batch: readonly number[]): Tensor {
  * const y = matmul(x, transpose(w)); // [tokens, in] x [out, in]^T
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  checkShape(a.rank >= 2 && b.rank >= 2, "matmul", "at least two axes on both sides", `${formatShape(a.shape)} and ${formatShape(b.shape)}`);
+  checkShape(
+    a.rank >= 2 && b.rank >= 2,
+    "matmul",
+    "at least two axes on both sides",
+    `${formatShape(a.shape)} and ${formatShape(b.shape)}`,
+  );
   const k = a.shape[a.rank - 1];
-  checkShape(k === b.shape[b.rank - 2], "matmul", `inner sizes equal`, `${formatShape(a.shape)} and ${formatShape(b.shape)}`);
+  checkShape(
+    k === b.shape[b.rank - 2],
+    "matmul",
+    `inner sizes equal`,
+    `${formatShape(a.shape)} and ${formatShape(b.shape)}`,
+  );
   const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
   const shape = [...batch, a.shape[a.rank - 2], b.shape[b.rank - 1]];
   const left = operand(a.detach(), batch);
@@ -56,7 +80,12 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
     backward([g], { saved, needs, leafGradient }) {
       if (g === undefined) return [];
       const [x, w] = saved;
-      const side = (index: number, p: () => Tensor, q: () => Tensor, shapeOf: readonly number[]): Tensor | undefined => {
+      const side = (
+        index: number,
+        p: () => Tensor,
+        q: () => Tensor,
+        shapeOf: readonly number[],
+      ): Tensor | undefined => {
         if (!needs(index)) return undefined;
         // A two-dimensional leaf takes the product straight into its gradient.
         const leaf = shapeOf.length === 2 && g.rank === 2 ? leafGradient(index) : undefined;
@@ -68,8 +97,18 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
         return undefined;
       };
       return [
-        side(0, () => g, () => transpose(w), a.shape),
-        side(1, () => transpose(x), () => g, b.shape),
+        side(
+          0,
+          () => g,
+          () => transpose(w),
+          a.shape,
+        ),
+        side(
+          1,
+          () => transpose(x),
+          () => g,
+          b.shape,
+        ),
       ];
     },
   })[0];

@@ -158,7 +158,12 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
   const at = normalizeAxis("concat", axis, first.rank);
   for (const part of parts) {
     const fits = part.rank === first.rank && part.shape.every((size, i) => i === at || size === first.shape[i]);
-    checkShape(fits && part.dtype === first.dtype, "concat", `${formatShape(first.shape)} but for axis ${at}`, formatShape(part.shape));
+    checkShape(
+      fits && part.dtype === first.dtype,
+      "concat",
+      `${formatShape(first.shape)} but for axis ${at}`,
+      formatShape(part.shape),
+    );
   }
   const starts: number[] = [0];
   for (const part of parts) starts.push(starts[starts.length - 1] + part.shape[at]);
@@ -187,7 +192,12 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   const extra = shape.length - x.rank;
   const strides = shape.map((size, axis) => {
     const own = x.shape[axis - extra];
-    checkShape(extra >= 0 && (axis < extra || own === size || own === 1), "broadcastTo", formatShape(shape), formatShape(x.shape));
+    checkShape(
+      extra >= 0 && (axis < extra || own === size || own === 1),
+      "broadcastTo",
+      formatShape(shape),
+      formatShape(x.shape),
+    );
     return axis < extra || own !== size ? 0 : x.strides[axis - extra];
   });
   const before = x.shape;
@@ -208,4 +218,3 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   const axes = x.shape.flatMap((size, axis) => (axis < extra || shape[axis - extra] !== size ? [axis] : []));
   return reshape(sum(x, axes), shape);
 }
-

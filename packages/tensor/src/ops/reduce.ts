@@ -1,7 +1,8 @@
 // Reductions over axes.
-import { backend } from "../backend/index.js";
+
 import type { ReduceName } from "../backend/contract/reduce.js";
 import { reduceCode } from "../backend/contract/reduce.js";
+import { backend } from "../backend/index.js";
 import { record } from "../graph.js";
 import { elementCount, normalizeAxis } from "../shape.js";
 import { empty, type Tensor, tensor } from "../tensor.js";

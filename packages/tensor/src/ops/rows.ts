@@ -43,7 +43,8 @@ export function take(x: Tensor, indices: Tensor): Tensor {
       if (g === undefined) return [];
       const rows = saved[0];
       const leaf = leafGradient(0);
-      if (leaf === undefined) return [scatterRows(reshape(g, [rows.size, ...shape.slice(1)]), reshape(rows, [-1]), shape[0])];
+      if (leaf === undefined)
+        return [scatterRows(reshape(g, [rows.size, ...shape.slice(1)]), reshape(rows, [-1]), shape[0])];
       const { kernels } = backend();
       if (leaf.fresh) {
         kernels.fillF32(leaf.tensor.pointer, 0, leaf.tensor.size);
@@ -59,7 +60,12 @@ export function take(x: Tensor, indices: Tensor): Tensor {
 
 /** Adds rows into a table of zeros: y[indices[i]] += x[i]. x: [count, ...] -> [size, ...]. */
 export function scatterRows(x: Tensor, indices: Tensor, size: number): Tensor {
-  checkShape(indices.rank === 1 && indices.size === x.shape[0], "scatterRows", `${x.shape[0]} indices`, formatShape(indices.shape));
+  checkShape(
+    indices.rank === 1 && indices.size === x.shape[0],
+    "scatterRows",
+    `${x.shape[0]} indices`,
+    formatShape(indices.shape),
+  );
   checkIndices("scatterRows", indices, size);
   const source = contiguous(x);
   const list = contiguous(indices);

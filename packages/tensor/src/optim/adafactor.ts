@@ -40,7 +40,9 @@ export function createAdafactor(groups: readonly ParameterGroup[], options: Adaf
   checkOption("clipThreshold", clipThreshold, Number.MIN_VALUE);
   if (beta1 !== undefined) checkOption("beta1", beta1, 0, 1);
   if (warmupInit && !relativeStep) {
-    throw new ClozeError("INVALID_OPTION", "warmupInit needs relativeStep", { remedy: "Use a schedule with warm-up instead." });
+    throw new ClozeError("INVALID_OPTION", "warmupInit needs relativeStep", {
+      remedy: "Use a schedule with warm-up instead.",
+    });
   }
   const rowShape = (p: { shape: readonly number[] }) => p.shape.slice(0, -1);
   const columnShape = (p: { shape: readonly number[] }) => [...p.shape.slice(0, -2), p.shape[p.shape.length - 1]];
@@ -78,7 +80,10 @@ export function createAdafactor(groups: readonly ParameterGroup[], options: Adaf
           moveTowards(columns, mean(squared, [-2]), share);
           const rowFactor = rsqrt(div(rows, mean(rows, [-1], true)));
           const perRow = mul(g, reshape(rowFactor, [...rows.shape, 1]));
-          change = mul(perRow, reshape(rsqrt(columns), [...columns.shape.slice(0, -1), 1, columns.shape[columns.rank - 1]]));
+          change = mul(
+            perRow,
+            reshape(rsqrt(columns), [...columns.shape.slice(0, -1), 1, columns.shape[columns.rank - 1]]),
+          );
         } else {
           const second = entry.slot("secondMoment");
           moveTowards(second, squared, share);
@@ -92,7 +97,8 @@ export function createAdafactor(groups: readonly ParameterGroup[], options: Adaf
           change = first;
           factor = 1;
         }
-        if (weightDecay !== 0) kernels.addScaledF32(parameter.pointer, parameter.pointer, scaled, -weightDecay * rate, 1);
+        if (weightDecay !== 0)
+          kernels.addScaledF32(parameter.pointer, parameter.pointer, scaled, -weightDecay * rate, 1);
         kernels.addScaledF32(change.pointer, parameter.pointer, scaled, -factor, 1);
       }),
     );

@@ -42,14 +42,38 @@ export function createAdamW(
     const touched = touchedRows(parameter);
     if (touched === undefined) {
       kernels.adamwF32(
-        parameter.pointer, gradient.pointer, m, v, parameter.size,
-        gradientScale, keep, 1 - beta1, beta2, 1 - beta2, stepSize, inverseRoot, epsilon,
+        parameter.pointer,
+        gradient.pointer,
+        m,
+        v,
+        parameter.size,
+        gradientScale,
+        keep,
+        1 - beta1,
+        beta2,
+        1 - beta2,
+        stepSize,
+        inverseRoot,
+        epsilon,
       );
       return;
     }
     kernels.adamwRowsF32(
-      parameter.pointer, gradient.pointer, m, v, touched.rows, touched.count, touched.width,
-      gradientScale, keep, 1 - beta1, beta2, 1 - beta2, stepSize, inverseRoot, epsilon,
+      parameter.pointer,
+      gradient.pointer,
+      m,
+      v,
+      touched.rows,
+      touched.count,
+      touched.width,
+      gradientScale,
+      keep,
+      1 - beta1,
+      beta2,
+      1 - beta2,
+      stepSize,
+      inverseRoot,
+      epsilon,
     );
     parameter.touchedRows = [];
     gradient.markWritten();

@@ -42,7 +42,11 @@ export interface ClipOptions {
  *
  * To save the pass over memory, give `clipFactor(gradientNorm(parameters), maximumNorm)` to `step` instead.
  */
-export function clipGradientNorm(parameters: Iterable<Tensor>, maximumNorm: number, { errorIfNotFinite = false }: ClipOptions = {}): number {
+export function clipGradientNorm(
+  parameters: Iterable<Tensor>,
+  maximumNorm: number,
+  { errorIfNotFinite = false }: ClipOptions = {},
+): number {
   checkOption("maximumNorm", maximumNorm, 0);
   const list = new Set(parameters);
   const norm = gradientNorm(list);
@@ -62,7 +66,9 @@ export function clipGradientNorm(parameters: Iterable<Tensor>, maximumNorm: numb
     if (touched !== undefined) kernels.scaleRowsF32(grad.pointer, touched.rows, touched.count, touched.width, factor);
     else if (grad.contiguous) kernels.addScaledF32(grad.pointer, grad.pointer, grad.size, factor, 0);
     else {
-      throw new ClozeError("NOT_CONTIGUOUS", "A gradient to clip is a strided view", { remedy: "Set grad to a contiguous copy." });
+      throw new ClozeError("NOT_CONTIGUOUS", "A gradient to clip is a strided view", {
+        remedy: "Set grad to a contiguous copy.",
+      });
     }
     grad.markWritten();
   }

@@ -28,9 +28,20 @@ export function createLamb(
     const { kernels } = backend();
     const direction = empty(parameter.shape, parameter.dtype);
     kernels.adamDirectionF32(
-      parameter.pointer, gradient.pointer, entry.slot("firstMoment").pointer, entry.slot("secondMoment").pointer,
-      direction.pointer, parameter.size, gradientScale, weightDecay, 1 - beta1, beta2, 1 - beta2,
-      1 / (1 - beta1 ** step), 1 / Math.sqrt(1 - beta2 ** step), epsilon,
+      parameter.pointer,
+      gradient.pointer,
+      entry.slot("firstMoment").pointer,
+      entry.slot("secondMoment").pointer,
+      direction.pointer,
+      parameter.size,
+      gradientScale,
+      weightDecay,
+      1 - beta1,
+      beta2,
+      1 - beta2,
+      1 / (1 - beta1 ** step),
+      1 / Math.sqrt(1 - beta2 ** step),
+      epsilon,
     );
     const weightNorm = Math.sqrt(kernels.sumSquaresF32(parameter.pointer, parameter.size));
     const directionNorm = Math.sqrt(kernels.sumSquaresF32(direction.pointer, parameter.size));

@@ -59,7 +59,8 @@ export interface Update {
 export function checkOption(name: string, value: number, low: number, high = Number.POSITIVE_INFINITY): void {
   if (value >= low && value < high) return;
   throw new ClozeError("INVALID_OPTION", `${name} is out of range`, {
-    expected: high === Number.POSITIVE_INFINITY ? `a finite number of at least ${low}` : `at least ${low} and below ${high}`,
+    expected:
+      high === Number.POSITIVE_INFINITY ? `a finite number of at least ${low}` : `at least ${low} and below ${high}`,
     received: String(value),
   });
 }
@@ -80,7 +81,9 @@ function entriesOf(groups: readonly ParameterGroup[]): Entry[] {
         });
       }
       if (!parameter.contiguous) {
-        throw new ClozeError("NOT_CONTIGUOUS", `The parameter ${name} is a strided view`, { remedy: "Train a contiguous copy." });
+        throw new ClozeError("NOT_CONTIGUOUS", `The parameter ${name} is a strided view`, {
+          remedy: "Train a contiguous copy.",
+        });
       }
       names.add(name);
       seen.set(parameter, name);
@@ -197,7 +200,11 @@ export function createOptimizer(
         const dtype = slot === "step" ? "int32" : entry.parameter.dtype;
         if (shape === undefined) throw mismatch(`This optimizer keeps no "${slot}" for ${entry.name}`);
         if (!sameShape(shape, value.shape) || value.dtype !== dtype) {
-          throw mismatch(`The state ${key} does not fit`, `${dtype} ${formatShape(shape)}`, `${value.dtype} ${formatShape(value.shape)}`);
+          throw mismatch(
+            `The state ${key} does not fit`,
+            `${dtype} ${formatShape(shape)}`,
+            `${value.dtype} ${formatShape(value.shape)}`,
+          );
         }
         plan.push([entry, slot, value]);
       }

@@ -19,7 +19,9 @@ export interface DecayOptions extends WarmupOptions {
 
 function check(name: string, value: number, least: number): void {
   if (Number.isFinite(value) && value >= least) return;
-  throw new ClozeError("INVALID_OPTION", `A schedule's ${name} is a number of at least ${least}`, { received: String(value) });
+  throw new ClozeError("INVALID_OPTION", `A schedule's ${name} is a number of at least ${least}`, {
+    received: String(value),
+  });
 }
 
 /** Puts linear growth over `steps` steps before a schedule, which then starts at its own step `steps`. */
@@ -52,7 +54,10 @@ export const polynomialSchedule = (options: DecayOptions & { power?: number }): 
   decay(options, (progress) => (1 - progress) ** (options.power ?? 3));
 
 /** Falls as 1 / sqrt(step); `timescale` defaults to the warm-up, or 10,000 without one. */
-export function inverseSquareRootSchedule({ warmup: steps = 0, timescale = steps || 10_000 }: WarmupOptions & { timescale?: number } = {}): Schedule {
+export function inverseSquareRootSchedule({
+  warmup: steps = 0,
+  timescale = steps || 10_000,
+}: WarmupOptions & { timescale?: number } = {}): Schedule {
   check("timescale", timescale, 1);
   return warmup(steps, (step) => 1 / Math.sqrt((step - steps + timescale) / timescale));
 }
@@ -70,7 +75,13 @@ export interface OneCycleOptions {
 }
 
 /** Rises to 1 and falls far below where it began (Smith and Topin 2017), as PyTorch's OneCycleLR. */
-export function oneCycleSchedule({ total, rise = 0.3, divisor = 25, finalDivisor = 1e4, shape = "cosine" }: OneCycleOptions): Schedule {
+export function oneCycleSchedule({
+  total,
+  rise = 0.3,
+  divisor = 25,
+  finalDivisor = 1e4,
+  shape = "cosine",
+}: OneCycleOptions): Schedule {
   check("total", total, 1);
   check("rise", rise, 0);
   const top = rise * total - 1;

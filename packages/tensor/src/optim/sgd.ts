@@ -22,7 +22,9 @@ export function createSgd(
 ): Optimizer {
   checkOption("momentum", momentum, 0);
   if (nesterov && (momentum === 0 || dampening !== 0)) {
-    throw new ClozeError("INVALID_OPTION", "nesterov needs momentum and no dampening", { remedy: "Set momentum: 0.9, dampening: 0." });
+    throw new ClozeError("INVALID_OPTION", "nesterov needs momentum and no dampening", {
+      remedy: "Set momentum: 0.9, dampening: 0.",
+    });
   }
   const shapeOf = (slot: string, parameter: { shape: readonly number[] }) =>
     slot === "momentum" && momentum !== 0 ? parameter.shape : undefined;
@@ -32,7 +34,14 @@ export function createSgd(
     const touched = momentum === 0 ? touchedRows(parameter) : undefined;
     if (touched !== undefined) {
       kernels.sgdRowsF32(
-        parameter.pointer, gradient.pointer, touched.rows, touched.count, touched.width, gradientScale, learningRate, weightDecay,
+        parameter.pointer,
+        gradient.pointer,
+        touched.rows,
+        touched.count,
+        touched.width,
+        gradientScale,
+        learningRate,
+        weightDecay,
       );
       parameter.touchedRows = [];
       gradient.markWritten();
@@ -40,8 +49,17 @@ export function createSgd(
     }
     const buffer = momentum === 0 ? null : entry.slot("momentum").pointer;
     kernels.sgdF32(
-      parameter.pointer, gradient.pointer, buffer, parameter.size, gradientScale, learningRate, weightDecay,
-      momentum, dampening, Number(nesterov), Number(entry.step === 1),
+      parameter.pointer,
+      gradient.pointer,
+      buffer,
+      parameter.size,
+      gradientScale,
+      learningRate,
+      weightDecay,
+      momentum,
+      dampening,
+      Number(nesterov),
+      Number(entry.step === 1),
     );
   });
 }

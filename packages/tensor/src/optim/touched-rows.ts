@@ -35,7 +35,8 @@ export function touchedRows(parameter: Tensor): { rows: number; count: number; w
   if (buffer.from !== touched || buffer.lists !== touched.length) {
     const { kernels } = backend();
     let found = 0;
-    for (const ids of touched) found = kernels.uniqueIds(ids, ids.length, buffer.marks.pointer, buffer.list.pointer, found);
+    for (const ids of touched)
+      found = kernels.uniqueIds(ids, ids.length, buffer.marks.pointer, buffer.list.pointer, found);
     kernels.clearMarks(buffer.list.pointer, found, buffer.marks.pointer);
     buffer.count = found;
     buffer.from = touched;

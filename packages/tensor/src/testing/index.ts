@@ -19,8 +19,14 @@ export function sampleNumbers(count: number, seed = 1): Float64Array {
 }
 
 /** Throws with the place of the largest difference unless |a - b| <= tolerance x max(1, |b|). */
-export function expectClose(received: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number, what = ""): void {
-  if (received.length !== expected.length) throw new Error(`${what}: ${received.length} numbers, expected ${expected.length}`);
+export function expectClose(
+  received: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: number,
+  what = "",
+): void {
+  if (received.length !== expected.length)
+    throw new Error(`${what}: ${received.length} numbers, expected ${expected.length}`);
   for (let i = 0; i < expected.length; i++) {
     const same = Object.is(received[i], expected[i]) || received[i] === expected[i];
     const error = Math.abs(received[i] - expected[i]);
@@ -78,4 +84,3 @@ export function expectNativeEqualsReference(f: () => Tensor, tolerance = 2e-5): 
     expectClose(withBackend(native, run), expected, tolerance, isa);
   }
 }
-

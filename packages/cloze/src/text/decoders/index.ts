@@ -65,7 +65,9 @@ function metaspaceDecoder(reader: JsonReader): Decoder {
 function bpeDecoder(reader: JsonReader): Decoder {
   const suffix = reader.string("suffix", "</w>");
   return (tokens) =>
-    tokens.map((token, index) => (suffix === "" ? token : token.replaceAll(suffix, index === tokens.length - 1 ? "" : " ")));
+    tokens.map((token, index) =>
+      suffix === "" ? token : token.replaceAll(suffix, index === tokens.length - 1 ? "" : " "),
+    );
 }
 
 const byteFallbackDecoder: Decoder = (tokens) => {

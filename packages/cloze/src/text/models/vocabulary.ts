@@ -50,9 +50,13 @@ export class Vocabulary {
 
 /** The error for a piece that a model without an unknown token cannot write. */
 export function missingUnknownToken(model: string, unknown: string | null): ClozeError {
-  return new ClozeError("TOKENIZER_NO_UNKNOWN_TOKEN", `${model}: some text has no tokens, and there is no unknown token.`, {
-    expected: "an unknown token that is in the vocabulary",
-    received: unknown === null ? "none" : JSON.stringify(unknown),
-    remedy: "Name a token of the vocabulary in the model's unk_token (unk_id for Unigram).",
-  });
+  return new ClozeError(
+    "TOKENIZER_NO_UNKNOWN_TOKEN",
+    `${model}: some text has no tokens, and there is no unknown token.`,
+    {
+      expected: "an unknown token that is in the vocabulary",
+      received: unknown === null ? "none" : JSON.stringify(unknown),
+      remedy: "Name a token of the vocabulary in the model's unk_token (unk_id for Unigram).",
+    },
+  );
 }

@@ -4,7 +4,7 @@ import type { Pattern } from "../pattern.js";
 import { isMark, isWhitespace, lowerCase } from "../unicode.js";
 import type { Normalizer } from "./normalizer.js";
 
-const asciiOnly = /^[\x00-\x7f]*$/;
+const asciiOnly = /^\p{ASCII}*$/u;
 
 /** `Lowercase`: every character by itself. */
 export class LowercaseNormalizer implements Normalizer {

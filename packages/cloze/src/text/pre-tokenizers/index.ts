@@ -65,4 +65,3 @@ export const preTokenizers = new Map<string, (reader: JsonReader) => PreTokenize
 export function readPreTokenizer(reader: JsonReader): PreTokenizer {
   return buildByType("pre-tokenizer", preTokenizers, reader);
 }
-

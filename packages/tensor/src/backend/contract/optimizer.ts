@@ -3,30 +3,78 @@ import type { Pointer } from "../contract.js";
 export interface OptimizerKernels {
   /** AdamW in one pass; `keep` = 1 - lr x decay, `stepSize` = lr / (1 - beta1^t), `inverseRoot` = 1 / sqrt(1 - beta2^t). */
   adamwF32(
-    p: Pointer, g: Pointer, m: Pointer, v: Pointer, count: number,
-    gradientScale: number, keep: number, oneMinusBeta1: number, beta2: number, oneMinusBeta2: number,
-    stepSize: number, inverseRoot: number, epsilon: number,
+    p: Pointer,
+    g: Pointer,
+    m: Pointer,
+    v: Pointer,
+    count: number,
+    gradientScale: number,
+    keep: number,
+    oneMinusBeta1: number,
+    beta2: number,
+    oneMinusBeta2: number,
+    stepSize: number,
+    inverseRoot: number,
+    epsilon: number,
   ): void;
   /** The same for the named rows (each once); zeroes their gradient. */
   adamwRowsF32(
-    p: Pointer, g: Pointer, m: Pointer, v: Pointer, rows: Pointer, count: number, width: number,
-    gradientScale: number, keep: number, oneMinusBeta1: number, beta2: number, oneMinusBeta2: number,
-    stepSize: number, inverseRoot: number, epsilon: number,
+    p: Pointer,
+    g: Pointer,
+    m: Pointer,
+    v: Pointer,
+    rows: Pointer,
+    count: number,
+    width: number,
+    gradientScale: number,
+    keep: number,
+    oneMinusBeta1: number,
+    beta2: number,
+    oneMinusBeta2: number,
+    stepSize: number,
+    inverseRoot: number,
+    epsilon: number,
   ): void;
   /** Adam's moments; u = corrected m / (corrected root of v + epsilon) + decay x p. */
   adamDirectionF32(
-    p: Pointer, g: Pointer, m: Pointer, v: Pointer, u: Pointer, count: number,
-    gradientScale: number, decay: number, oneMinusBeta1: number, beta2: number, oneMinusBeta2: number,
-    inverseFirst: number, inverseRoot: number, epsilon: number,
+    p: Pointer,
+    g: Pointer,
+    m: Pointer,
+    v: Pointer,
+    u: Pointer,
+    count: number,
+    gradientScale: number,
+    decay: number,
+    oneMinusBeta1: number,
+    beta2: number,
+    oneMinusBeta2: number,
+    inverseFirst: number,
+    inverseRoot: number,
+    epsilon: number,
   ): void;
   /** `b`: momentum buffer or null; `first`: 1 where it holds nothing yet. */
   sgdF32(
-    p: Pointer, g: Pointer, b: Pointer, count: number, gradientScale: number, learningRate: number, decay: number,
-    momentum: number, dampening: number, nesterov: number, first: number,
+    p: Pointer,
+    g: Pointer,
+    b: Pointer,
+    count: number,
+    gradientScale: number,
+    learningRate: number,
+    decay: number,
+    momentum: number,
+    dampening: number,
+    nesterov: number,
+    first: number,
   ): void;
   sgdRowsF32(
-    p: Pointer, g: Pointer, rows: Pointer, count: number, width: number,
-    gradientScale: number, learningRate: number, decay: number,
+    p: Pointer,
+    g: Pointer,
+    rows: Pointer,
+    count: number,
+    width: number,
+    gradientScale: number,
+    learningRate: number,
+    decay: number,
   ): void;
   /** y = alpha x + beta y */
   addScaledF32(x: Pointer, y: Pointer, count: number, alpha: number, beta: number): void;

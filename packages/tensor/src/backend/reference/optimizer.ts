@@ -3,7 +3,21 @@ import type { ReferenceMemory } from "./memory.js";
 
 export function optimizerKernels({ real, integer, array }: ReferenceMemory): OptimizerKernels {
   const kernels: OptimizerKernels = {
-    adamwF32(p, g, m, v, count, gradientScale, keep, oneMinusBeta1, beta2, oneMinusBeta2, stepSize, inverseRoot, epsilon) {
+    adamwF32(
+      p,
+      g,
+      m,
+      v,
+      count,
+      gradientScale,
+      keep,
+      oneMinusBeta1,
+      beta2,
+      oneMinusBeta2,
+      stepSize,
+      inverseRoot,
+      epsilon,
+    ) {
       const weights = real(p);
       const gradients = real(g);
       const first = real(m);
@@ -19,11 +33,33 @@ export function optimizerKernels({ real, integer, array }: ReferenceMemory): Opt
       const list = integer(rows);
       for (let i = 0; i < count; i++) {
         const part = (pointer: typeof p) => real(pointer).subarray(list[i] * width, (list[i] + 1) * width);
-        kernels.adamwF32(part(p) as Float32Array, part(g) as Float32Array, part(m) as Float32Array, part(v) as Float32Array, width, ...settings);
+        kernels.adamwF32(
+          part(p) as Float32Array,
+          part(g) as Float32Array,
+          part(m) as Float32Array,
+          part(v) as Float32Array,
+          width,
+          ...settings,
+        );
         part(g).fill(0);
       }
     },
-    adamDirectionF32(p, g, m, v, u, count, gradientScale, decay, oneMinusBeta1, beta2, oneMinusBeta2, inverseFirst, inverseRoot, epsilon) {
+    adamDirectionF32(
+      p,
+      g,
+      m,
+      v,
+      u,
+      count,
+      gradientScale,
+      decay,
+      oneMinusBeta1,
+      beta2,
+      oneMinusBeta2,
+      inverseFirst,
+      inverseRoot,
+      epsilon,
+    ) {
       const weights = real(p);
       const gradients = real(g);
       const first = real(m);

@@ -1,0 +1,235 @@
+import { describe, expect, test } from "vitest";
+import { grad } from "../autograd.js";
+import { createNativeBackend, createReferenceBackend, withBackend } from "../backend/index.js";
+import { composed } from "../graph.js";
+import { scope } from "../memory.js";
+import { elementCount, type Shape } from "../shape.js";
+import { type Tensor, tensor } from "../tensor.js";
+import { expectClose, expectNativeEqualsReference, gradientCheck, sampleNumbers } from "../testing/index.js";
+import { activation, gelu, geluTanh, silu } from "./activation.js";
+import { attention, selfAttention } from "./attention.js";
+import { dropout } from "./dropout.js";
+import { mul } from "./elementwise.js";
+import { linear } from "./linear.js";
+import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./loss.js";
+import { permute, slice } from "./movement.js";
+import { layerNorm, rmsNorm } from "./norm.js";
+import { sum } from "./reduce.js";
+import { segmentMean, segmentSum } from "./segment.js";
+import { logSoftmax, logSumExp, softmax } from "./softmax.js";
+
+const sample = (shape: Shape, seed = 1): Tensor =>
+  tensor(Float32Array.from(sampleNumbers(elementCount(shape), seed)), shape);
+
+interface Case {
+  f: (...inputs: Tensor[]) => Tensor;
+  shapes: Shape[];
+}
+
+const offsets = (...ends: number[]) => tensor(Int32Array.of(0, ...ends));
+const targets = (...ids: number[]) => tensor(Int32Array.of(...ids));
+
+const cases: Record<string, Case> = {
+  gelu: { f: gelu, shapes: [[3, 7]] },
+  "gelu by tanh": { f: geluTanh, shapes: [[3, 7]] },
+  silu: { f: silu, shapes: [[13]] },
+  "relu, fused": { f: (x) => activation(x, "relu"), shapes: [[13]] },
+  "tanh, fused": { f: (x) => activation(x, "tanh"), shapes: [[13]] },
+  softmax: { f: softmax, shapes: [[3, 11]] },
+  "softmax of a transposed view": { f: (x) => softmax(permute(x, [1, 0])), shapes: [[5, 3]] },
+  logSoftmax: { f: logSoftmax, shapes: [[3, 11]] },
+  logSumExp: { f: (x) => logSumExp(x), shapes: [[3, 11]] },
+  layerNorm: { f: (x, w, b) => layerNorm(x, w, b), shapes: [[4, 13], [13], [13]] },
+  "layerNorm of three axes": { f: (x, w, b) => layerNorm(x, w, b, { epsilon: 1e-3 }), shapes: [[2, 3, 5], [5], [5]] },
+  "layerNorm without bias": { f: (x, w) => layerNorm(x, w, undefined), shapes: [[4, 13], [13]] },
+  "layerNorm with a residual": {
+    f: (x, w, b, r) => layerNorm(x, w, b, { residual: r }),
+    shapes: [[4, 13], [13], [13], [4, 13]],
+  },
+  "layerNorm of x + x": { f: (x, w, b) => layerNorm(x, w, b, { residual: x }), shapes: [[4, 13], [13], [13]] },
+  rmsNorm: { f: (x, w) => rmsNorm(x, w), shapes: [[4, 13], [13]] },
+  dropout: { f: (x) => dropout(x, 0.3, 7), shapes: [[5, 11]] },
+  linear: { f: (x, w, b) => linear(x, w, b), shapes: [[5, 7], [3, 7], [3]] },
+  "linear without bias": {
+    f: (x, w) => linear(x, w),
+    shapes: [
+      [5, 7],
+      [3, 7],
+    ],
+  },
+  "linear of one vector": { f: (x, w, b) => linear(x, w, b), shapes: [[7], [3, 7], [3]] },
+  "linear of three axes with GELU": {
+    f: (x, w, b) => linear(x, w, b, { activation: "gelu" }),
+    shapes: [[2, 3, 7], [5, 7], [5]],
+  },
+  "linear with SiLU": { f: (x, w, b) => linear(x, w, b, { activation: "silu" }), shapes: [[5, 7], [5, 7], [5]] },
+  "linear of a view": {
+    f: (x, w) => linear(permute(x, [1, 0]), permute(w, [1, 0])),
+    shapes: [
+      [5, 7],
+      [5, 3],
+    ],
+  },
+  segmentSum: { f: (x) => segmentSum(x, offsets(3, 3, 8)), shapes: [[8, 5]] },
+  segmentMean: { f: (x) => segmentMean(x, offsets(3, 3, 8)), shapes: [[8, 5]] },
+  attention: { f: (q, k, v) => attention(q, k, v, offsets(3, 3, 8)), shapes: Array(3).fill([8, 2, 5]) },
+  "causal attention": {
+    f: (q, k, v) => attention(q, k, v, offsets(3, 8), { causal: true }),
+    shapes: Array(3).fill([8, 2, 5]),
+  },
+  "windowed attention": {
+    f: (q, k, v) => attention(q, k, v, offsets(1, 8), { window: 2, scale: 0.7 }),
+    shapes: Array(3).fill([8, 2, 5]),
+  },
+  "attention with dropout": {
+    f: (q, k, v) => attention(q, k, v, offsets(3, 8), { dropout: 0.3, seed: 5 }),
+    shapes: Array(3).fill([8, 2, 5]),
+  },
+  "attention of views": {
+    f: (x, y) =>
+      attention(slice(x, [{}, { end: 2 }]), permute(y, [1, 0, 2]), slice(x, [{}, { start: 1, end: 3 }]), offsets(3, 8)),
+    shapes: [
+      [8, 3, 5],
+      [2, 8, 5],
+    ],
+  },
+  selfAttention: { f: (x) => selfAttention(x, offsets(3, 8), { heads: 2 }), shapes: [[8, 18]] },
+  crossEntropy: { f: (x) => crossEntropy(x, targets(0, -100, 6, 2)), shapes: [[4, 7]] },
+  "crossEntropy, summed": { f: (x) => crossEntropy(x, targets(0, 1, 6, 2), { reduction: "sum" }), shapes: [[4, 7]] },
+  "crossEntropy per row": {
+    f: (x) => crossEntropy(x, targets(0, -100, 6, 2), { reduction: "none" }),
+    shapes: [[4, 7]],
+  },
+  "crossEntropy, smoothed": {
+    f: (x) => crossEntropy(x, targets(0, 5, 6, -1), { labelSmoothing: 0.2, ignoreIndex: -1 }),
+    shapes: [[4, 7]],
+  },
+  "crossEntropy, soft labels": {
+    f: (x, p) => crossEntropy(x, softmax(p), { labelSmoothing: 0.1 }),
+    shapes: [
+      [4, 7],
+      [4, 7],
+    ],
+  },
+  meanSquaredError: {
+    f: (x, y) => meanSquaredError(x, y),
+    shapes: [
+      [4, 7],
+      [4, 7],
+    ],
+  },
+  binaryCrossEntropy: {
+    f: (x, y) => binaryCrossEntropy(x, y),
+    shapes: [
+      [4, 7],
+      [4, 7],
+    ],
+  },
+};
+
+describe.each(Object.entries(cases))("%s", (_name, { f, shapes }) => {
+  test("has the gradient of finite differences", () => gradientCheck(f, shapes));
+
+  test("equals its composed definition, value and gradients, in float64", () => {
+    withBackend(createReferenceBackend(), () => {
+      const run = () =>
+        scope(() => {
+          const inputs = shapes.map((shape, i) =>
+            tensor(sampleNumbers(elementCount(shape), i + 1), shape).requireGrad(),
+          );
+          const y = f(...inputs);
+          const weights = tensor(sampleNumbers(y.size, 9), y.shape);
+          return [y, ...grad([sum(mul(y, weights))], inputs)].map((x) => x.toTypedArray());
+        });
+      const fused = run();
+      composed(run).forEach((values, i) => {
+        expectClose(fused[i], values, 1e-6, `result ${i}`);
+      });
+    });
+  });
+
+  test("runs natively as on the reference, value and gradients", () => {
+    expectNativeEqualsReference(() => f(...shapes.map((shape, i) => sample(shape, i + 1))));
+    shapes.forEach((_, which) => {
+      expectNativeEqualsReference(() => {
+        const inputs = shapes.map((shape, i) => sample(shape, i + 1).requireGrad());
+        const y = f(...inputs);
+        return grad([sum(mul(y, sample(y.shape, 9)))], inputs)[which];
+      }, 1e-4);
+    });
+  });
+});
+
+test.each([
+  [1, 1, 1],
+  [2, 64, 67],
+  [3, 32, 131],
+  [12, 64, 128],
+])("attention of %i heads of %i agrees for sequences up to %i, with gradients", (heads, size, longest) => {
+  const ends = [longest, longest, longest + 1, longest + 1 + Math.ceil(longest / 2)];
+  const shape = [ends[3], 3 * heads * size];
+  for (const options of [{}, { causal: true }, { window: 3 }, { dropout: 0.2, seed: 3 }]) {
+    expectNativeEqualsReference(() => selfAttention(sample(shape), offsets(...ends), { heads, ...options }));
+    if (longest > 100 && heads > 3) continue; // The reference is slow.
+    expectNativeEqualsReference(() => {
+      const x = sample(shape).requireGrad();
+      const y = selfAttention(x, offsets(...ends), { heads, ...options });
+      return grad([sum(mul(y, sample(y.shape, 4)))], [x])[0];
+    }, 1e-4);
+  }
+});
+
+test("larger layers agree at odd sizes", () => {
+  for (const [rows, n, k] of [
+    [0, 5, 3],
+    [1, 1, 1],
+    [17, 97, 131],
+    [65, 130, 67],
+  ]) {
+    expectNativeEqualsReference(
+      () => linear(sample([rows, k]), sample([n, k], 2), sample([n], 3), { activation: "gelu" }),
+      1e-4,
+    );
+    expectNativeEqualsReference(() => layerNorm(sample([rows, n]), sample([n], 2), sample([n], 3)));
+    expectNativeEqualsReference(() => softmax(sample([rows, n])));
+  }
+});
+
+test("results do not depend on the number of threads", () => {
+  const native = createNativeBackend();
+  if (native === undefined) throw new Error("The native module is not built: run npm run build:native");
+  withBackend(native, () => {
+    const before = native.threads();
+    const run = () =>
+      scope(() => {
+        const x = sample([97, 96]).requireGrad();
+        const w = sample([192, 96], 2).requireGrad();
+        const y = selfAttention(linear(x, w), offsets(50, 97), { heads: 4, dropout: 0.1, seed: 3 });
+        return [y, ...grad([sum(mul(y, sample(y.shape, 4)))], [x, w])].map((t) => t.toTypedArray());
+      });
+    native.setThreads(1);
+    const one = run();
+    native.setThreads(2);
+    expect(run()).toEqual(one);
+    native.setThreads(before);
+  });
+});
+
+test("dropout keeps about its share, the same for the same seed, another for another", () => {
+  const x = sample([100, 100]);
+  const kept = (seed: number) => Array.from(dropout(x, 0.25, seed).toTypedArray(), (value) => Number(value !== 0));
+  const share = kept(1).reduce((a, b) => a + b, 0) / 10000;
+  expect(Math.abs(share - 0.75)).toBeLessThan(0.02);
+  expect(kept(1)).toEqual(kept(1));
+  expect(kept(1)).not.toEqual(kept(2));
+});
+
+test("shape errors say what was expected", () => {
+  const x = sample([4, 6]);
+  expect(() => linear(x, sample([3, 5]))).toThrow(/linear.*expected x \[\.\.\., 5\].*\[4, 6\]/);
+  expect(() => layerNorm(x, sample([5]), undefined)).toThrow(/layerNorm.*\[6\]/);
+  expect(() => crossEntropy(x, targets(1, 2, 3, 6))).toThrow(/0 to 5/);
+  expect(() => selfAttention(x, offsets(3), { heads: 2 })).toThrow(/offsets/);
+  expect(() => attention(x, x, x, offsets(4))).toThrow(/tokens, heads, headSize/);
+  expect(() => dropout(x, 1, 1)).toThrow(/rate/);
+});
