@@ -93,7 +93,13 @@ function duplicateKey(text: string): string | undefined {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const brief = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 100);
+function brief(value: unknown): string {
+  try {
+    return (JSON.stringify(value) ?? "nothing").slice(0, 100);
+  } catch {
+    return "something nested too deeply"; // The stack ended.
+  }
+}
 
 function parseEntry(name: string, value: unknown, start: number): SafetensorsInfo {
   const shown = brief(name);
@@ -172,5 +178,5 @@ export function parseHeader(header: Uint8Array, fileSize: number): SafetensorsHe
   }
   if (end > fileSize) fail("TRUNCATED", "The file ends before its tensors do", `${fileSize} bytes`, `${end} bytes`);
   if (end < fileSize) fail("OFFSETS", "The file goes on after its tensors", `${fileSize} bytes`, `${end} bytes`);
-  return { metadata, tensors };
+  return { metadata, tensors: new Map(byOffset) };
 }

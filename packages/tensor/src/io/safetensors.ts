@@ -19,7 +19,7 @@ export type { SafetensorsInfo } from "./safetensors-header.js";
 /** An open file (or set of shards). */
 export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
-  /** In the order of the header. */
+  /** In the order in which the tensors lie in the file; of shards: in that of the index. */
   readonly names: readonly string[];
   has(name: string): boolean;
   /** @throws SAFETENSORS_NAME_UNKNOWN */
@@ -110,9 +110,27 @@ const truncated = (path: string): ClozeError =>
     remedy: "Read it again when nothing writes to it.",
   });
 
+function unreadable(path: string, cause: unknown): ClozeError {
+  const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+  return new ClozeError(
+    missing ? "FILE_NOT_FOUND" : "FILE_READ",
+    `${path} ${missing ? "does not exist" : "cannot be read"}`,
+    {
+      received: cause instanceof Error ? cause.message : String(cause),
+      remedy: missing ? "Check the path, or download the file." : "Check that it may be read.",
+      cause,
+    },
+  );
+}
+
 function readFully(handle: number, into: Uint8Array, position: number, path: string): void {
   for (let done = 0; done < into.length; ) {
-    const count = readSync(handle, into, done, into.length - done, position + done);
+    let count: number;
+    try {
+      count = readSync(handle, into, done, into.length - done, position + done);
+    } catch (cause) {
+      throw unreadable(path, cause);
+    }
     if (count === 0) throw truncated(path);
     done += count;
   }
@@ -122,15 +140,7 @@ function openFile(path: string): number {
   try {
     return openSync(path, "r");
   } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    throw new ClozeError(
-      missing ? "FILE_NOT_FOUND" : "FILE_READ",
-      `${path} ${missing ? "does not exist" : "cannot be read"}`,
-      {
-        received: cause instanceof Error ? cause.message : String(cause),
-        cause,
-      },
-    );
+    throw unreadable(path, cause);
   }
 }
 
@@ -229,12 +239,17 @@ function readShards(path: string): SafetensorsFile {
       received,
       remedy: "Download or write the index again, together with its shards.",
     });
-  let parsed: unknown;
+  let text: string;
   try {
     if (statSync(path).size > largestHeader) throw invalid("the index is too large");
-    parsed = JSON.parse(readFileSync(path, "utf8"));
+    text = readFileSync(path, "utf8");
   } catch (cause) {
-    if (cause instanceof ClozeError) throw cause;
+    throw cause instanceof ClozeError ? cause : unreadable(path, cause);
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (cause) {
     throw invalid("no readable JSON", cause instanceof Error ? cause.message : String(cause));
   }
   const map = (parsed as { weight_map?: unknown } | null)?.weight_map;
@@ -253,6 +268,7 @@ function readShards(path: string): SafetensorsFile {
     places.set(name, file);
   }
   const shards = new Map<string, SafetensorsFile>();
+  let closed = false;
   const shardOf = (name: string): SafetensorsFile => {
     const file = places.get(name);
     if (file === undefined) {
@@ -262,6 +278,7 @@ function readShards(path: string): SafetensorsFile {
     }
     let shard = shards.get(file);
     if (shard === undefined) {
+      if (closed) throw new ClozeError("SAFETENSORS_CLOSED", `${path} was closed`, { remedy: "Load before close()." });
       shard = readOne(join(dirname(path), file));
       shards.set(file, shard);
     }
@@ -278,6 +295,7 @@ function readShards(path: string): SafetensorsFile {
     info: (name) => shardOf(name).info(name),
     load: (name, dtype) => shardOf(name).load(name, dtype),
     close() {
+      closed = true;
       for (const shard of shards.values()) shard.close();
     },
   };
