@@ -6,7 +6,7 @@ import { add, div, mul, rsqrt, square } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
 import { mean } from "../ops/reduce.js";
 import type { Tensor } from "../tensor.js";
-import { checkOption, createOptimizer, type Optimizer, type ParameterGroup } from "./optimizer.js";
+import { checkOption, createOptimizer, type Optimizer, type ParameterGroup, type Slots } from "./optimizer.js";
 
 /** The defaults are those of transformers' Adafactor. */
 export interface AdafactorOptions {
@@ -46,26 +46,25 @@ export function createAdafactor(groups: readonly ParameterGroup[], options: Adaf
   }
   const rowShape = (p: { shape: readonly number[] }) => p.shape.slice(0, -1);
   const columnShape = (p: { shape: readonly number[] }) => [...p.shape.slice(0, -2), p.shape[p.shape.length - 1]];
-  const shapeOf = (slot: string, parameter: Tensor) => {
-    if (slot === "firstMoment") return beta1 === undefined ? undefined : parameter.shape;
-    if (parameter.rank < 2) return slot === "secondMoment" ? parameter.shape : undefined;
-    if (slot === "rowMoment") return rowShape(parameter);
-    return slot === "columnMoment" ? columnShape(parameter) : undefined;
-  };
+  const slotsOf = (parameter: Tensor): Slots => ({
+    ...(beta1 === undefined ? {} : { firstMoment: parameter.shape }),
+    ...(parameter.rank < 2
+      ? { secondMoment: parameter.shape }
+      : { rowMoment: rowShape(parameter), columnMoment: columnShape(parameter) }),
+  });
   const moveTowards = (state: Tensor, target: Tensor, share: number) => {
     backend().kernels.addScaledF32(target.pointer, state.pointer, state.size, share, 1 - share);
     state.markWritten();
   };
   const rootMeanSquare = (x: Tensor) => Math.sqrt(backend().kernels.sumSquaresF32(x.pointer, x.size) / x.size);
 
-  return createOptimizer(groups, shapeOf, ({ entry, gradient, learningRate, weightDecay, gradientScale }) => {
+  return createOptimizer(groups, slotsOf, (update) => {
+    const { entry, gradient, learningRate, learningRateScale, weightDecay, gradientScale } = update;
     const { parameter, step } = entry;
     const { kernels } = backend();
     const scaled = parameter.size;
     const relative = Math.min(warmupInit ? 1e-6 * step : 1e-2, 1 / Math.sqrt(step));
-    const groupRate = entry.group.learningRate;
-    const scheduleScale = groupRate > 0 ? learningRate / groupRate : 1;
-    const base = relativeStep ? relative * scheduleScale : learningRate;
+    const base = relativeStep ? relative * learningRateScale : learningRate;
     const rate = base * (scaleParameter ? Math.max(scaleEpsilon, rootMeanSquare(parameter)) : 1);
     const share = step ** decayRate;
     noGrad(() =>

@@ -1,5 +1,5 @@
 import { backend } from "../backend/index.js";
-import { checkOption, createOptimizer, type Optimizer, type ParameterGroup } from "./optimizer.js";
+import { adamSlots, checkOption, createOptimizer, type Optimizer, type ParameterGroup } from "./optimizer.js";
 import { touchedRows } from "./touched-rows.js";
 
 export interface AdamWOptions {
@@ -29,9 +29,7 @@ export function createAdamW(
   checkOption("beta1", beta1, 0, 1);
   checkOption("beta2", beta2, 0, 1);
   checkOption("epsilon", epsilon, 0);
-  const shapeOf = (slot: string, parameter: { shape: readonly number[] }) =>
-    slot === "firstMoment" || slot === "secondMoment" ? parameter.shape : undefined;
-  return createOptimizer(groups, shapeOf, ({ entry, gradient, learningRate, weightDecay, gradientScale }) => {
+  return createOptimizer(groups, adamSlots, ({ entry, gradient, learningRate, weightDecay, gradientScale }) => {
     const { parameter, step } = entry;
     const { kernels } = backend();
     const m = entry.slot("firstMoment").pointer;

@@ -1,6 +1,6 @@
 import { backend } from "../backend/index.js";
 import { empty } from "../tensor.js";
-import { checkOption, createOptimizer, type Optimizer, type ParameterGroup } from "./optimizer.js";
+import { adamSlots, checkOption, createOptimizer, type Optimizer, type ParameterGroup } from "./optimizer.js";
 
 export interface LambOptions {
   /** Default 0.9 and 0.999. */
@@ -21,9 +21,7 @@ export function createLamb(
   checkOption("beta1", beta1, 0, 1);
   checkOption("beta2", beta2, 0, 1);
   checkOption("epsilon", epsilon, 0);
-  const shapeOf = (slot: string, parameter: { shape: readonly number[] }) =>
-    slot === "firstMoment" || slot === "secondMoment" ? parameter.shape : undefined;
-  return createOptimizer(groups, shapeOf, ({ entry, gradient, learningRate, weightDecay, gradientScale }) => {
+  return createOptimizer(groups, adamSlots, ({ entry, gradient, learningRate, weightDecay, gradientScale }) => {
     const { parameter, step } = entry;
     const { kernels } = backend();
     const direction = empty(parameter.shape, parameter.dtype);

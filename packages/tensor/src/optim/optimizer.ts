@@ -3,7 +3,7 @@ import { backend } from "../backend/index.js";
 import { ClozeError } from "../errors.js";
 import { formatShape, type Shape, sameShape } from "../shape.js";
 import { contiguousCopy, empty, type Tensor, zeros } from "../tensor.js";
-import { clearTouched } from "./touched-rows.js";
+import { clearTouched, forgetTouched } from "./touched-rows.js";
 
 /** Parameters that are trained alike. `learningRate` and `weightDecay` may be changed between steps. */
 export interface ParameterGroup {
@@ -50,10 +50,18 @@ export interface Entry {
 export interface Update {
   readonly entry: Entry;
   readonly gradient: Tensor;
+  /** The group's, times the scale given to `step`. */
   readonly learningRate: number;
+  readonly learningRateScale: number;
   readonly weightDecay: number;
   readonly gradientScale: number;
 }
+
+/** The tensors that a rule keeps for a parameter: their shapes by name. */
+export type Slots = Readonly<Record<string, Shape>>;
+
+/** What Adam and its kin keep. */
+export const adamSlots = ({ shape }: Tensor): Slots => ({ firstMoment: shape, secondMoment: shape });
 
 /** Throws INVALID_OPTION unless the value lies in [low, high). */
 export function checkOption(name: string, value: number, low: number, high = Number.POSITIVE_INFINITY): void {
@@ -115,24 +123,21 @@ const mismatch = (message: string, expected?: string, received?: string): ClozeE
     remedy: "Load the state of a run with the same model and the same optimizer.",
   });
 
-/** Builds an optimizer from its rule for one parameter. `shapeOf` tells the shape of a slot, undefined where unknown. */
+/** Builds an optimizer from its rule for one parameter. `slotsOf` names what the rule asks `entry.slot` for. */
 export function createOptimizer(
   groups: readonly ParameterGroup[],
-  shapeOf: (slot: string, parameter: Tensor) => Shape | undefined,
+  slotsOf: (parameter: Tensor) => Slots,
   update: (update: Update) => void,
 ): Optimizer {
   const entries = entriesOf(groups);
   const steps = new Map<Entry, Tensor>();
 
-  const copyIn = (entry: Entry, slot: string, value: Tensor) => {
-    const source = value.contiguous ? value : contiguousCopy(value);
-    if (slot === "step") entry.step = source.toTypedArray()[0];
-    else {
-      const target = entry.slot(slot, source.shape);
-      if (source.size > 0) target.storage.backend.copy(source.pointer, target.pointer, source.size, source.dtype);
-      target.markWritten();
+  const forget = () => {
+    for (const entry of entries) {
+      for (const value of entry.slots.values()) value.dispose();
+      entry.slots.clear();
+      entry.step = 0;
     }
-    if (source !== value) source.dispose();
   };
 
   return {
@@ -155,6 +160,7 @@ export function createOptimizer(
             entry,
             gradient,
             learningRate: group.learningRate * learningRateScale,
+            learningRateScale,
             weightDecay: group.weightDecay ?? 0,
             gradientScale,
           });
@@ -190,15 +196,17 @@ export function createOptimizer(
     },
     loadState(state) {
       const byName = new Map(entries.map((entry) => [entry.name, entry]));
-      const plan: [Entry, string, Tensor][] = [];
+      const plan = new Map<Entry, Map<string, Tensor>>();
       for (const [key, value] of state) {
         const dot = key.lastIndexOf(".");
         const entry = byName.get(key.slice(0, dot));
         if (entry === undefined) throw mismatch(`The state names a parameter that is not trained here: ${key}`);
         const slot = key.slice(dot + 1);
-        const shape = slot === "step" ? [] : shapeOf(slot, entry.parameter);
+        const slots = slotsOf(entry.parameter);
+        if (slot !== "step" && !Object.hasOwn(slots, slot))
+          throw mismatch(`This optimizer keeps no "${slot}" for ${entry.name}`);
+        const shape = slot === "step" ? [] : slots[slot];
         const dtype = slot === "step" ? "int32" : entry.parameter.dtype;
-        if (shape === undefined) throw mismatch(`This optimizer keeps no "${slot}" for ${entry.name}`);
         if (!sameShape(shape, value.shape) || value.dtype !== dtype) {
           throw mismatch(
             `The state ${key} does not fit`,
@@ -206,23 +214,33 @@ export function createOptimizer(
             `${value.dtype} ${formatShape(value.shape)}`,
           );
         }
-        plan.push([entry, slot, value]);
+        plan.set(entry, (plan.get(entry) ?? new Map<string, Tensor>()).set(slot, value));
       }
-      for (const entry of entries) {
-        for (const value of entry.slots.values()) value.dispose();
-        entry.slots.clear();
-        entry.step = 0;
+      for (const [entry, values] of plan) {
+        const needed = entry.parameter.size === 0 ? [] : Object.keys(slotsOf(entry.parameter));
+        const missing = ["step", ...needed].find((slot) => !values.has(slot));
+        if (missing !== undefined) throw mismatch(`The state lacks ${entry.name}.${missing}`);
+        const step = values.get("step")?.item() ?? 0;
+        if (step < 1) throw mismatch(`The state counts no steps of ${entry.name}`, "at least 1", String(step));
       }
-      for (const [entry, slot, value] of plan) copyIn(entry, slot, value);
+      // Copied before the old state goes: it may be the same tensors.
+      const copies = [...plan].map(([entry, values]) => {
+        const step = values.get("step")?.item() ?? 0;
+        values.delete("step");
+        const slots = [...values].map(([slot, value]) => [slot, contiguousCopy(value).keep("optimizer")] as const);
+        return { entry, step, slots };
+      });
+      forget();
+      for (const { entry, step, slots } of copies) {
+        entry.step = step;
+        for (const [slot, value] of slots) entry.slots.set(slot, value);
+      }
     },
     dispose() {
-      for (const entry of entries) {
-        for (const value of entry.slots.values()) value.dispose();
-        entry.slots.clear();
-        entry.step = 0;
-      }
+      forget();
       for (const value of steps.values()) value.dispose();
       steps.clear();
+      for (const { parameter } of entries) forgetTouched(parameter);
     },
   };
 }
@@ -231,7 +249,7 @@ export function createOptimizer(
 const undecayed = /(^|\.)bias$|norm\d*\.(weight|gamma|beta)$|(^|\.)ln_\w+\.weight$/i;
 
 /**
- * The usual two groups: all parameters decay except biases and normalisation layers.
+ * The usual two groups: all parameters decay except biases and normalisation layers (or those whose name `noDecay` finds).
  * @example
  * createAdamW(decayGroups(model.parameters(), { learningRate: 1e-4, weightDecay: 0.01 }));
  */
@@ -242,7 +260,7 @@ export function decayGroups(
   const all = [...parameters];
   const part = (name: string, without: boolean, decay: number): ParameterGroup => ({
     name,
-    parameters: all.filter(([key]) => noDecay.test(key) === without),
+    parameters: all.filter(([key]) => key.search(noDecay) >= 0 === without),
     learningRate,
     weightDecay: decay,
   });

@@ -91,7 +91,7 @@ export function oneCycleSchedule({
     shape === "linear" ? from + (to - from) * progress : to + ((from - to) / 2) * (1 + Math.cos(Math.PI * progress));
   return (step) => {
     const at = Math.min(step, last);
-    if (at <= top) return between(first, 1, at / top);
+    if (at <= top) return between(first, 1, top === 0 ? 1 : at / top);
     return between(1, first / finalDivisor, last === top ? 1 : (at - top) / (last - top));
   };
 }

@@ -1,6 +1,7 @@
 import { backend } from "../backend/index.js";
 import { ClozeError } from "../errors.js";
-import { checkOption, createOptimizer, type Optimizer, type ParameterGroup } from "./optimizer.js";
+import type { Tensor } from "../tensor.js";
+import { checkOption, createOptimizer, type Optimizer, type ParameterGroup, type Slots } from "./optimizer.js";
 import { touchedRows } from "./touched-rows.js";
 
 export interface SgdOptions {
@@ -26,9 +27,8 @@ export function createSgd(
       remedy: "Set momentum: 0.9, dampening: 0.",
     });
   }
-  const shapeOf = (slot: string, parameter: { shape: readonly number[] }) =>
-    slot === "momentum" && momentum !== 0 ? parameter.shape : undefined;
-  return createOptimizer(groups, shapeOf, ({ entry, gradient, learningRate, weightDecay, gradientScale }) => {
+  const slotsOf = ({ shape }: Tensor): Slots => (momentum === 0 ? {} : { momentum: shape });
+  return createOptimizer(groups, slotsOf, ({ entry, gradient, learningRate, weightDecay, gradientScale }) => {
     const { parameter } = entry;
     const { kernels } = backend();
     const touched = momentum === 0 ? touchedRows(parameter) : undefined;

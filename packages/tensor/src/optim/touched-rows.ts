@@ -54,3 +54,11 @@ export function clearTouched(parameter: Tensor): void {
   }
   parameter.touchedRows = [];
 }
+
+/** Frees what `touchedRows` keeps for a parameter. */
+export function forgetTouched(parameter: Tensor): void {
+  const buffer = buffers.get(parameter);
+  buffer?.marks.dispose();
+  buffer?.list.dispose();
+  buffers.delete(parameter);
+}
