@@ -17,9 +17,10 @@ export interface DecayOptions extends WarmupOptions {
   final?: number;
 }
 
-function check(name: string, value: number, least: number): void {
-  if (Number.isFinite(value) && value >= least) return;
-  throw new ClozeError("INVALID_OPTION", `A schedule's ${name} is a number of at least ${least}`, {
+function check(name: string, value: number, least: number, most = Number.MAX_VALUE): void {
+  if (value >= least && value <= most) return;
+  throw new ClozeError("INVALID_OPTION", `A schedule's ${name} is out of range`, {
+    expected: most === Number.MAX_VALUE ? `a number of at least ${least}` : `a number from ${least} to ${most}`,
     received: String(value),
   });
 }
@@ -83,7 +84,7 @@ export function oneCycleSchedule({
   shape = "cosine",
 }: OneCycleOptions): Schedule {
   check("total", total, 1);
-  check("rise", rise, 0);
+  check("rise", rise, 0, 1);
   const top = rise * total - 1;
   const last = total - 1;
   const first = 1 / divisor;
