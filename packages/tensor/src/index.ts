@@ -52,5 +52,14 @@ export { createLamb, type LambOptions } from "./optim/lamb.js";
 export { decayGroups, type Optimizer, type ParameterGroup } from "./optim/optimizer.js";
 export * from "./optim/schedules.js";
 export { createSgd, type SgdOptions } from "./optim/sgd.js";
+export {
+  createRandom,
+  type Random,
+  type RandomState,
+  type RandomTensorOptions,
+  randomNormal,
+  randomUniform,
+  truncatedNormal,
+} from "./random.js";
 export type { Shape } from "./shape.js";
 export { empty, full, type NestedNumbers, ones, parameter, Tensor, tensor, zeros } from "./tensor.js";
