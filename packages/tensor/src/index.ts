@@ -45,6 +45,7 @@ export { argmax, max, mean, min, sum, topK, variance } from "./ops/reduce.js";
 export { scatterRows, take } from "./ops/rows.js";
 export { segmentMean, segmentSum } from "./ops/segment.js";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.js";
+export { cumulativeSum, sort } from "./ops/sort.js";
 export { type AdafactorOptions, createAdafactor } from "./optim/adafactor.js";
 export { type AdamWOptions, createAdamW } from "./optim/adamw.js";
 export { type ClipOptions, clipFactor, clipGradientNorm, gradientNorm } from "./optim/clip.js";

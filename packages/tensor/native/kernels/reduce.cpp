@@ -59,6 +59,21 @@ void reduce_f32(int32_t code, const float* x, float* y, int64_t outer, int64_t l
     reduce(x, y, outer, length, inner, INFINITY, [](vf a, vf b) { return vmin(a, b); }, [](vf a) { return reduce_min(a); });
 }
 
+void cumulative_sum_f32(const float* x, float* y, int64_t outer, int64_t length, int64_t inner, int32_t reverse) {
+  constexpr int64_t columns = 32;
+  const int64_t strips = (inner + columns - 1) / columns;
+  parallel(outer * strips, [&](int64_t index, int) {
+    const int64_t first = index % strips * columns;
+    const int64_t width = inner - first < columns ? inner - first : columns;
+    const int64_t base = index / strips * length * inner + first;
+    double sum[columns] = {};
+    for (int64_t l = 0; l < length; ++l) {
+      const int64_t at = base + (reverse ? length - 1 - l : l) * inner;
+      for (int64_t i = 0; i < width; ++i) y[at + i] = static_cast<float>(sum[i] += static_cast<double>(x[at + i]));
+    }
+  });
+}
+
 void take_rows_f32(const float* x, const int32_t* indices, float* y, int64_t count, int64_t width) {
   constexpr int64_t rows = 32;
   parallel((count + rows - 1) / rows, [&](int64_t index, int) {

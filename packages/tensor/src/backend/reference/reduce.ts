@@ -21,6 +21,20 @@ export function reduceKernels({ real, integer }: ReferenceMemory): ReduceKernels
         }
       }
     },
+    cumulativeSumF32(x, y, outer, length, inner, reverse) {
+      const from = real(x);
+      const to = real(y);
+      for (let o = 0; o < outer; o++) {
+        for (let i = 0; i < inner; i++) {
+          let total = 0;
+          for (let l = 0; l < length; l++) {
+            const at = (o * length + (reverse ? length - 1 - l : l)) * inner + i;
+            total += from[at];
+            to[at] = total;
+          }
+        }
+      }
+    },
     takeRowsF32(x, indices, y, count, width) {
       const from = real(x);
       const rows = integer(indices);
