@@ -17,6 +17,7 @@ export { readSafetensors, type SafetensorsFile, type SafetensorsInfo, writeSafet
 export { type MemoryKind, type MemoryStats, memory, scope } from "./memory.js";
 export { activation, gelu, geluTanh, silu } from "./ops/activation.js";
 export { type AttentionOptions, attention, selfAttention } from "./ops/attention.js";
+export { type ConvolutionOptions, conv1d, conv2d } from "./ops/convolution.js";
 export { dropout } from "./ops/dropout.js";
 export * from "./ops/elementwise.js";
 export { type LinearOptions, linear } from "./ops/linear.js";
