@@ -1,0 +1,132 @@
+import { ClozeError } from "../errors.js";
+import { type SequenceTokens, sliceSequence } from "./encoding.js";
+import type { JsonReader } from "./json-reader.js";
+
+/** How an encoding is made to fit. */
+export interface TruncationOptions {
+  /** The most tokens an encoding may have, special tokens included. */
+  maxLength: number;
+  /** How many tokens neighbouring windows share; 0 by default. */
+  stride?: number;
+  /** Which text of a pair gives way: the longer one (the default), the first or the second. */
+  strategy?: "longest-first" | "only-first" | "only-second";
+  /** Which end of a text is cut off; `right` by default. */
+  direction?: "left" | "right";
+}
+
+const STRATEGIES = {
+  LongestFirst: "longest-first",
+  OnlyFirst: "only-first",
+  OnlySecond: "only-second",
+} as const;
+
+/** Reads the `truncation` section; null where there is none. */
+export function readTruncation(reader: JsonReader): Required<TruncationOptions> | null {
+  if (!reader.has("truncation")) return null;
+  const section = reader.reader("truncation");
+  const strategy = section.choice("strategy", ["LongestFirst", "OnlyFirst", "OnlySecond"], "LongestFirst");
+  return {
+    maxLength: section.integer("max_length"),
+    stride: section.integer("stride", 0),
+    strategy: STRATEGIES[strategy],
+    direction: section.choice("direction", ["Left", "Right"], "Right") === "Left" ? "left" : "right",
+  };
+}
+
+function fail(message: string, expected: string, received: string, remedy: string): ClozeError {
+  return new ClozeError("TOKENIZER_TRUNCATION", message, { expected, received, remedy });
+}
+
+/** The windows of one text: the first is kept, the others overflow. */
+function windows(tokens: SequenceTokens, length: number, stride: number, fromLeft: boolean): SequenceTokens[] {
+  const total = tokens.ids.length;
+  if (length >= total) return [tokens];
+  if (length === 0) return [sliceSequence(tokens, 0, 0), tokens];
+  if (stride >= length) {
+    throw fail(
+      "Windows must move forward.",
+      `a stride below ${length}, the room that special tokens leave`,
+      String(stride),
+      "Lower the stride or raise maxLength.",
+    );
+  }
+  const parts: SequenceTokens[] = [];
+  const step = length - stride;
+  if (fromLeft) {
+    for (let end = total; end > 0; end -= step) {
+      parts.push(sliceSequence(tokens, Math.max(0, end - length), end));
+      if (end <= length) break;
+    }
+  } else {
+    for (let start = 0; start < total; start += step) {
+      parts.push(sliceSequence(tokens, start, Math.min(start + length, total)));
+      if (start + length >= total) break;
+    }
+  }
+  return parts;
+}
+
+/** How long each text of a pair may be so that both fit; what is short stays whole. */
+function shareRoom(first: number, second: number, room: number): [number, number] {
+  const [short, long] = first <= second ? [first, second] : [second, first];
+  let [less, more] = [short, short > room ? short : Math.max(short, Math.min(long, room - short))];
+  if (less + more > room) {
+    less = Math.floor(room / 2);
+    more = less + (room % 2);
+  }
+  return first <= second ? [less, more] : [more, less];
+}
+
+/**
+ * Cuts one or two texts so that they fit together with the special tokens.
+ *
+ * @param added how many special tokens there will be.
+ * @returns the windows of each text, the kept one first.
+ * @throws ClozeError `TOKENIZER_TRUNCATION` where the options leave nothing to keep.
+ */
+export function truncate(
+  sequences: readonly SequenceTokens[],
+  options: TruncationOptions,
+  added: number,
+): SequenceTokens[][] {
+  const { maxLength, stride = 0, strategy = "longest-first", direction = "right" } = options;
+  for (const [name, value] of [
+    ["maxLength", maxLength],
+    ["stride", stride],
+  ] as const) {
+    if (!Number.isInteger(value) || value < 0) {
+      throw fail(`${name} cannot be used.`, "a whole number, 0 or more", String(value), "Correct the option.");
+    }
+  }
+  if (maxLength < added) {
+    throw fail(
+      "maxLength leaves no room for the special tokens.",
+      `at least ${added}`,
+      String(maxLength),
+      "Raise maxLength, or encode without special tokens.",
+    );
+  }
+  const room = maxLength - added;
+  const lengths = sequences.map(({ ids }) => ids.length);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  if (total <= room) return sequences.map((tokens) => [tokens]);
+  let kept = lengths;
+  if (room === 0) {
+    kept = lengths.map(() => 0);
+  } else if (strategy === "longest-first") {
+    kept = sequences.length === 1 ? [room] : shareRoom(lengths[0], lengths[1], room);
+  } else {
+    const target = strategy === "only-first" ? 0 : 1;
+    const left = (lengths[target] ?? 0) - (total - room);
+    if (left <= 0) {
+      throw fail(
+        `The strategy "${strategy}" cannot make the encoding fit.`,
+        "a text that is longer than what must be cut off",
+        target < lengths.length ? `${lengths[target]} tokens, ${total - room} too many` : "no second text",
+        'Use the strategy "longest-first", or raise maxLength.',
+      );
+    }
+    kept = lengths.map((length, index) => (index === target ? left : length));
+  }
+  return sequences.map((tokens, index) => windows(tokens, kept[index], stride, direction === "left"));
+}
