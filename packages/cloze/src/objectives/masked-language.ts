@@ -1,7 +1,7 @@
 // Masked language modelling (BERT, arXiv 1810.04805): choose tokens, replace most of them by [MASK], predict what stood there.
 import type { PackedBatch } from "../data/packed-batch.js";
+import type { RandomSource } from "../data/random-source.js";
 import { ClozeError } from "../errors.js";
-import type { RandomSource } from "./random-source.js";
 
 /** Which tokens are chosen together: single tokens, whole words (WordPiece continuations included), or spans of words. */
 export type MaskingUnit = "token" | "whole-word" | "span";
