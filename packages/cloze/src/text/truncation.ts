@@ -78,26 +78,16 @@ function shareRoom(first: number, second: number, room: number): [number, number
 }
 
 /**
- * Cuts one or two texts so that they fit together with the special tokens.
+ * How many tokens of each text are kept so that they fit together with the special tokens; null where all fit.
  *
+ * @param lengths how many tokens each text has.
  * @param added how many special tokens there will be.
- * @returns the windows of each text, the kept one first.
  * @throws ClozeError `TOKENIZER_TRUNCATION` where the options leave nothing to keep.
  */
-export function truncate(
-  sequences: readonly SequenceTokens[],
-  options: TruncationOptions,
-  added: number,
-): SequenceTokens[][] {
-  const { maxLength, stride = 0, strategy = "longest-first", direction = "right" } = options;
-  for (const [name, value] of [
-    ["maxLength", maxLength],
-    ["stride", stride],
-  ] as const) {
-    if (!Number.isInteger(value) || value < 0) {
-      throw fail(`${name} cannot be used.`, "a whole number, 0 or more", String(value), "Correct the option.");
-    }
-  }
+export function keptLengths(lengths: readonly number[], options: TruncationOptions, added: number): number[] | null {
+  const { maxLength, stride = 0, strategy = "longest-first" } = options;
+  checkCount("maxLength", maxLength);
+  checkCount("stride", stride);
   if (maxLength < added) {
     throw fail(
       "maxLength leaves no room for the special tokens.",
@@ -107,26 +97,42 @@ export function truncate(
     );
   }
   const room = maxLength - added;
-  const lengths = sequences.map(({ ids }) => ids.length);
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  if (total <= room) return sequences.map((tokens) => [tokens]);
-  let kept = lengths;
-  if (room === 0) {
-    kept = lengths.map(() => 0);
-  } else if (strategy === "longest-first") {
-    kept = sequences.length === 1 ? [room] : shareRoom(lengths[0], lengths[1], room);
-  } else {
-    const target = strategy === "only-first" ? 0 : 1;
-    const left = (lengths[target] ?? 0) - (total - room);
-    if (left <= 0) {
-      throw fail(
-        `The strategy "${strategy}" cannot make the encoding fit.`,
-        "a text that is longer than what must be cut off",
-        target < lengths.length ? `${lengths[target]} tokens, ${total - room} too many` : "no second text",
-        'Use the strategy "longest-first", or raise maxLength.',
-      );
-    }
-    kept = lengths.map((length, index) => (index === target ? left : length));
+  if (total <= room) return null;
+  if (room === 0) return lengths.map(() => 0);
+  if (strategy === "longest-first") {
+    return lengths.length === 1 ? [room] : shareRoom(lengths[0], lengths[1], room);
   }
+  const target = strategy === "only-first" ? 0 : 1;
+  const left = (lengths[target] ?? 0) - (total - room);
+  if (left <= 0) {
+    throw fail(
+      `The strategy "${strategy}" cannot make the encoding fit.`,
+      "a text that is longer than what must be cut off",
+      target < lengths.length ? `${lengths[target]} tokens, ${total - room} too many` : "no second text",
+      'Use the strategy "longest-first", or raise maxLength.',
+    );
+  }
+  return lengths.map((length, index) => (index === target ? left : length));
+}
+
+function checkCount(name: string, value: number): void {
+  if (Number.isInteger(value) && value >= 0) return;
+  throw fail(`${name} cannot be used.`, "a whole number, 0 or more", String(value), "Correct the option.");
+}
+
+/** Cuts one or two texts as {@link keptLengths} says; gives the windows of each text, the kept one first. */
+export function truncate(
+  sequences: readonly SequenceTokens[],
+  options: TruncationOptions,
+  added: number,
+): SequenceTokens[][] {
+  const kept = keptLengths(
+    sequences.map(({ ids }) => ids.length),
+    options,
+    added,
+  );
+  if (!kept) return sequences.map((tokens) => [tokens]);
+  const { stride = 0, direction = "right" } = options;
   return sequences.map((tokens, index) => windows(tokens, kept[index], stride, direction === "left"));
 }

@@ -54,6 +54,7 @@ function readTemplate(reader: JsonReader): PostProcessor {
     reader.readers(key).map((part) => {
       if (part.has("Sequence")) {
         const inner = part.reader("Sequence");
+        if (key === "single" && inner.string("id") !== "A") throw inner.fail("id", "A, in a template for one text");
         return sequence(inner.choice("id", ["A", "B"]) === "A" ? 0 : 1, inner.integer("type_id", 0));
       }
       const inner = part.reader("SpecialToken");

@@ -1,0 +1,15 @@
+// The public surface of text/, by name.
+export type { AddedToken } from "./added-tokens.js";
+export type { Encoding } from "./encoding.js";
+export type { JsonObject, JsonValue } from "./json-reader.js";
+export type { PaddingOptions } from "./padding.js";
+export type { SpecialTokenIds, SpecialTokenNames, SpecialTokenRole } from "./special-tokens.js";
+export {
+  type DecodeOptions,
+  type EncodeIdsOptions,
+  type EncodeOptions,
+  loadTokenizer,
+  Tokenizer,
+  tokenizerFromJson,
+} from "./tokenizer.js";
+export type { TruncationOptions } from "./truncation.js";
