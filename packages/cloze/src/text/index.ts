@@ -12,4 +12,5 @@ export {
   Tokenizer,
   tokenizerFromJson,
 } from "./tokenizer.js";
+export { trainWordPiece, type WordPieceTrainerOptions } from "./trainers/word-piece.js";
 export type { TruncationOptions } from "./truncation.js";

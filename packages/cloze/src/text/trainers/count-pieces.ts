@@ -1,0 +1,54 @@
+import { NormalizedText } from "../normalized-text.js";
+import type { Normalizer } from "../normalizers/normalizer.js";
+import type { EmitPiece, PreTokenizer } from "../pre-tokenizers/pre-tokenizer.js";
+import { wellFormed } from "../unicode.js";
+
+/** How {@link countPieces} cuts texts, and how much it remembers. */
+export interface CountOptions {
+  readonly normalizer: Normalizer | null;
+  readonly preTokenizer: PreTokenizer;
+  /** Pieces with more UTF-16 units are cut into parts of this length (`cut`) or left out (`drop`). */
+  readonly longest: number;
+  readonly tooLong: "cut" | "drop";
+  /** When there are more distinct pieces than this, those that were seen least are forgotten; 4,000,000 by default. */
+  readonly mostDistinct?: number;
+}
+
+/**
+ * Counts the pieces that texts are cut into. Texts are taken one by one and not kept, so a corpus may be larger than
+ * memory; what is kept is one entry for each distinct piece.
+ */
+export function countPieces(texts: Iterable<string>, options: CountOptions): Map<string, number> {
+  const { normalizer, preTokenizer, longest, tooLong, mostDistinct = 4_000_000 } = options;
+  const counts = new Map<string, number>();
+  let leastKept = 1;
+  const count = (piece: string): void => {
+    const seen = counts.get(piece);
+    // A copy for the map: a slice would keep the whole text alive.
+    if (seen === undefined) counts.set(piece.length < 13 ? piece : ` ${piece}`.slice(1), 1);
+    else counts.set(piece, seen + 1);
+  };
+  const emit: EmitPiece = (source, start, end) => {
+    if (end - start <= longest) {
+      count(source.text.slice(start, end));
+    } else if (tooLong === "cut") {
+      for (let from = start; from < end; ) {
+        let to = Math.min(from + longest, end);
+        const last = source.text.charCodeAt(to - 1);
+        if (to < end && last >= 0xd800 && last <= 0xdbff) to--;
+        count(source.text.slice(from, to));
+        from = to;
+      }
+    }
+  };
+  for (const input of texts) {
+    const source = new NormalizedText(wellFormed(input), 0, preTokenizer.needsAlignment ?? false);
+    normalizer?.normalize(source);
+    if (source.text !== "") preTokenizer.split(source, 0, source.text.length, emit);
+    while (counts.size > mostDistinct) {
+      for (const [piece, seen] of counts) if (seen <= leastKept) counts.delete(piece);
+      leastKept *= 2;
+    }
+  }
+  return counts;
+}
