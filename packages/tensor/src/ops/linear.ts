@@ -8,6 +8,7 @@ import { empty, type Tensor } from "../tensor.js";
 import { activation, activationGradient } from "./activation.js";
 import { add, addInPlace } from "./elementwise.js";
 import { matmul, operand, product } from "./matmul.js";
+import { packedForm } from "./packed-weights.js";
 import { contiguous, reshape, transpose } from "./movement.js";
 
 export interface LinearOptions {
@@ -75,9 +76,12 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: Linear
   const y = empty([rows, n], x.dtype);
   const before = keepsBefore ? empty([rows, n], x.dtype) : undefined;
   if (y.size > 0) {
-    backend().kernels.linearF32(
+    const packed = before === undefined ? packedForm(matrix) : undefined;
+    const { kernels } = backend();
+    const run = packed === undefined ? kernels.linearF32 : kernels.linearPackedF32;
+    run(
       source.pointer,
-      matrix.pointer,
+      packed?.pointer ?? matrix.pointer,
       shift?.pointer ?? null,
       y.pointer,
       rows,

@@ -9,12 +9,13 @@ import { expectClose, expectNativeEqualsReference, gradientCheck, sampleNumbers 
 import { activation, gelu, geluTanh, silu } from "./activation.js";
 import { attention, selfAttention } from "./attention.js";
 import { dropout } from "./dropout.js";
-import { mul } from "./elementwise.js";
+import { mul, mulInPlace } from "./elementwise.js";
 import { linear } from "./linear.js";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./loss.js";
 import { permute, slice } from "./movement.js";
 import { layerNorm, rmsNorm } from "./norm.js";
 import { sum } from "./reduce.js";
+import { packWeights } from "./packed-weights.js";
 import { segmentMean, segmentSum } from "./segment.js";
 import { logSoftmax, logSumExp, softmax } from "./softmax.js";
 
@@ -192,6 +193,23 @@ test("larger layers agree at odd sizes", () => {
     );
     expectNativeEqualsReference(() => layerNorm(sample([rows, n]), sample([n], 2), sample([n], 3)));
     expectNativeEqualsReference(() => softmax(sample([rows, n])));
+  }
+});
+
+test("packed weights give the same result, and are not used once the weight was written", () => {
+  for (const backendOf of [createReferenceBackend, () => createNativeBackend() ?? createReferenceBackend()]) {
+    withBackend(backendOf(), () => {
+      const [x, w, b] = [sample([70, 131]), sample([97, 131], 2), sample([97], 3)];
+      const run = () => linear(x, w, b, { activation: "gelu" }).toTypedArray();
+      const plain = run();
+      const release = packWeights([w, b]);
+      expectClose(run(), plain, 1e-5);
+      mulInPlace(w, tensor([2]));
+      const written = run();
+      release();
+      expect(run()).toEqual(written);
+      expect(Array.from(written)).not.toEqual(Array.from(plain));
+    });
   }
 });
 
