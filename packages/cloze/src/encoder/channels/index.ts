@@ -1,0 +1,19 @@
+// What happens inside one token: one line for each part.
+import type { z } from "zod";
+import type { BoundSlot, SlotPart } from "../part.js";
+import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
+import { mlp } from "./mlp.js";
+
+const parts = {
+  mlp,
+};
+
+export type ChannelConfig = ConfigOf<typeof parts>;
+export type ChannelConfigInput = ConfigInputOf<typeof parts>;
+export const channelSchema = registrySchema("channel", parts);
+
+/** The channel part that a configuration names, for a hidden size. */
+export function bindChannel(config: ChannelConfig, hiddenSize: number): BoundSlot {
+  const part: SlotPart<z.ZodType<ChannelConfig>> = parts[config.type];
+  return part.bind(config, hiddenSize);
+}

@@ -1,0 +1,92 @@
+// What an encoder is, as plain JSON.
+import { z } from "zod";
+import { channelSchema } from "./channels/index.js";
+import { mixerSchema } from "./mixers/index.js";
+import { parseConfig } from "./registry.js";
+
+const rate = z.number().min(0).lt(1);
+
+const embeddingsSchema = z.strictObject({
+  positions: z.enum(["learned", "none"]).default("learned"),
+  norm: z.boolean().default(true),
+  dropout: rate.default(0.1),
+  /** The optimizer visits only rows of the word table that a step touched. */
+  sparse: z.boolean().default(false),
+});
+
+const layerSchema = z.strictObject({
+  mixer: mixerSchema,
+  channel: channelSchema,
+  /** After the mixer and after the channel. */
+  dropout: rate.default(0.1),
+});
+
+export const encoderSchema = z.strictObject({
+  vocabularySize: z.int().min(1),
+  hiddenSize: z.int().min(1),
+  /** Longest sequence, where positions are learned. */
+  maxPositions: z.int().min(1).default(512),
+  /** 0: no segments. */
+  segmentVocabularySize: z.int().min(0).default(2),
+  embeddings: embeddingsSchema.prefault({}),
+  padId: z.int().min(0).default(0),
+  normEpsilon: z.number().positive().default(1e-12),
+  initializerRange: z.number().min(0).default(0.02),
+  /** "post": norm(x + branch(x)), as BERT; "pre": x + branch(norm(x)). */
+  normPosition: z.enum(["pre", "post"]).default("post"),
+  /** A norm after the last layer, where norms come before the branches. */
+  finalNorm: z.boolean().default(true),
+  /** "zero": the last matrix of each branch starts at 0, so that a new encoder passes its embeddings through. */
+  residualInit: z.enum(["normal", "zero"]).default("normal"),
+  layers: z.array(layerSchema),
+});
+
+/** An encoder, checked and with every default filled in. */
+export type EncoderConfig = z.output<typeof encoderSchema>;
+/** The same as one may write it. */
+export type EncoderConfigInput = z.input<typeof encoderSchema>;
+export type LayerConfig = EncoderConfig["layers"][number];
+export type LayerConfigInput = EncoderConfigInput["layers"][number];
+
+/**
+ * Checks a configuration and fills in what it leaves out.
+ *
+ * @throws CONFIG_INVALID naming the field
+ */
+export const parseEncoderConfig = (config: unknown): EncoderConfig => parseConfig(encoderSchema, config, "The encoder");
+
+/** The sizes of an encoder whose layers are all alike. */
+export interface UniformOptions extends Omit<EncoderConfigInput, "layers"> {
+  layers: number;
+  heads: number;
+  /** Default: 4 x hiddenSize. */
+  intermediateSize?: number;
+  /** For all places at once. Default 0.1. */
+  dropout?: number;
+}
+
+/**
+ * An encoder of attention and MLP layers that are all alike.
+ *
+ * @throws CONFIG_INVALID
+ * @example
+ * const mini = uniformEncoder({ vocabularySize: 30522, hiddenSize: 384, layers: 6, heads: 12 });
+ */
+export function uniformEncoder({
+  layers,
+  heads,
+  dropout = 0.1,
+  intermediateSize,
+  ...rest
+}: UniformOptions): EncoderConfig {
+  const layer: LayerConfigInput = {
+    mixer: { type: "attention", heads, dropout },
+    channel: { type: "mlp", intermediateSize: intermediateSize ?? 4 * rest.hiddenSize },
+    dropout,
+  };
+  return parseEncoderConfig({
+    ...rest,
+    embeddings: { dropout, ...rest.embeddings },
+    layers: Array.from({ length: layers }, () => layer),
+  });
+}

@@ -1,0 +1,94 @@
+// From ids to vectors: words, positions and segments, added up.
+import { add, dropout, type Tensor, take, tensor } from "@cloze/tensor";
+import { ClozeError } from "../errors.js";
+import type { EncoderBatch } from "./batch.js";
+import type { EncoderConfig } from "./config.js";
+import { normalize, normSpecs } from "./layer.js";
+import { lookUp } from "./parameters.js";
+import type { ParameterSpec } from "./part.js";
+
+/** The parameters of the embeddings. */
+export function embeddingSpecs(config: EncoderConfig): ParameterSpec[] {
+  const { vocabularySize, hiddenSize, maxPositions, segmentVocabularySize, embeddings } = config;
+  const table = (name: string, rows: number, sparseRows = false): ParameterSpec => ({
+    name: `embeddings.${name}.weight`,
+    shape: [rows, hiddenSize],
+    initial: "normal",
+    sparseRows,
+  });
+  return [
+    table("word", vocabularySize, embeddings.sparse),
+    ...(embeddings.positions === "learned" ? [table("position", maxPositions)] : []),
+    ...(segmentVocabularySize > 0 ? [table("segment", segmentVocabularySize)] : []),
+    ...(embeddings.norm ? normSpecs("embeddings.norm", hiddenSize) : []),
+  ];
+}
+
+function checkRange(ids: Int32Array, size: number, code: string, message: string, remedy: string): void {
+  for (const id of ids) {
+    if (id >= 0 && id < size) continue;
+    throw new ClozeError(code, message, { expected: `0 to ${size - 1}`, received: String(id), remedy });
+  }
+}
+
+function checkBatch({ ids, segments, positions, offsets }: EncoderBatch, config: EncoderConfig): void {
+  const tokens = ids.length;
+  if (segments.length !== tokens || positions.length !== tokens || offsets[offsets.length - 1] !== tokens) {
+    throw new ClozeError("BATCH_SHAPE", "Ids, segments and positions are as many as the last offset says", {
+      received: `${tokens} ids, ${segments.length} segments, ${positions.length} positions, end ${offsets[offsets.length - 1]}`,
+      remedy: "Build batches with packSequences.",
+    });
+  }
+  checkRange(
+    ids,
+    config.vocabularySize,
+    "TOKEN_OUT_OF_RANGE",
+    "A token id lies outside the model's vocabulary",
+    "The tokenizer does not belong to this model.",
+  );
+  if (config.embeddings.positions === "learned") {
+    checkRange(
+      positions,
+      config.maxPositions,
+      "SEQUENCE_TOO_LONG",
+      "A sequence is longer than the model's positions",
+      "Truncate texts to the model's longest sequence.",
+    );
+  }
+  if (config.segmentVocabularySize > 0) {
+    checkRange(
+      segments,
+      config.segmentVocabularySize,
+      "SEGMENT_OUT_OF_RANGE",
+      "A segment lies outside the model's segments",
+      "Give one text instead of a pair, or another model.",
+    );
+  }
+}
+
+/**
+ * The vectors that the first layer takes. -> [tokens, hidden]
+ *
+ * @throws BATCH_SHAPE, TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE
+ */
+export function embed(
+  batch: EncoderBatch,
+  config: EncoderConfig,
+  parameters: ReadonlyMap<string, Tensor>,
+  dropoutSeed: number | undefined,
+): Tensor {
+  checkBatch(batch, config);
+  const { embeddings, segmentVocabularySize, normEpsilon } = config;
+  const rows = (name: string, indices: Int32Array): Tensor =>
+    take(lookUp(parameters, `embeddings.${name}.weight`), tensor(indices));
+  const parts = [rows("word", batch.ids)];
+  if (segmentVocabularySize > 0) parts.push(rows("segment", batch.segments));
+  if (embeddings.positions === "learned") parts.push(rows("position", batch.positions));
+  let sum: Tensor;
+  if (embeddings.norm) {
+    // The last addition happens inside the norm.
+    const last = parts.length > 1 ? parts.pop() : undefined;
+    sum = normalize(parts.reduce(add), parameters, "embeddings.norm", normEpsilon, last);
+  } else sum = parts.reduce(add);
+  return dropoutSeed === undefined ? sum : dropout(sum, embeddings.dropout, dropoutSeed);
+}

@@ -1,0 +1,102 @@
+// The encoder: embeddings, then layers of slots.
+import { scope, type Tensor, tensor } from "@cloze/tensor";
+import type { EncoderBatch } from "./batch.js";
+import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "./config.js";
+import { embed, embeddingSpecs } from "./embeddings.js";
+import { createLayer, type Layer, normalize, normSpecs } from "./layer.js";
+import { createParameters, type ParameterSource } from "./parameters.js";
+import type { ParameterSpec } from "./part.js";
+import { deriveSeed } from "./seeds.js";
+
+export interface EncoderOptions {
+  /** Dropout is on. Default false. */
+  training?: boolean;
+  /** What dropout depends on; take another one at each call. Default 0. */
+  seed?: number;
+  /** Also return what each layer took and gave. Default false. */
+  hiddenStates?: boolean;
+}
+
+export interface EncoderOutput {
+  /** [tokens, hidden] */
+  readonly hidden: Tensor;
+  /** Embeddings, then the output of each layer; layers + 1 times [tokens, hidden]. The last one is `hidden`. */
+  readonly hiddenStates?: readonly Tensor[];
+}
+
+export interface Encoder {
+  readonly config: EncoderConfig;
+  /** By Cloze's own names, such as `layers.0.mixer.queryKeyValue.weight`. */
+  readonly parameters: Map<string, Tensor>;
+  /**
+   * Runs a packed batch. Gradients are recorded unless inside `noGrad`; what is made on the way is freed.
+   *
+   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE
+   */
+  forward(batch: EncoderBatch, options?: EncoderOptions): EncoderOutput;
+  /** Frees the parameters. */
+  dispose(): void;
+}
+
+const finalNorm = "finalNorm";
+const hasFinalNorm = (config: EncoderConfig): boolean => config.normPosition === "pre" && config.finalNorm;
+
+function specsOf(config: EncoderConfig, layers: readonly Layer[]): ParameterSpec[] {
+  return [
+    ...embeddingSpecs(config),
+    ...layers.flatMap(({ parameters }) => parameters),
+    ...(hasFinalNorm(config) ? normSpecs(finalNorm, config.hiddenSize) : []),
+  ];
+}
+
+const layersOf = (config: EncoderConfig): Layer[] =>
+  config.layers.map((layer, index) => createLayer(config, layer, index));
+
+/** The names, shapes and initial values of an encoder's parameters, without making them. */
+export const encoderSpecs = (config: EncoderConfig): ParameterSpec[] => specsOf(config, layersOf(config));
+
+/**
+ * Makes an encoder: with new parameters by a seed, or with those that `load` gives (it hands them over).
+ *
+ * @throws CONFIG_INVALID, WEIGHT_SHAPE, and what `load` throws
+ * @example
+ * const encoder = createEncoder(uniformEncoder({ vocabularySize: 100, hiddenSize: 32, layers: 2, heads: 4 }), { seed: 1 });
+ * const { hidden } = encoder.forward(packSequences([{ ids: [1, 2, 3] }])); // [3, 32]
+ */
+export function createEncoder(input: EncoderConfigInput, source: ParameterSource): Encoder {
+  const config = parseEncoderConfig(input);
+  const layers = layersOf(config);
+  const parameters = createParameters(specsOf(config, layers), source, config.initializerRange);
+
+  function run(batch: EncoderBatch, { training = false, seed = 0, hiddenStates = false }: EncoderOptions) {
+    const states: Tensor[] = [];
+    const offsets = tensor(batch.offsets);
+    let state = scope(() => embed(batch, config, parameters, training ? deriveSeed(seed, "embeddings") : undefined));
+    layers.forEach((layer, index) => {
+      const before = state;
+      if (hiddenStates) states.push(before);
+      state = scope(() =>
+        layer.forward(before, parameters, {
+          batch,
+          offsets,
+          training,
+          seed: (place) => deriveSeed(seed, index, place),
+        }),
+      );
+      if (!hiddenStates) before.dispose();
+    });
+    const hidden = hasFinalNorm(config) ? normalize(state, parameters, finalNorm, config.normEpsilon) : state;
+    if (!hiddenStates) return { hidden };
+    states.push(hidden);
+    return { hidden, hiddenStates: states };
+  }
+
+  return {
+    config,
+    parameters,
+    forward: (batch, options = {}) => scope(() => run(batch, options)),
+    dispose() {
+      for (const parameter of parameters.values()) parameter.dispose();
+    },
+  };
+}

@@ -1,0 +1,19 @@
+// How tokens exchange information: one line for each part.
+import type { z } from "zod";
+import type { BoundSlot, SlotPart } from "../part.js";
+import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
+import { attention } from "./attention.js";
+
+const parts = {
+  attention,
+};
+
+export type MixerConfig = ConfigOf<typeof parts>;
+export type MixerConfigInput = ConfigInputOf<typeof parts>;
+export const mixerSchema = registrySchema("mixer", parts);
+
+/** The mixer that a configuration names, for a hidden size. */
+export function bindMixer(config: MixerConfig, hiddenSize: number): BoundSlot {
+  const part: SlotPart<z.ZodType<MixerConfig>> = parts[config.type];
+  return part.bind(config, hiddenSize);
+}

@@ -1,0 +1,71 @@
+// From the description of parameters to the parameters: new ones by a seed, or loaded ones.
+import { createRandom, ones, parameter, randomNormal, type Shape, type Tensor, zeros } from "@cloze/tensor";
+import { ClozeError } from "../errors.js";
+import type { Initial, ParameterSpec } from "./part.js";
+
+/** Where parameters come from: numbers drawn by a seed, or tensors by name (which the caller hands over). */
+export type ParameterSource = { readonly seed: number } | { load(name: string): Tensor };
+
+const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
+
+function initialValue(initial: Initial, name: string, shape: Shape, seed: number, std: number): Tensor {
+  if (initial === "zeros") return zeros(shape);
+  if (initial === "ones") return ones(shape);
+  // Each parameter has its own stream, so that a part added elsewhere changes nothing here.
+  const random = createRandom(seed).fork(name);
+  return initial === "normal" ? randomNormal(shape, { seed: random, std }) : initial(shape, random);
+}
+
+function loaded(source: { load(name: string): Tensor }, { name, shape }: ParameterSpec): Tensor {
+  const value = source.load(name);
+  if (!sameShape(value.shape, shape) || value.dtype !== "float32") {
+    const received = `${value.dtype} [${value.shape.join(", ")}]`;
+    value.dispose();
+    throw new ClozeError("WEIGHT_SHAPE", `The weight ${name} does not fit the configuration`, {
+      expected: `float32 [${shape.join(", ")}]`,
+      received,
+      remedy: "Check that the weights and the configuration belong together.",
+    });
+  }
+  return value;
+}
+
+/**
+ * Makes the parameters of a module, in their order. When one fails, those made before it are freed.
+ *
+ * @param initializerRange deviation of those whose initial value is "normal"
+ * @throws WEIGHT_SHAPE, and what the source throws
+ */
+export function createParameters(
+  specs: readonly ParameterSpec[],
+  source: ParameterSource,
+  initializerRange: number,
+): Map<string, Tensor> {
+  const parameters = new Map<string, Tensor>();
+  try {
+    for (const spec of specs) {
+      const { name, shape, initial, sparseRows } = spec;
+      const value =
+        "load" in source ? loaded(source, spec) : initialValue(initial, name, shape, source.seed, initializerRange);
+      parameters.set(name, parameter(value, { sparseRows }));
+    }
+  } catch (error) {
+    for (const made of parameters.values()) made.dispose();
+    throw error;
+  }
+  return parameters;
+}
+
+/** Puts a prefix before the names of specs. */
+export const prefixed = (prefix: string, specs: readonly ParameterSpec[]): ParameterSpec[] =>
+  specs.map((spec) => ({ ...spec, name: `${prefix}.${spec.name}` }));
+
+/** The parameter of that name, or an error that says what there is. */
+export function lookUp(parameters: ReadonlyMap<string, Tensor>, name: string): Tensor {
+  const found = parameters.get(name);
+  if (found !== undefined) return found;
+  throw new ClozeError("PARAMETER_UNKNOWN", `There is no parameter ${name}`, {
+    received: `${parameters.size} others`,
+    remedy: "Names are listed by parameters.keys().",
+  });
+}

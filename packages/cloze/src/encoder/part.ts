@@ -1,0 +1,86 @@
+// What fills a slot of the encoder. A part declares its configuration, its parameters and its forward pass; whoever builds
+// the encoder asks for no part by name.
+import type { ActivationName, Random, Shape, Tensor } from "@cloze/tensor";
+import type { z } from "zod";
+import type { EncoderBatch } from "./batch.js";
+
+/** How a parameter starts: "normal" has the deviation `initializerRange` of the encoder. */
+export type Initial = "normal" | "zeros" | "ones" | ((shape: Shape, random: Random) => Tensor);
+
+/** A parameter before it exists. */
+export interface ParameterSpec {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly initial: Initial;
+  /** See `parameter` of @cloze/tensor. */
+  readonly sparseRows?: boolean;
+}
+
+/** A matrix that a part multiplies with; how it is stored is the choice of a weight part. */
+export interface MatrixSpec {
+  readonly name: string;
+  readonly outputs: number;
+  readonly inputs: number;
+  readonly bias: boolean;
+  /** True for the last matrix of a residual branch: it starts at 0 where `residualInit` is "zero". */
+  readonly residual?: boolean;
+  /** Default "normal". */
+  readonly initial?: Initial;
+}
+
+/** The configuration of the weights of a part, by the name of the matrix. */
+export interface WithWeights {
+  readonly weights?: Readonly<Record<string, { readonly type: string }>>;
+}
+
+/** A weight part with its configuration, for one matrix. */
+export interface BoundWeight {
+  readonly parameters: readonly ParameterSpec[];
+  /** activation(x matrix^T + bias). x: [tokens, inputs] -> [tokens, outputs] */
+  linear(x: Tensor, parameter: (name: string) => Tensor, options: { activation?: ActivationName }): Tensor;
+}
+
+/** What the forward pass of a part can reach. */
+export interface SlotAccess {
+  /** Multiplies with one of the part's matrices. x: [tokens, inputs] -> [tokens, outputs] */
+  linear(matrix: string, x: Tensor, options?: { activation?: ActivationName }): Tensor;
+  /** One of the part's vectors. */
+  parameter(name: string): Tensor;
+}
+
+/** What the forward pass of a part is told about the call. */
+export interface SlotContext {
+  readonly batch: EncoderBatch;
+  /** int32 [sequences + 1] */
+  readonly offsets: Tensor;
+  readonly training: boolean;
+  /** A seed for random choices at a place of this layer; differs by call, layer and place. */
+  seed(place: string): number;
+}
+
+/** A part with its configuration and the width around it. */
+export interface BoundSlot {
+  readonly matrices: readonly MatrixSpec[];
+  /** Parameters that are no matrices. */
+  readonly vectors?: readonly ParameterSpec[];
+  /** x: [tokens, hidden] -> [tokens, hidden], without residual or norm. */
+  forward(x: Tensor, access: SlotAccess, context: SlotContext): Tensor;
+}
+
+/** A part for a slot: `mixers/` (between tokens) and `channels/` (inside a token). */
+export interface SlotPart<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  bind(config: z.output<Schema>, hiddenSize: number): BoundSlot;
+}
+
+/** A part for the storage of a matrix: `weights/`. */
+export interface WeightPart<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  bind(config: z.output<Schema>, matrix: MatrixSpec): BoundWeight;
+}
+
+/** Lets TypeScript infer the schema of a mixer or channel part. */
+export const defineSlot = <Schema extends z.ZodType>(part: SlotPart<Schema>): SlotPart<Schema> => part;
+
+/** Lets TypeScript infer the schema of a weight part. */
+export const defineWeight = <Schema extends z.ZodType>(part: WeightPart<Schema>): WeightPart<Schema> => part;

@@ -1,0 +1,54 @@
+// From the `type` of a configuration to the part that it names.
+import { z } from "zod";
+import { ClozeError } from "../errors.js";
+
+interface Registered {
+  readonly schema: z.ZodType;
+}
+
+/** The parsed configuration of one of the parts. */
+export type ConfigOf<Parts extends Record<string, Registered>> = z.output<Parts[keyof Parts]["schema"]>;
+/** The same before defaults. */
+export type ConfigInputOf<Parts extends Record<string, Registered>> = z.input<Parts[keyof Parts]["schema"]>;
+
+/** Checks a configuration against the part that its `type` names. */
+export function registrySchema<Parts extends Record<string, Registered>>(
+  slot: string,
+  parts: Parts,
+): z.ZodType<ConfigOf<Parts>, ConfigInputOf<Parts>> {
+  const known = Object.keys(parts).join(", ");
+  const schema = z.looseObject({ type: z.string() }).transform((config, context) => {
+    const part = Object.hasOwn(parts, config.type) ? parts[config.type] : undefined;
+    if (part === undefined) {
+      context.addIssue({ code: "custom", path: ["type"], message: `no ${slot} is called "${config.type}" (${known})` });
+      return z.NEVER;
+    }
+    const result = part.schema.safeParse(config);
+    if (result.success) return result.data;
+    for (const { path, message } of result.error.issues) context.addIssue({ code: "custom", path, message });
+    return z.NEVER;
+  });
+  return schema as unknown as z.ZodType<ConfigOf<Parts>, ConfigInputOf<Parts>>;
+}
+
+/**
+ * Checks a value and fills in defaults.
+ *
+ * @throws CONFIG_INVALID naming the first field that is wrong
+ */
+export function parseConfig<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  what: string,
+  code = "CONFIG_INVALID",
+): z.output<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [{ path, message }] = result.error.issues;
+  let at: unknown = value;
+  for (const key of path)
+    at = typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined;
+  throw new ClozeError(code, `${what}: ${path.map(String).join(".") || "the whole"} is wrong: ${message}`, {
+    received: JSON.stringify(at) ?? "nothing",
+  });
+}

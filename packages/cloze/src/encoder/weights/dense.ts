@@ -1,0 +1,16 @@
+import { linear } from "@cloze/tensor";
+import { z } from "zod";
+import { defineWeight, type ParameterSpec } from "../part.js";
+
+/** A matrix as it is: `weight` [outputs, inputs] and `bias` [outputs]. */
+export const dense = defineWeight({
+  schema: z.strictObject({ type: z.literal("dense") }),
+  bind(_, { outputs, inputs, bias, initial = "normal" }) {
+    const weight: ParameterSpec = { name: "weight", shape: [outputs, inputs], initial };
+    const shift: ParameterSpec = { name: "bias", shape: [outputs], initial: "zeros" };
+    return {
+      parameters: bias ? [weight, shift] : [weight],
+      linear: (x, parameter, options) => linear(x, parameter("weight"), bias ? parameter("bias") : undefined, options),
+    };
+  },
+});

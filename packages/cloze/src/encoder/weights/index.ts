@@ -1,0 +1,20 @@
+// How a weight matrix is stored and multiplied: one line for each part.
+
+import type { z } from "zod";
+import type { BoundWeight, MatrixSpec, WeightPart } from "../part.js";
+import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
+import { dense } from "./dense.js";
+
+const parts = {
+  dense,
+};
+
+export type WeightConfig = ConfigOf<typeof parts>;
+export type WeightConfigInput = ConfigInputOf<typeof parts>;
+export const weightSchema = registrySchema("weight", parts);
+
+/** The weight part that a configuration names, for one matrix. */
+export function bindWeight(config: WeightConfig, matrix: MatrixSpec): BoundWeight {
+  const part: WeightPart<z.ZodType<WeightConfig>> = parts[config.type];
+  return part.bind(config, matrix);
+}
