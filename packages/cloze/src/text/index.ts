@@ -12,5 +12,6 @@ export {
   Tokenizer,
   tokenizerFromJson,
 } from "./tokenizer.js";
+export { type BpeTrainerOptions, trainBpe } from "./trainers/bpe.js";
 export { trainWordPiece, type WordPieceTrainerOptions } from "./trainers/word-piece.js";
 export type { TruncationOptions } from "./truncation.js";
