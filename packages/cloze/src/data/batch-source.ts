@@ -43,3 +43,42 @@ export function shuffledBatches<Batch>(
     },
   };
 }
+
+/**
+ * Batches that are filled in a random order until the next item would exceed the budget (one item at least); every item
+ * once an epoch.
+ *
+ * @param costOf what an item takes of the budget, such as its tokens
+ */
+export function budgetBatches<Batch>(
+  count: number,
+  costOf: (position: number) => number,
+  budget: number,
+  seed: number,
+  make: (positions: Int32Array, index: number) => Batch,
+): BatchSource<Batch> {
+  let index = 0;
+  let epoch = 0;
+  let place = 0;
+  let order: Int32Array | undefined;
+  return {
+    next() {
+      if (place >= count) {
+        epoch++;
+        place = 0;
+        order = undefined;
+      }
+      order ??= randomOrder(count, randomSource(seed, epoch));
+      const start = place;
+      let used = 0;
+      do used += costOf(order[place++]);
+      while (place < count && used + costOf(order[place]) <= budget);
+      return make(order.subarray(start, place), index++);
+    },
+    state: () => ({ index, epoch, place }),
+    restore(state) {
+      ({ index, epoch, place } = state as { index: number; epoch: number; place: number });
+      order = undefined;
+    },
+  };
+}

@@ -10,7 +10,10 @@ const path = join(folder, "tokens.bin");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("gives back what was written, without empty sequences", () => {
-  const rows = fc.array(fc.array(fc.integer({ min: 0, max: 2 ** 31 - 1 }), { maxLength: 5 }), { minLength: 1, maxLength: 9 });
+  const rows = fc.array(fc.array(fc.integer({ min: 0, max: 2 ** 31 - 1 }), { maxLength: 5 }), {
+    minLength: 1,
+    maxLength: 9,
+  });
   fc.assert(
     fc.property(rows, (sequences) => {
       const kept = sequences.filter((sequence) => sequence.length > 0);

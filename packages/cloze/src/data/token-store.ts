@@ -13,6 +13,8 @@ export interface TokenStore {
   readonly count: number;
   /** Tokens of all sequences together. */
   readonly tokens: number;
+  /** Tokens of one sequence, without reading it. */
+  length(index: number): number;
   sequence(index: number): Int32Array;
   close(): void;
 }
@@ -84,6 +86,7 @@ export function openTokenStore(path: string): TokenStore {
   return {
     count,
     tokens,
+    length: (index) => ends[index] - (index === 0 ? 0 : ends[index - 1]),
     sequence(index) {
       const start = index === 0 ? 0 : ends[index - 1];
       const bytes = read(headerBytes + 4 * start, 4 * (ends[index] - start));
