@@ -51,10 +51,12 @@ function sortSuffixes(points: Int32Array, places: Int32Array, depth: number): vo
   }
 }
 
-/** How many characters two places have in common, up to `depth` or the end of a word. */
+/** How many characters two places have in common, up to `depth`; the end of a word is the last that counts. */
 function common(points: Int32Array, left: number, right: number, depth: number): number {
   let length = 0;
-  while (length < depth && points[left + length] === points[right + length] && points[left + length] !== 0) length++;
+  while (length < depth && points[left + length] === points[right + length]) {
+    if (points[left + length++] === 0) break;
+  }
   return length;
 }
 
@@ -85,7 +87,7 @@ export function frequentSubstrings(words: Iterable<string>, longest: number, lim
     while (lengths.length > 0 && lengths[lengths.length - 1] > shared) {
       const length = lengths.pop()!;
       first = firsts.pop()!;
-      if (length < 2 || length > longest) continue;
+      if (length < 2 || length > longest || points[places[first] + length - 1] === 0) continue;
       found.push({ place: places[first], length, score: (index - first) * length });
     }
     if (shared > 0 && (lengths.length === 0 || lengths[lengths.length - 1] < shared)) {
