@@ -20,6 +20,7 @@ export { type AttentionOptions, attention, selfAttention } from "./ops/attention
 export { type ConvolutionOptions, conv1d, conv2d } from "./ops/convolution.js";
 export { dropout } from "./ops/dropout.js";
 export * from "./ops/elementwise.js";
+export { fft, irfft, rfft, type Spectrum } from "./ops/fourier.js";
 export { type LinearOptions, linear } from "./ops/linear.js";
 export {
   binaryCrossEntropy,
@@ -42,8 +43,9 @@ export {
   transpose,
 } from "./ops/movement.js";
 export { type LayerNormOptions, layerNorm, rmsNorm } from "./ops/norm.js";
+export { packWeights } from "./ops/packed-weights.js";
 export { argmax, max, mean, min, sum, topK, variance } from "./ops/reduce.js";
-export { scatterRows, take } from "./ops/rows.js";
+export { type GatedRowsOptions, scatterRows, take, takeGated } from "./ops/rows.js";
 export { segmentMean, segmentSum } from "./ops/segment.js";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.js";
 export { cumulativeSum, sort } from "./ops/sort.js";

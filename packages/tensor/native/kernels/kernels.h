@@ -5,6 +5,8 @@
 #include "attention.h"
 #include "core.h"
 #include "elementwise.h"
+#include "embedding.h"
+#include "fourier.h"
 #include "gemm.h"
 #include "reduce.h"
 #include "normalize.h"

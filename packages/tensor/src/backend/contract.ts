@@ -3,6 +3,8 @@
 import type { DType, TypedArray } from "../dtype.js";
 import type { CoreKernels } from "./contract/core.js";
 import type { ElementwiseKernels } from "./contract/elementwise.js";
+import type { EmbeddingKernels } from "./contract/embedding.js";
+import type { FourierKernels } from "./contract/fourier.js";
 import type { MatmulKernels } from "./contract/matmul.js";
 import type { AttentionKernels, NetworkKernels } from "./contract/network.js";
 import type { OptimizerKernels } from "./contract/optimizer.js";
@@ -16,9 +18,11 @@ export interface Kernels
   extends CoreKernels,
     OptimizerKernels,
     ElementwiseKernels,
+    FourierKernels,
     MatmulKernels,
     ReduceKernels,
     NetworkKernels,
+    EmbeddingKernels,
     AttentionKernels {}
 
 export interface Backend {

@@ -4,6 +4,8 @@ import type { Backend } from "./contract.js";
 import { attentionKernels } from "./reference/attention.js";
 import { coreKernels } from "./reference/core.js";
 import { elementwiseKernels } from "./reference/elementwise.js";
+import { embeddingKernels } from "./reference/embedding.js";
+import { fourierKernels } from "./reference/fourier.js";
 import { matmulKernels } from "./reference/matmul.js";
 import { createReferenceMemory } from "./reference/memory.js";
 import { networkKernels } from "./reference/network.js";
@@ -18,10 +20,12 @@ export function createReferenceBackend(): Backend {
     kernels: {
       ...coreKernels(memory),
       ...elementwiseKernels(memory),
+      ...fourierKernels(memory),
       ...matmulKernels(memory),
       ...reduceKernels(memory),
       ...optimizerKernels(memory),
       ...networkKernels(memory),
+      ...embeddingKernels(memory),
       ...attentionKernels(memory),
     },
     allocate: memory.allocate,

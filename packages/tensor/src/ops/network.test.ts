@@ -16,6 +16,7 @@ import { permute, slice } from "./movement.js";
 import { layerNorm, rmsNorm } from "./norm.js";
 import { sum } from "./reduce.js";
 import { packWeights } from "./packed-weights.js";
+import { takeGated } from "./rows.js";
 import { segmentMean, segmentSum } from "./segment.js";
 import { logSoftmax, logSumExp, softmax } from "./softmax.js";
 
@@ -92,6 +93,20 @@ const cases: Record<string, Case> = {
     shapes: [
       [8, 3, 5],
       [2, 8, 5],
+    ],
+  },
+  takeGated: {
+    f: (x, y) => takeGated(x, targets(1, 0, 4, 1), y, targets(0, 1, 2, 2)),
+    shapes: [
+      [5, 7],
+      [3, 7],
+    ],
+  },
+  "takeGated with dropped rows": {
+    f: (x, y) => takeGated(x, targets(1, 0, 4, 1, 2, 3), y, targets(0, 1, 2, 2, 1, 0), { dropRows: 0.4, seed: 3 }),
+    shapes: [
+      [5, 70],
+      [3, 70],
     ],
   },
   selfAttention: { f: (x) => selfAttention(x, offsets(3, 8), { heads: 2 }), shapes: [[8, 18]] },
