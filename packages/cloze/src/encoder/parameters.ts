@@ -3,8 +3,13 @@ import { createRandom, ones, parameter, randomNormal, type Shape, type Tensor, z
 import { ClozeError } from "../errors.js";
 import type { Initial, ParameterSpec } from "./part.js";
 
-/** Where parameters come from: numbers drawn by a seed, or tensors by name (which the caller hands over). */
-export type ParameterSource = { readonly seed: number } | { load(name: string): Tensor };
+/**
+ * Where parameters come from: numbers drawn by a seed, or tensors by name (which the caller hands over). Where `load` gives
+ * undefined, the parameter is made anew by the seed beside it (default 1).
+ */
+export type ParameterSource =
+  | { readonly seed: number }
+  | { readonly seed?: number; load(name: string): Tensor | undefined };
 
 const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
 
@@ -16,8 +21,7 @@ function initialValue(initial: Initial, name: string, shape: Shape, seed: number
   return initial === "normal" ? randomNormal(shape, { seed: random, std }) : initial(shape, random);
 }
 
-function loaded(source: { load(name: string): Tensor }, { name, shape }: ParameterSpec): Tensor {
-  const value = source.load(name);
+function checked(value: Tensor, { name, shape }: ParameterSpec): Tensor {
   if (!sameShape(value.shape, shape) || value.dtype !== "float32") {
     const received = `${value.dtype} [${value.shape.join(", ")}]`;
     value.dispose();
@@ -45,8 +49,11 @@ export function createParameters(
   try {
     for (const spec of specs) {
       const { name, shape, initial, sparseRows } = spec;
+      const found = "load" in source ? source.load(name) : undefined;
       const value =
-        "load" in source ? loaded(source, spec) : initialValue(initial, name, shape, source.seed, initializerRange);
+        found === undefined
+          ? initialValue(initial, name, shape, source.seed ?? 1, initializerRange)
+          : checked(found, spec);
       parameters.set(name, parameter(value, { sparseRows }));
     }
   } catch (error) {

@@ -1,0 +1,34 @@
+// Models that no Hugging Face class describes: pre-norm, bags of embeddings, layers of different widths. Everything stands
+// under "cloze" in config.json, and weights have Cloze's own names.
+import { z } from "zod";
+import { type EncoderConfig, encoderSchema } from "../encoder/config.js";
+import { encoderSpecs } from "../encoder/encoder.js";
+import { parseConfig } from "../encoder/registry.js";
+import { type HeadConfig, headSchema, headSpecs } from "../heads/index.js";
+import type { Family, NameMap } from "./family.js";
+
+const schema = z.looseObject({
+  cloze: z.looseObject({ version: z.literal(1), encoder: encoderSchema, head: headSchema }),
+});
+
+function names(encoder: EncoderConfig, head: HeadConfig): NameMap {
+  const all = [
+    ...encoderSpecs(encoder).map(({ name }) => `encoder.${name}`),
+    ...headSpecs(head, encoder).map(({ name }) => `head.${name}`),
+  ];
+  return new Map(all.map((name) => [name, [name]]));
+}
+
+export const cloze: Family = {
+  modelType: "cloze",
+  classPrefix: "Cloze",
+  fields: [],
+  readConfig(json) {
+    const { encoder, head } = parseConfig(schema, json, "config.json").cloze;
+    const { type: _, ...fields } = head;
+    return { encoder, head: fields };
+  },
+  writeConfig: (encoder, head) => ({ cloze: { version: 1, encoder, head } }),
+  names,
+  aliases: () => [],
+};

@@ -1,0 +1,115 @@
+// What stands on an encoder: a head declares its configuration, its parameters, and what it makes of the hidden states.
+import { linear, type Tensor, take, tensor } from "@cloze/tensor";
+import type { z } from "zod";
+import type { EncoderBatch } from "../encoder/batch.js";
+import type { EncoderConfig } from "../encoder/config.js";
+import type { ParameterSpec } from "../encoder/part.js";
+import { ClozeError } from "../errors.js";
+
+/** What a loss is computed from; each head reads its own fields. Without them there is no loss. */
+export interface Labels {
+  /**
+   * Masked and causal language models, token classification: int32 [tokens], -100 where nothing is asked. Sequence
+   * classification: int32 [sequences]; several labels at once: float32 [sequences x labels] of 0 and 1; regression:
+   * float32 [sequences x labels].
+   */
+  readonly labels?: Int32Array | Float32Array;
+  /** Masked language models: the rows of the batch to predict; logits are computed for these only. [rows] */
+  readonly rows?: Int32Array;
+  /** The ids that stood in these rows. [rows] */
+  readonly targets?: Int32Array;
+  /** 0: the second text follows the first; 1: it does not. [sequences] */
+  readonly nextSentence?: Int32Array;
+  /** Question answering: places of the answer in each sequence; outside of it (or negative): not counted. [sequences] */
+  readonly starts?: Int32Array;
+  readonly ends?: Int32Array;
+}
+
+export interface HeadOutput {
+  /** A scalar, when labels were given. */
+  readonly loss?: Tensor;
+  /** [tokens or rows, vocabulary], [sequences, labels] or [tokens, labels] */
+  readonly logits?: Tensor;
+  /** The first token of each sequence through the pooler. [sequences, hidden] */
+  readonly pooled?: Tensor;
+  /** [sequences, 2] */
+  readonly nextSentenceLogits?: Tensor;
+  /** [tokens] */
+  readonly startLogits?: Tensor;
+  readonly endLogits?: Tensor;
+}
+
+/** What a head can reach. */
+export interface HeadContext {
+  /** One of the head's own parameters. */
+  parameter(name: string): Tensor;
+  /** The word embeddings, for tied decoders. [vocabulary, hidden] */
+  wordTable(): Tensor;
+  readonly training: boolean;
+  readonly seed: number;
+}
+
+/** A head with its configuration, for one encoder. */
+export interface BoundHead {
+  readonly parameters: readonly ParameterSpec[];
+  /** hidden: [tokens, hidden] */
+  forward(hidden: Tensor, batch: EncoderBatch, labels: Labels, context: HeadContext): HeadOutput;
+  /** The loss of language models on chosen rows only. */
+  maskedLanguageLoss?(hidden: Tensor, rows: Int32Array, targets: Int32Array, context: HeadContext): Tensor;
+}
+
+export interface HeadPart<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  bind(config: z.output<Schema>, encoder: EncoderConfig): BoundHead;
+}
+
+/** Lets TypeScript infer the schema of a head. */
+export const defineHead = <Schema extends z.ZodType>(part: HeadPart<Schema>): HeadPart<Schema> => part;
+
+/** `<name>.weight` [outputs, inputs] and `<name>.bias` [outputs]. */
+export const denseSpecs = (name: string, outputs: number, inputs: number): ParameterSpec[] => [
+  { name: `${name}.weight`, shape: [outputs, inputs], initial: "normal" },
+  { name: `${name}.bias`, shape: [outputs], initial: "zeros" },
+];
+
+/** x weight^T + bias with the parameters of that name. */
+export const dense = (
+  name: string,
+  x: Tensor,
+  { parameter }: HeadContext,
+  options?: Parameters<typeof linear>[3],
+): Tensor => linear(x, parameter(`${name}.weight`), parameter(`${name}.bias`), options);
+
+/**
+ * The first token of each sequence. hidden: [tokens, hidden] -> [sequences, hidden]
+ *
+ * @throws EMPTY_SEQUENCE
+ */
+export function firstTokens(hidden: Tensor, { offsets }: EncoderBatch): Tensor {
+  const first = offsets.slice(0, -1);
+  first.forEach((start, s) => {
+    if (offsets[s + 1] === start)
+      throw new ClozeError("EMPTY_SEQUENCE", `Sequence ${s} has no token to stand for it`, {
+        remedy: "Encode texts with their special tokens, or leave empty ones out.",
+      });
+  });
+  return take(hidden, tensor(first));
+}
+
+/** Throws LABELS_SHAPE unless there are as many labels as wanted. */
+export function checkCount(what: string, labels: ArrayLike<number>, expected: number): void {
+  if (labels.length === expected) return;
+  throw new ClozeError("LABELS_SHAPE", `${what} do not fit the batch`, {
+    expected: String(expected),
+    received: String(labels.length),
+  });
+}
+
+/** Class labels as int32; throws LABELS_KIND for other numbers. */
+export function classLabels(what: string, labels: Int32Array | Float32Array): Int32Array {
+  if (labels instanceof Int32Array) return labels;
+  throw new ClozeError("LABELS_KIND", `${what} are classes`, {
+    expected: "an Int32Array",
+    received: "a Float32Array",
+  });
+}

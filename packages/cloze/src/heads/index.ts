@@ -1,0 +1,101 @@
+// Heads by name: one line for each.
+import { scope, type Tensor } from "@cloze/tensor";
+import type { z } from "zod";
+import type { EncoderBatch } from "../encoder/batch.js";
+import type { EncoderConfig } from "../encoder/config.js";
+import { createParameters, lookUp, type ParameterSource } from "../encoder/parameters.js";
+import type { ParameterSpec } from "../encoder/part.js";
+import { type ConfigInputOf, type ConfigOf, parseConfig, registrySchema } from "../encoder/registry.js";
+import { ClozeError } from "../errors.js";
+import type { BoundHead, HeadOutput, HeadPart, Labels } from "./head.js";
+import { maskedLanguage } from "./masked-language.js";
+import { none, pooler } from "./pooler.js";
+
+export type { HeadOutput, Labels } from "./head.js";
+
+const parts = {
+  none,
+  pooler,
+  "masked-language": maskedLanguage,
+};
+
+export type HeadConfig = ConfigOf<typeof parts>;
+export type HeadConfigInput = ConfigInputOf<typeof parts>;
+export const headSchema = registrySchema("head", parts);
+
+/** Checks a head's configuration. @throws CONFIG_INVALID */
+export const parseHeadConfig = (config: unknown): HeadConfig => parseConfig(headSchema, config, "The head");
+
+function bindHead(config: HeadConfig, encoder: EncoderConfig): BoundHead {
+  const part: HeadPart<z.ZodType<HeadConfig>> = parts[config.type];
+  return part.bind(config, encoder);
+}
+
+/** The names, shapes and initial values of a head's parameters. */
+export const headSpecs = (config: HeadConfig, encoder: EncoderConfig): readonly ParameterSpec[] =>
+  bindHead(config, encoder).parameters;
+
+export interface HeadOptions {
+  training?: boolean;
+  seed?: number;
+}
+
+/** A head with its parameters. */
+export interface Head {
+  readonly config: HeadConfig;
+  readonly parameters: Map<string, Tensor>;
+  /** hidden: [tokens, hidden] of the batch. */
+  forward(hidden: Tensor, batch: EncoderBatch, labels?: Labels, options?: HeadOptions): HeadOutput;
+  /**
+   * Mean cross-entropy of a language model's predictions for chosen rows; nothing is computed for the others.
+   *
+   * @param hidden [tokens, hidden]
+   * @param rows rows of `hidden` to predict
+   * @param targets the ids that stood there
+   * @throws HEAD_MISMATCH when this head predicts no tokens
+   */
+  maskedLanguageLoss(hidden: Tensor, rows: Int32Array, targets: Int32Array): Tensor;
+  dispose(): void;
+}
+
+/**
+ * Makes a head for an encoder.
+ *
+ * @param wordTable gives the encoder's word embeddings, for decoders that share them
+ * @throws WEIGHT_SHAPE, and what the source throws
+ */
+export function createHead(
+  config: HeadConfig,
+  encoder: EncoderConfig,
+  source: ParameterSource,
+  wordTable: () => Tensor,
+): Head {
+  const bound = bindHead(config, encoder);
+  const parameters = createParameters(bound.parameters, source, encoder.initializerRange);
+  const contextOf = ({ training = false, seed = 0 }: HeadOptions) => ({
+    parameter: (name: string) => lookUp(parameters, name),
+    wordTable,
+    training,
+    seed,
+  });
+  return {
+    config,
+    parameters,
+    forward: (hidden, batch, labels = {}, options = {}) =>
+      scope(() => bound.forward(hidden, batch, labels, contextOf(options))),
+    maskedLanguageLoss(hidden, rows, targets) {
+      if (bound.maskedLanguageLoss === undefined) {
+        throw new ClozeError("HEAD_MISMATCH", "This model's head predicts no tokens", {
+          expected: "a language modelling head",
+          received: config.type,
+          remedy: "Load or make the model as ForMaskedLM.",
+        });
+      }
+      const loss = bound.maskedLanguageLoss;
+      return scope(() => loss(hidden, rows, targets, contextOf({})));
+    },
+    dispose() {
+      for (const parameter of parameters.values()) parameter.dispose();
+    },
+  };
+}
