@@ -7,9 +7,12 @@ import { parseConfig } from "./registry.js";
 const rate = z.number().min(0).lt(1);
 
 const embeddingsSchema = z.strictObject({
-  positions: z.enum(["learned", "none"]).default("learned"),
+  /** "learned": a vector is added; "gated": the word's vector is multiplied, dimension by dimension. */
+  positions: z.enum(["learned", "gated", "none"]).default("learned"),
   norm: z.boolean().default(true),
   dropout: rate.default(0.1),
+  /** Share of whole words that are left out while training (their vector is 0), where positions are gated. */
+  wordDropout: rate.default(0),
   /** The optimizer visits only rows of the word table that a step touched. */
   sparse: z.boolean().default(false),
 });

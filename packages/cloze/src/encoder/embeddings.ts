@@ -1,24 +1,30 @@
 // From ids to vectors: words, positions and segments, added up.
-import { add, dropout, type Tensor, take, tensor } from "@cloze/tensor";
+import { add, dropout, type Tensor, take, takeGated, tensor } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { EncoderBatch } from "./batch.js";
 import type { EncoderConfig } from "./config.js";
 import { normalize, normSpecs } from "./layer.js";
 import { lookUp } from "./parameters.js";
 import type { ParameterSpec } from "./part.js";
+import { deriveSeed } from "./seeds.js";
 
 /** The parameters of the embeddings. */
 export function embeddingSpecs(config: EncoderConfig): ParameterSpec[] {
   const { vocabularySize, hiddenSize, maxPositions, segmentVocabularySize, embeddings } = config;
-  const table = (name: string, rows: number, sparseRows = false): ParameterSpec => ({
+  const table = (
+    name: string,
+    rows: number,
+    { sparseRows = false, initial = "normal" }: Partial<Pick<ParameterSpec, "sparseRows" | "initial">> = {},
+  ): ParameterSpec => ({
     name: `embeddings.${name}.weight`,
     shape: [rows, hiddenSize],
-    initial: "normal",
+    initial,
     sparseRows,
   });
   return [
-    table("word", vocabularySize, embeddings.sparse),
+    table("word", vocabularySize, { sparseRows: embeddings.sparse }),
     ...(embeddings.positions === "learned" ? [table("position", maxPositions)] : []),
+    ...(embeddings.positions === "gated" ? [table("gate", maxPositions, { initial: "ones" })] : []),
     ...(segmentVocabularySize > 0 ? [table("segment", segmentVocabularySize)] : []),
     ...(embeddings.norm ? normSpecs("embeddings.norm", hiddenSize) : []),
   ];
@@ -46,7 +52,7 @@ function checkBatch({ ids, segments, positions, offsets }: EncoderBatch, config:
     "A token id lies outside the model's vocabulary",
     "The tokenizer does not belong to this model.",
   );
-  if (config.embeddings.positions === "learned") {
+  if (config.embeddings.positions !== "none") {
     checkRange(
       positions,
       config.maxPositions,
@@ -79,9 +85,14 @@ export function embed(
 ): Tensor {
   checkBatch(batch, config);
   const { embeddings, segmentVocabularySize, normEpsilon } = config;
-  const rows = (name: string, indices: Int32Array): Tensor =>
-    take(lookUp(parameters, `embeddings.${name}.weight`), tensor(indices));
-  const parts = [rows("word", batch.ids)];
+  const table = (name: string): Tensor => lookUp(parameters, `embeddings.${name}.weight`);
+  const rows = (name: string, indices: Int32Array): Tensor => take(table(name), tensor(indices));
+  const gated = (): Tensor =>
+    takeGated(table("word"), tensor(batch.ids), table("gate"), tensor(batch.positions), {
+      dropRows: dropoutSeed === undefined ? 0 : embeddings.wordDropout,
+      seed: deriveSeed(dropoutSeed ?? 0, "words"),
+    });
+  const parts = [embeddings.positions === "gated" ? gated() : rows("word", batch.ids)];
   if (segmentVocabularySize > 0) parts.push(rows("segment", batch.segments));
   if (embeddings.positions === "learned") parts.push(rows("position", batch.positions));
   let sum: Tensor;

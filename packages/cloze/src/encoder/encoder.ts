@@ -1,5 +1,6 @@
 // The encoder: embeddings, then layers of slots.
 import { scope, type Tensor, tensor } from "@cloze/tensor";
+import { ClozeError } from "../errors.js";
 import type { EncoderBatch } from "./batch.js";
 import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "./config.js";
 import { embed, embeddingSpecs } from "./embeddings.js";
@@ -15,6 +16,8 @@ export interface EncoderOptions {
   seed?: number;
   /** Also return what each layer took and gave. Default false. */
   hiddenStates?: boolean;
+  /** Run the first so many layers only (a final norm follows all the same). Default: all. */
+  depth?: number;
 }
 
 export interface EncoderOutput {
@@ -31,7 +34,7 @@ export interface Encoder {
   /**
    * Runs a packed batch. Gradients are recorded unless inside `noGrad`; what is made on the way is freed.
    *
-   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE
+   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, DEPTH_OUT_OF_RANGE
    */
   forward(batch: EncoderBatch, options?: EncoderOptions): EncoderOutput;
   /** Frees the parameters. */
@@ -68,11 +71,17 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
   const layers = layersOf(config);
   const parameters = createParameters(specsOf(config, layers), source, config.initializerRange);
 
-  function run(batch: EncoderBatch, { training = false, seed = 0, hiddenStates = false }: EncoderOptions) {
+  function run(batch: EncoderBatch, { training = false, seed = 0, hiddenStates = false, depth }: EncoderOptions) {
+    if (depth !== undefined && !(Number.isInteger(depth) && depth >= 0 && depth <= layers.length)) {
+      throw new ClozeError("DEPTH_OUT_OF_RANGE", "The encoder has not so many layers", {
+        expected: `0 to ${layers.length}`,
+        received: String(depth),
+      });
+    }
     const states: Tensor[] = [];
     const offsets = tensor(batch.offsets);
     let state = scope(() => embed(batch, config, parameters, training ? deriveSeed(seed, "embeddings") : undefined));
-    layers.forEach((layer, index) => {
+    layers.slice(0, depth).forEach((layer, index) => {
       const before = state;
       if (hiddenStates) states.push(before);
       state = scope(() =>

@@ -5,6 +5,12 @@ import type { HeadConfig, HeadConfigInput } from "../heads/index.js";
 
 /** What a head is made from, as far as it has a use for it. */
 export interface HeadFields {
+  /** Number of labels of a classifier. Default 2. */
+  labels?: number;
+  /** Their names. */
+  names?: readonly string[];
+  /** What a sequence classifier predicts; see its head. */
+  problem?: "regression" | "single" | "multi";
   /** Of the classifier. Default 0.1. */
   dropout?: number;
   /** Of the transform before the decoder. Default "gelu". */
@@ -16,6 +22,18 @@ export interface HeadFields {
 const heads: Readonly<Record<string, (fields: HeadFields) => HeadConfigInput>> = {
   Model: () => ({ type: "pooler" }),
   ForMaskedLM: ({ tied, activation }) => ({ type: "masked-language", tied, activation }),
+  LMHeadModel: ({ tied, activation }) => ({ type: "causal-language", tied, activation }),
+  ForNextSentencePrediction: () => ({ type: "next-sentence" }),
+  ForPreTraining: ({ tied, activation }) => ({ type: "pretraining", tied, activation }),
+  ForSequenceClassification: ({ labels, names, problem, dropout }) => ({
+    type: "sequence-classification",
+    labels,
+    names,
+    problem,
+    dropout,
+  }),
+  ForTokenClassification: ({ labels, names, dropout }) => ({ type: "token-classification", labels, names, dropout }),
+  ForQuestionAnswering: () => ({ type: "question-answering" }),
 };
 
 /** Architectures that every family knows, without the family's prefix: "Model", "ForMaskedLM" … */

@@ -4,7 +4,9 @@ import { z } from "zod";
 import type { EncoderConfig, LayerConfigInput } from "../encoder/config.js";
 import { parseConfig } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
+import type { HeadConfig } from "../heads/index.js";
 import type { ConfigJson, Family } from "./family.js";
+import { labelFields, readLabels, writeLabels } from "./labels.js";
 
 const activations: Readonly<Record<string, ActivationName>> = {
   gelu: "gelu",
@@ -77,7 +79,7 @@ function commonLayer({ layers, hiddenSize, embeddings }: EncoderConfig) {
   return plain ? { mixer, channel, dropout } : undefined;
 }
 
-function writeConfig(encoder: EncoderConfig): ConfigJson | undefined {
+function writeConfig(encoder: EncoderConfig, head: HeadConfig): ConfigJson | undefined {
   const { embeddings } = encoder;
   const layer = commonLayer(encoder);
   const bert =
@@ -105,6 +107,9 @@ function writeConfig(encoder: EncoderConfig): ConfigJson | undefined {
     layer_norm_eps: encoder.normEpsilon,
     pad_token_id: encoder.padId,
     is_decoder: layer.mixer.causal,
+    ...("tied" in head ? { tie_word_embeddings: head.tied } : {}),
+    ...("dropout" in head ? { classifier_dropout: head.dropout === layer.dropout ? null : head.dropout } : {}),
+    ...writeLabels(head),
     ...(Object.keys(own).length > 0 ? { cloze: own } : {}),
   };
 }
@@ -130,7 +135,7 @@ const headNames: Readonly<Record<string, string>> = {
 export const bert: Family = {
   modelType: "bert",
   classPrefix: "Bert",
-  fields: Object.keys(schema.shape),
+  fields: [...Object.keys(schema.shape), ...labelFields],
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
     if ((config.position_embedding_type ?? "absolute") !== "absolute") {
@@ -162,6 +167,7 @@ export const bert: Family = {
         layers: Array.from({ length: config.num_hidden_layers }, () => layer),
       },
       head: {
+        ...readLabels(json),
         activation,
         tied: config.tie_word_embeddings ?? true,
         dropout: config.classifier_dropout ?? config.hidden_dropout_prob,

@@ -7,9 +7,15 @@ import { createParameters, lookUp, type ParameterSource } from "../encoder/param
 import type { ParameterSpec } from "../encoder/part.js";
 import { type ConfigInputOf, type ConfigOf, parseConfig, registrySchema } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
+import { causalLanguage } from "./causal-language.js";
 import type { BoundHead, HeadOutput, HeadPart, Labels } from "./head.js";
 import { maskedLanguage } from "./masked-language.js";
+import { nextSentence } from "./next-sentence.js";
 import { none, pooler } from "./pooler.js";
+import { pretraining } from "./pretraining.js";
+import { questionAnswering } from "./question-answering.js";
+import { sequenceClassification } from "./sequence-classification.js";
+import { tokenClassification } from "./token-classification.js";
 
 export type { HeadOutput, Labels } from "./head.js";
 
@@ -17,6 +23,12 @@ const parts = {
   none,
   pooler,
   "masked-language": maskedLanguage,
+  "causal-language": causalLanguage,
+  "next-sentence": nextSentence,
+  pretraining,
+  "sequence-classification": sequenceClassification,
+  "token-classification": tokenClassification,
+  "question-answering": questionAnswering,
 };
 
 export type HeadConfig = ConfigOf<typeof parts>;
