@@ -44,6 +44,14 @@ export {
 } from "./ops/movement.js";
 export { type LayerNormOptions, layerNorm, rmsNorm } from "./ops/norm.js";
 export { packWeights } from "./ops/packed-weights.js";
+export {
+  dequantizeInt8,
+  fromBfloat16,
+  type Int8Codes,
+  type Int8Options,
+  quantizeInt8,
+  toBfloat16,
+} from "./ops/quantize.js";
 export { argmax, max, mean, min, sum, topK, variance } from "./ops/reduce.js";
 export { type GatedRowsOptions, scatterRows, take, takeGated } from "./ops/rows.js";
 export { segmentMean, segmentSum } from "./ops/segment.js";

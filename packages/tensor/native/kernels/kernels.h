@@ -11,3 +11,4 @@
 #include "reduce.h"
 #include "normalize.h"
 #include "optimizer.h"
+#include "quantize.h"

@@ -8,6 +8,7 @@ import type { FourierKernels } from "./contract/fourier.js";
 import type { MatmulKernels } from "./contract/matmul.js";
 import type { AttentionKernels, NetworkKernels } from "./contract/network.js";
 import type { OptimizerKernels } from "./contract/optimizer.js";
+import type { QuantizeKernels } from "./contract/quantize.js";
 import type { ReduceKernels } from "./contract/reduce.js";
 
 /** An address inside a backend's memory, or (for small read-only tables such as shapes) a typed array, or nothing. */
@@ -20,6 +21,7 @@ export interface Kernels
     ElementwiseKernels,
     FourierKernels,
     MatmulKernels,
+    QuantizeKernels,
     ReduceKernels,
     NetworkKernels,
     EmbeddingKernels,

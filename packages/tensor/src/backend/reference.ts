@@ -10,6 +10,7 @@ import { matmulKernels } from "./reference/matmul.js";
 import { createReferenceMemory } from "./reference/memory.js";
 import { networkKernels } from "./reference/network.js";
 import { optimizerKernels } from "./reference/optimizer.js";
+import { quantizeKernels } from "./reference/quantize.js";
 import { reduceKernels } from "./reference/reduce.js";
 
 export function createReferenceBackend(): Backend {
@@ -22,6 +23,7 @@ export function createReferenceBackend(): Backend {
       ...elementwiseKernels(memory),
       ...fourierKernels(memory),
       ...matmulKernels(memory),
+      ...quantizeKernels(memory),
       ...reduceKernels(memory),
       ...optimizerKernels(memory),
       ...networkKernels(memory),

@@ -1,5 +1,6 @@
 // Convolutions from padding, gathered rows and one matrix product (im2col); gradients come with the parts.
 import { ClozeError } from "../errors.js";
+import { scope } from "../memory.js";
 import { checkShape, elementCount, formatShape, type Shape } from "../shape.js";
 import { type Tensor, tensor } from "../tensor.js";
 import { add, mul } from "./elementwise.js";
@@ -159,7 +160,7 @@ function convolve(operation: string, space: number, x: Tensor, weight: Tensor, o
  * const y = conv1d(hidden, kernel, { bias, padding: "same", channels: "last" }); // [1, tokens, hidden]
  */
 export function conv1d(x: Tensor, kernel: Tensor, options: ConvolutionOptions = {}): Tensor {
-  return convolve("conv1d", 1, x, kernel, options);
+  return scope(() => convolve("conv1d", 1, x, kernel, options));
 }
 
 /**
@@ -171,5 +172,5 @@ export function conv1d(x: Tensor, kernel: Tensor, options: ConvolutionOptions = 
  * const patches = conv2d(image, kernel, { stride: 16 }); // ViT's patches: kernel [768, 3, 16, 16]
  */
 export function conv2d(x: Tensor, kernel: Tensor, options: ConvolutionOptions = {}): Tensor {
-  return convolve("conv2d", 2, x, kernel, options);
+  return scope(() => convolve("conv2d", 2, x, kernel, options));
 }
