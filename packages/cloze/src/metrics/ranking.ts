@@ -7,7 +7,10 @@ export interface RankingSummary {
   meanReciprocalRank: number;
 }
 
-/** Rank (from 1) of `target`. Ties are pessimistic: whatever scores as much as the target stands before it. */
+/**
+ * Rank (from 1) of `target`. Those that score as much share their ranks: half of them count as before it, so that neither a
+ * scorer with few distinct scores nor one with none at all gains by ties.
+ */
 export function rankOf(scores: ArrayLike<number>, target: number): number {
   const wanted = scores[target];
   if (!Number.isFinite(wanted)) {
@@ -16,9 +19,13 @@ export function rankOf(scores: ArrayLike<number>, target: number): number {
       received: `position ${target}, score ${wanted}`,
     });
   }
-  let rank = 0;
-  for (let place = 0; place < scores.length; place++) if (scores[place] >= wanted) rank++;
-  return rank;
+  let above = 0;
+  let equal = 0;
+  for (let place = 0; place < scores.length; place++) {
+    if (scores[place] > wanted) above++;
+    else if (scores[place] === wanted) equal++;
+  }
+  return above + (equal + 1) / 2;
 }
 
 /** Recall at every `k` and the mean reciprocal rank of ranks that start at 1; 0 where there are no ranks. */

@@ -1,14 +1,10 @@
+import type { SearchHit } from "./search-hit.js";
+
 export interface Bm25Options {
   /** How soon repeats of a word stop counting; 1.2 unless told. */
   k1?: number;
   /** How much long documents are held back, 0 to 1; 0.75 unless told. */
   b?: number;
-}
-
-export interface SearchHit {
-  /** Position of the document in the list that was indexed. */
-  document: number;
-  score: number;
 }
 
 /** Lower-case runs of letters and digits. */
@@ -89,7 +85,7 @@ export class Bm25Index {
   /** The `k` best documents that share a word with the query, best first; equal scores in document order. */
   search(query: string, k: number): SearchHit[] {
     const hits: SearchHit[] = [];
-    for (const [document, score] of this.scores(query).entries()) if (score > 0) hits.push({ document, score });
-    return hits.sort((left, right) => right.score - left.score || left.document - right.document).slice(0, k);
+    for (const [index, score] of this.scores(query).entries()) if (score > 0) hits.push({ index, score });
+    return hits.sort((left, right) => right.score - left.score || left.index - right.index).slice(0, k);
   }
 }

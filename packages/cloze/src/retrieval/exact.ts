@@ -1,12 +1,7 @@
 // Exact nearest neighbours: one matrix product, and the best k of each row.
 import { matmul, noGrad, scope, slice, type Tensor, tensor, topK, transpose } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
-
-export interface SearchHit {
-  /** Position of the document. */
-  readonly index: number;
-  readonly score: number;
-}
+import type { SearchHit } from "./search-hit.js";
 
 /** An index that compares a query with every document. */
 export interface ExactIndex {
