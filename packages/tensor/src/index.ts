@@ -12,6 +12,7 @@ export {
 export type { DType, TypedArray } from "./dtype.js";
 export { ClozeError, type ClozeErrorDetails } from "./errors.js";
 export { composed, enableGrad, gradEnabled, noGrad, type SavedTensor, type SaveHook, withSaveHook } from "./graph.js";
+export { hessianVectorProduct } from "./hessian.js";
 export { writeFileAtomic, writeFileAtomicAsync } from "./io/atomic.js";
 export { readSafetensors, type SafetensorsFile, type SafetensorsInfo, writeSafetensors } from "./io/safetensors.js";
 export { type MemoryKind, type MemoryStats, memory, scope } from "./memory.js";
