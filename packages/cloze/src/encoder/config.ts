@@ -32,7 +32,8 @@ export const encoderSchema = z.strictObject({
   /** 0: no segments. */
   segmentVocabularySize: z.int().min(0).default(2),
   embeddings: embeddingsSchema.prefault({}),
-  padId: z.int().min(0).default(0),
+  /** The id of padding; null: there is none. */
+  padId: z.int().min(0).nullable().default(0),
   normEpsilon: z.number().positive().default(1e-12),
   initializerRange: z.number().min(0).default(0.02),
   /** "post": norm(x + branch(x)), as BERT; "pre": x + branch(norm(x)). */

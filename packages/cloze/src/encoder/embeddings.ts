@@ -1,5 +1,5 @@
 // From ids to vectors: words, positions and segments, added up.
-import { add, dropout, type Tensor, take, takeGated, tensor } from "@cloze/tensor";
+import { add, dropout, mul, sub, type Tensor, take, takeGated, tensor } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { EncoderBatch } from "./batch.js";
 import type { EncoderConfig } from "./config.js";
@@ -72,6 +72,17 @@ function checkBatch({ ids, segments, positions, offsets }: EncoderBatch, config:
   }
 }
 
+/** Rows of the word table. Padding that is not seen gets its row, but does not train it (as in PyTorch). -> [tokens, hidden] */
+function words(table: Tensor, { ids, visible }: EncoderBatch, padId: number | null): Tensor {
+  const rows = take(table, tensor(ids));
+  if (visible === undefined || padId === null || !ids.includes(padId)) return rows;
+  const trained = tensor(
+    Float32Array.from(ids, (id) => Number(id !== padId)),
+    [ids.length, 1],
+  );
+  return add(mul(rows, trained), mul(rows.detach(), sub(1, trained)));
+}
+
 /**
  * The vectors that the first layer takes. -> [tokens, hidden]
  *
@@ -92,7 +103,7 @@ export function embed(
       dropRows: dropoutSeed === undefined ? 0 : embeddings.wordDropout,
       seed: deriveSeed(dropoutSeed ?? 0, "words"),
     });
-  const parts = [embeddings.positions === "gated" ? gated() : rows("word", batch.ids)];
+  const parts = [embeddings.positions === "gated" ? gated() : words(table("word"), batch, config.padId)];
   if (segmentVocabularySize > 0) parts.push(rows("segment", batch.segments));
   if (embeddings.positions === "learned") parts.push(rows("position", batch.positions));
   let sum: Tensor;

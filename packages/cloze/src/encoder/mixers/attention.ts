@@ -1,6 +1,7 @@
 // Multi-head self-attention (arXiv 1706.03762).
 import {
   type AttentionOptions,
+  add,
   concat,
   contiguous,
   dropout,
@@ -12,6 +13,7 @@ import {
   slice,
   softmax,
   type Tensor,
+  tensor,
 } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
@@ -39,7 +41,7 @@ function attendVisible(
   qkv: Tensor,
   { offsets }: EncoderBatch,
   visible: Int32Array,
-  { heads, dropout: rate = 0, seed = 0 }: AttentionOptions & { heads: number },
+  { heads, causal, window = 0, dropout: rate = 0, seed = 0 }: AttentionOptions & { heads: number },
 ): Tensor {
   const inner = qkv.shape[1] / 3;
   const size = inner / heads;
@@ -54,7 +56,14 @@ function attendVisible(
       ]);
       return permute(reshape(contiguous(columns), [last - start, heads, size]), [1, 0, 2]); // [heads, length, size]
     };
-    const scores = mul(matmul(part(0, end), permute(part(1, start + seen), [0, 2, 1])), 1 / Math.sqrt(size));
+    let scores = mul(matmul(part(0, end), permute(part(1, start + seen), [0, 2, 1])), 1 / Math.sqrt(size));
+    if (causal || window > 0) {
+      const mask = Float32Array.from({ length: (end - start) * seen }, (_, at) => {
+        const [i, j] = [Math.floor(at / seen), at % seen];
+        return (causal && j > i) || (window > 0 && Math.abs(i - j) > window) ? -1e30 : 0;
+      });
+      scores = add(scores, tensor(mask, [end - start, seen]));
+    }
     const probabilities = dropout(softmax(scores), rate, seed + s); // [heads, length, seen]
     const mixed = permute(matmul(probabilities, part(2, start + seen)), [1, 0, 2]);
     parts.push(reshape(contiguous(mixed), [end - start, inner]));
@@ -62,18 +71,19 @@ function attendVisible(
   return concat(parts, 0);
 }
 
-function checkVisible({ offsets }: EncoderBatch, visible: Int32Array, plain: boolean): void {
-  const fits =
-    visible.length === offsets.length - 1 &&
-    visible.every((seen, s) => seen >= Math.min(1, offsets[s + 1] - offsets[s]) && seen <= offsets[s + 1] - offsets[s]);
-  if (!fits || !plain) {
-    throw new ClozeError("BATCH_SHAPE", plain ? "visible counts tokens" : "visible goes with attention to all tokens", {
-      expected: plain ? `from 1 to the length, for each of ${offsets.length - 1} sequences` : "no window, not causal",
-      received: `[${visible.slice(0, 8).join(", ")}]`,
-    });
-  }
+function checkVisible({ offsets }: EncoderBatch, visible: Int32Array): void {
+  const fits = visible.every((seen, s) => {
+    const length = offsets[s + 1] - offsets[s];
+    return seen >= Math.min(1, length) && seen <= length;
+  });
+  if (fits && visible.length === offsets.length - 1) return;
+  throw new ClozeError("BATCH_SHAPE", "visible counts tokens of each sequence", {
+    expected: `from 1 to the length, for each of ${offsets.length - 1} sequences`,
+    received: `[${visible.slice(0, 8).join(", ")}]`,
+  });
 }
 
+/** Multi-head self-attention inside each sequence. */
 export const attention = defineSlot({
   schema,
   bind({ heads, headSize, dropout: rate, causal, window, bias }, hiddenSize) {
@@ -94,7 +104,7 @@ export const attention = defineSlot({
         const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
         const { visible } = batch;
         if (visible === undefined) return linear("output", selfAttention(qkv, offsets, options));
-        checkVisible(batch, visible, !causal && window === 0);
+        checkVisible(batch, visible);
         return linear("output", attendVisible(qkv, batch, visible, options));
       },
     };

@@ -1,0 +1,93 @@
+// Padded inputs of transformers as batches of the encoder.
+import type { SafetensorsFile } from "@cloze/tensor";
+import { unpadBatch } from "../data/packed-batch.js";
+import type { EncoderBatch } from "../encoder/batch.js";
+import { ClozeError } from "../errors.js";
+import type { Labels } from "../heads/index.js";
+import { numbers } from "./check.js";
+
+/** What a model of transformers was called with. */
+export interface PaddedInputs {
+  readonly sequences: number;
+  readonly length: number;
+  /** Places of real tokens in the rectangle, ascending. */
+  readonly places: Int32Array;
+  readonly ids: Int32Array;
+  readonly segments: Int32Array;
+  readonly mask: Int32Array;
+  /** Labels by their name there. */
+  readonly labels: ReadonlyMap<string, Int32Array>;
+}
+
+const labelNames = ["labels", "start_positions", "end_positions", "next_sentence_label"];
+
+/** Reads `<prefix>input_ids` and what stands beside it. */
+export function readInputs(file: SafetensorsFile, prefix: string, names: readonly string[]): PaddedInputs {
+  const known = ["input_ids", "attention_mask", "token_type_ids", ...labelNames];
+  const unknown = names.filter((name) => !known.includes(name));
+  if (!names.includes("input_ids") || unknown.length > 0) {
+    throw new ClozeError("PARITY_INPUT", "The case has inputs that this program does not know", {
+      expected: known.join(", "),
+      received: names.join(", "),
+    });
+  }
+  const [sequences, length] = file.info(`${prefix}input_ids`).shape;
+  const read = (name: string, otherwise: number): Int32Array =>
+    names.includes(name)
+      ? (numbers(file.load(`${prefix}${name}`)) as Int32Array)
+      : new Int32Array(sequences * length).fill(otherwise);
+  const mask = read("attention_mask", 1);
+  return {
+    sequences,
+    length,
+    ids: read("input_ids", 0),
+    segments: read("token_type_ids", 0),
+    mask,
+    places: Int32Array.from(mask.keys()).filter((place) => mask[place] !== 0),
+    labels: new Map(labelNames.filter((name) => names.includes(name)).map((name) => [name, read(name, 0)])),
+  };
+}
+
+/** The batch without its padding. */
+export const packedBatch = ({ ids, segments, mask, sequences, length }: PaddedInputs): EncoderBatch =>
+  unpadBatch({ ids, segments, attentionMask: mask, sequences, length });
+
+/** The batch with its padding as tokens that look but are not seen. Padding stands on the right. */
+export function paddedBatch({ ids, segments, mask, sequences, length }: PaddedInputs): EncoderBatch {
+  const visible = Int32Array.from({ length: sequences }, (_, s) =>
+    mask.subarray(s * length, (s + 1) * length).reduce((count, value) => count + value, 0),
+  );
+  visible.forEach((seen, s) => {
+    if (mask.subarray(s * length, s * length + seen).includes(0))
+      throw new ClozeError("PARITY_INPUT", "Padding stands on the right", { received: `row ${s} has it elsewhere` });
+  });
+  return {
+    ids,
+    segments,
+    positions: Int32Array.from(ids, (_, i) => i % length),
+    offsets: Int32Array.from({ length: sequences + 1 }, (_, s) => s * length),
+    visible,
+  };
+}
+
+/**
+ * The batch and labels that give transformers' loss. Its losses count padding where labels stand there, and its question
+ * answering spreads probability over padding: only then the padded form is taken.
+ */
+export function lossBatch(inputs: PaddedInputs): { batch: EncoderBatch; labels: Labels } {
+  const { labels, mask, places, sequences, length } = inputs;
+  const given = labels.get("labels");
+  const perToken = given !== undefined && given.length === sequences * length && length > 1;
+  const starts = labels.get("start_positions");
+  const paddingCounts = starts !== undefined || (perToken && given.some((label, i) => label !== -100 && mask[i] === 0));
+  const packed = !paddingCounts || places.length === mask.length;
+  return {
+    batch: packed ? packedBatch(inputs) : paddedBatch(inputs),
+    labels: {
+      labels: perToken && packed ? Int32Array.from(places, (place) => given[place]) : given,
+      starts,
+      ends: labels.get("end_positions"),
+      nextSentence: labels.get("next_sentence_label"),
+    },
+  };
+}
