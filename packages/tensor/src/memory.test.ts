@@ -149,6 +149,18 @@ describe("training", () => {
     for (const p of parameters.values()) p.dispose();
   });
 
+  it("a product with a constant saves the constant only", () => {
+    const x = randomNormal([1000], { seed: 1 }).requireGrad();
+    const before = memory.stats().byKind.saved;
+    scope(() => {
+      const y = mul(mul(add(x, 1), 2), tensor([3]));
+      expect(memory.stats().byKind.saved - before).toBe(8);
+      backward(sum(y));
+    });
+    expect((x.grad as Tensor).toTypedArray().every((value) => value === 6)).toBe(true);
+    x.dispose();
+  });
+
   it("what a hook drops is not held, and comes back when it is needed", () => {
     const x = tensor([0.5, -1, 2]).requireGrad();
     const dropped: number[] = [];

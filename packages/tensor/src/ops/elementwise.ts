@@ -116,13 +116,14 @@ function runBinary(code: number, left: Tensor, right: Tensor, y: Tensor): void {
 
 type BinaryGradient = (g: Tensor, a: Tensor, b: Tensor) => Tensor;
 
+/** `save`: what the gradients look at; "other" where that of each side looks at the other side only. */
 function binary(
   name: BinaryName,
   a: Operand,
   b: Operand,
   gradA?: BinaryGradient,
   gradB?: BinaryGradient,
-  save = true,
+  save: "none" | "both" | "other" = "both",
 ): Tensor {
   const like = a instanceof Tensor ? a : b instanceof Tensor ? b : undefined;
   const left = a instanceof Tensor ? a : full([], a, like?.dtype ?? "float32");
@@ -137,14 +138,17 @@ function binary(
   }
   const y = empty(broadcastShapes(name, left.shape, right.shape), left.dtype);
   if (y.size > 0) runBinary(binaryCode[name], left, right, y);
+  const saving = save === "both" ? [left, right] : [];
+  if (save === "other") saving.push(...(right.requiresGrad ? [left] : []), ...(left.requiresGrad ? [right] : []));
+  const last = saving.length - 1;
   const [output] = record({
     name,
     inputs: [left, right],
     outputs: [y],
-    save: save ? [left, right] : [],
+    save: saving,
     backward: ([g], { saved, needs }) => [
-      g && gradA && needs(0) ? sumTo(gradA(g, saved[0], saved[1]), left.shape) : undefined,
-      g && gradB && needs(1) ? sumTo(gradB(g, saved[0], saved[1]), right.shape) : undefined,
+      g && gradA && needs(0) ? sumTo(gradA(g, saved[0], saved[last]), left.shape) : undefined,
+      g && gradB && needs(1) ? sumTo(gradB(g, saved[0], saved[last]), right.shape) : undefined,
     ],
   });
   if (left !== a) left.dispose();
@@ -159,7 +163,7 @@ export const add = (a: Operand, b: Operand): Tensor =>
     b,
     (g) => g,
     (g) => g,
-    false,
+    "none",
   );
 export const sub = (a: Operand, b: Operand): Tensor =>
   binary(
@@ -168,7 +172,7 @@ export const sub = (a: Operand, b: Operand): Tensor =>
     b,
     (g) => g,
     (g) => neg(g),
-    false,
+    "none",
   );
 export const mul = (a: Operand, b: Operand): Tensor =>
   binary(
@@ -177,6 +181,7 @@ export const mul = (a: Operand, b: Operand): Tensor =>
     b,
     (g, _, y) => mul(g, y),
     (g, x) => mul(g, x),
+    "other",
   );
 export const div = (a: Operand, b: Operand): Tensor =>
   binary(
@@ -213,12 +218,12 @@ export const minimum = (a: Operand, b: Operand): Tensor =>
     (g, x, y) => mul(g, greater(x, y)),
   );
 /** 1 where the comparison holds, else 0, in the type of the operands; no gradient. */
-export const equal = (a: Operand, b: Operand): Tensor => binary("eq", a, b, undefined, undefined, false);
-export const notEqual = (a: Operand, b: Operand): Tensor => binary("ne", a, b, undefined, undefined, false);
-export const less = (a: Operand, b: Operand): Tensor => binary("lt", a, b, undefined, undefined, false);
-export const lessEqual = (a: Operand, b: Operand): Tensor => binary("le", a, b, undefined, undefined, false);
-export const greater = (a: Operand, b: Operand): Tensor => binary("gt", a, b, undefined, undefined, false);
-export const greaterEqual = (a: Operand, b: Operand): Tensor => binary("ge", a, b, undefined, undefined, false);
+export const equal = (a: Operand, b: Operand): Tensor => binary("eq", a, b, undefined, undefined, "none");
+export const notEqual = (a: Operand, b: Operand): Tensor => binary("ne", a, b, undefined, undefined, "none");
+export const less = (a: Operand, b: Operand): Tensor => binary("lt", a, b, undefined, undefined, "none");
+export const lessEqual = (a: Operand, b: Operand): Tensor => binary("le", a, b, undefined, undefined, "none");
+export const greater = (a: Operand, b: Operand): Tensor => binary("gt", a, b, undefined, undefined, "none");
+export const greaterEqual = (a: Operand, b: Operand): Tensor => binary("ge", a, b, undefined, undefined, "none");
 
 /** int32 as float32, or float32 as it is. */
 export function toFloat(x: Tensor): Tensor {
