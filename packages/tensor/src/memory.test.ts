@@ -161,6 +161,18 @@ describe("training", () => {
     x.dispose();
   });
 
+  it("a frozen matrix spares its input", () => {
+    const [x, frozen] = [randomNormal([10, 8], { seed: 1 }), randomNormal([8, 8], { seed: 2 })];
+    const before = memory.stats().byKind.saved;
+    scope(() => {
+      const y = matmul(matmul(add(x.requireGrad(), 1), frozen), frozen);
+      expect(memory.stats().byKind.saved - before).toBe(frozen.storage.bytes);
+      backward(sum(y));
+    });
+    expect(x.grad?.shape).toEqual([10, 8]);
+    x.dispose();
+  });
+
   it("what a hook drops is not held, and comes back when it is needed", () => {
     const x = tensor([0.5, -1, 2]).requireGrad();
     const dropped: number[] = [];

@@ -76,10 +76,11 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
     name: "matmul",
     inputs: [a, b],
     outputs: [y],
-    save: [a, b],
+    // The gradient of each side looks at the other one only.
+    save: [...(b.requiresGrad ? [a] : []), ...(a.requiresGrad ? [b] : [])],
     backward([g], { saved, needs, leafGradient }) {
       if (g === undefined) return [];
-      const [x, w] = saved;
+      const [x, w] = [saved[0], saved[saved.length - 1]];
       const side = (
         index: number,
         p: () => Tensor,
