@@ -7,6 +7,7 @@ export default defineConfig({
   resolve: {
     alias: {
       "@cloze/tensor": source("packages/tensor/src/index.ts"),
+      "@cloze/workbench": source("packages/workbench/src/index.ts"),
       cloze: source("packages/cloze/src/index.ts"),
     },
   },

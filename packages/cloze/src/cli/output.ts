@@ -1,0 +1,57 @@
+// What every command shares: results on standard output, everything else on standard error, exit codes.
+import { CommanderError } from "commander";
+import { ClozeError } from "../errors.js";
+import { createProgress, type ProgressReporter } from "../training/progress.js";
+
+/** Options that every command has. */
+export interface CommonOptions {
+  json?: boolean;
+  quiet?: boolean;
+}
+
+/** Progress for a command: silent with --quiet. */
+export const progressFor = ({ quiet }: CommonOptions): ProgressReporter =>
+  quiet === true ? { update() {}, note() {}, done() {} } : createProgress();
+
+/** Prints a result: one JSON value with --json, else the text. */
+export function printResult({ json }: CommonOptions, value: unknown, text: () => string): void {
+  const lines = json === true ? JSON.stringify(value) : text();
+  process.stdout.write(lines.endsWith("\n") ? lines : `${lines}\n`);
+}
+
+/** Rows as a table with aligned columns; the first row is the head. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const line = (row: readonly string[]) =>
+    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  ");
+  return [line(rows[0]), widths.map((width) => "─".repeat(width)).join("  "), ...rows.slice(1).map(line)].join("\n");
+}
+
+/** An operating system's error in words a person can act on. */
+function explain(error: unknown): { code: string; message: string } {
+  if (error instanceof ClozeError) return { code: error.code, message: error.message };
+  const { code, message } = error as NodeJS.ErrnoException;
+  const known: Record<string, string> = {
+    ENOENT: "No such file or folder. Check the path.",
+    EACCES: "Permission denied. Check who may read and write there.",
+    EISDIR: "This is a folder; a file was expected.",
+    ENOTDIR: "A part of this path is a file; a folder was expected.",
+    ENOSPC: "The disk is full. Free some space; what was there before is intact.",
+  };
+  if (code !== undefined && known[code] !== undefined) return { code, message: `${message}. ${known[code]}` };
+  return { code: "UNEXPECTED", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+/** Prints an error and returns the exit status: 2 for wrong usage, 0 after --help, else 1. */
+export function reportError(error: unknown, json: boolean): number {
+  if (error instanceof CommanderError) {
+    // Commander has already printed its message.
+    if (error.exitCode === 0) return 0;
+    if (json) process.stdout.write(`${JSON.stringify({ error: { code: "USAGE", message: error.message } })}\n`);
+    return 2;
+  }
+  const { code, message } = explain(error);
+  process.stderr.write(`error [${code}]: ${message}\n`);
+  if (json) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  return 1;
+}

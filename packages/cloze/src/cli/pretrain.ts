@@ -1,0 +1,90 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Command, Option } from "commander";
+import { openTokenStore, writeTokenStore } from "../data/token-store.js";
+import { createModel, loadModel, saveModel } from "../families/index.js";
+import type { MaskingUnit } from "../objectives/masked-language.js";
+import { loadTokenizer, readLines } from "../text/index.js";
+import { pretrain } from "../training/pretrain.js";
+import { numberBetween, wholeNumber } from "./arguments.js";
+import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
+import { progressFor } from "./output.js";
+import { checkLength, printRun, type TrainingOptions, withTrainingOptions } from "./training-options.js";
+
+interface PretrainCommandOptions extends TrainingOptions {
+  tokenizer?: string;
+  model?: string;
+  size: ModelSize;
+  maxLength: number;
+  batchTokens: number;
+  accumulate: number;
+  masking: MaskingUnit;
+  maskingRate: number;
+}
+
+/** `cloze pretrain` */
+export function addPretrain(program: Command): void {
+  const command = program
+    .command("pretrain")
+    .description("train a masked language model on text files, one document a line")
+    .argument("<files...>", "text files")
+    .option("--tokenizer <path>", "tokenizer.json or its folder (cloze tokenizer train makes one)")
+    .option("--model <folder>", "go on from this model, with its tokenizer, instead of from nothing")
+    .addOption(new Option("--size <size>", "size of a new model").choices(Object.keys(modelSizes)).default("mini"))
+    .option("--max-length <tokens>", "longest sequence", wholeNumber(8), 128)
+    .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
+    .option("--accumulate <batches>", "batches whose gradients are averaged for a step", wholeNumber(), 1)
+    .addOption(
+      new Option("--masking <unit>", "what is masked together")
+        .choices(["token", "whole-word", "span"])
+        .default("token"),
+    )
+    .option("--masking-rate <share>", "share of the tokens to mask", numberBetween(0.01, 0.99), 0.15);
+  withTrainingOptions(command).action(async (files: string[], options: PretrainCommandOptions) => {
+    checkLength(options);
+    const progress = progressFor(options);
+    const tokenizer = loadTokenizer(options.tokenizer ?? options.model ?? options.out);
+    const { maxLength, learningRate } = options;
+    const model =
+      options.model !== undefined
+        ? loadModel(options.model, { architecture: "ForMaskedLM" })
+        : createModel({
+            architecture: "ForMaskedLM",
+            config: encoderOfSize(options.size, tokenizer.vocabularySize, maxLength),
+            seed: options.seed,
+          });
+    mkdirSync(options.out, { recursive: true });
+    const path = join(options.out, "tokens.bin");
+    if (!options.resume || !existsSync(path)) {
+      progress.note(`Tokenizing ${files.length} file(s) …`);
+      const ids = function* () {
+        for (const line of readLines(files))
+          yield tokenizer.encodeIds(line, { addSpecialTokens: false, truncation: false });
+      };
+      writeTokenStore(path, ids());
+    }
+    const store = openTokenStore(path);
+    progress.note(`${store.count} documents, ${store.tokens} tokens`);
+    const result = await pretrain(model, tokenizer, store, {
+      steps: options.steps,
+      minutes: options.minutes,
+      // From nothing, small models take larger steps.
+      learningRate: learningRate ?? (options.model === undefined ? 5e-4 : 5e-5),
+      weightDecay: options.weightDecay,
+      batchTokens: options.batchTokens,
+      maxLength,
+      accumulate: options.accumulate,
+      masking: { unit: options.masking, rate: options.maskingRate },
+      seed: options.seed,
+      folder: options.out,
+      resume: options.resume,
+      checkpointMinutes: options.checkpointMinutes,
+      progress,
+    });
+    store.close();
+    saveModel(model, options.out);
+    tokenizer.save(options.out);
+    printRun(options, result, "pretrain");
+    model.dispose();
+  });
+}

@@ -1,0 +1,2 @@
+// The public surface of cloze, by folder.
+export * from "./text/index.js";
