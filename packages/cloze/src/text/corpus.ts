@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { TextDecoder } from "node:util";
 import { ClozeError } from "../errors.js";
 
 /** Options of {@link readLines}. */
@@ -106,7 +107,7 @@ function* chunksOf(path: string): Generator<string> {
     for (;;) {
       let size: number;
       try {
-        size = fstatSync(handle).isDirectory() ? 0 : readSync(handle, buffer);
+        size = readSync(handle, buffer);
       } catch (cause) {
         throw readFailure(path, cause);
       }
