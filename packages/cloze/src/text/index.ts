@@ -1,6 +1,6 @@
 // The public surface of text/, by name.
 export type { AddedToken } from "./added-tokens.js";
-export { type ReadLinesOptions, readLines, readLines } from "./corpus.js";
+export { type ReadLinesOptions, readLines } from "./corpus.js";
 export type { Encoding } from "./encoding.js";
 export type { JsonObject, JsonValue } from "./json-reader.js";
 export type { PaddingOptions } from "./padding.js";
@@ -14,11 +14,6 @@ export {
   tokenizerFromJson,
 } from "./tokenizer.js";
 export { type BpeTrainerOptions, trainBpe } from "./trainers/bpe.js";
-export {
-  trainUnigram,
-  trainUnigram,
-  type UnigramTrainerOptions,
-  type UnigramTrainerOptions,
-} from "./trainers/unigram.js";
+export { trainUnigram, type UnigramTrainerOptions } from "./trainers/unigram.js";
 export { trainWordPiece, type WordPieceTrainerOptions } from "./trainers/word-piece.js";
 export type { TruncationOptions } from "./truncation.js";
