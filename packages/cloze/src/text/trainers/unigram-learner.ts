@@ -116,7 +116,8 @@ function prune(model: Scored, words: Words, wanted: number): Scored {
       continue;
     }
     const others = [...lattice.bestPieces()];
-    const sumThen = Math.log(sum + frequency[id] * (others.length - 1));
+    // The reference adds the frequency once for every piece, not for every other piece; vocabularies depend on it.
+    const sumThen = Math.log(sum + frequency[id] * (pieces.length - 1));
     let logarithmThen = 0;
     for (const other of others) logarithmThen += Math.log(frequency[other] + frequency[id]) - sumThen;
     const loss = (frequency[id] / allWords) * (Math.log(frequency[id]) - Math.log(sum) - logarithmThen);
