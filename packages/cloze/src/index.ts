@@ -1,2 +1,33 @@
 // The public surface of cloze, by folder.
+export {
+  type BatchSource,
+  budgetBatches,
+  shuffledBatches,
+} from "./data/batch-source.js";
+export {
+  groupByTokenBudget,
+  type PackedBatch,
+  packSequences,
+  padBatch,
+  type Sequence,
+  unpadBatch,
+} from "./data/packed-batch.js";
+export { openTokenStore, type TokenStore, writeTokenStore } from "./data/token-store.js";
+export { createEmbedder, type Embedder, type EmbedderOptions } from "./embedding/embedder.js";
+export { loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js";
+export { type TextPair, type TrainEmbedderOptions, trainEmbedder } from "./embedding/train-embedder.js";
+export { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "./encoder/config.js";
+export { createEncoder, type Encoder, type EncoderOptions, type EncoderOutput } from "./encoder/encoder.js";
+export { ClozeError } from "./errors.js";
+export { createModel, loadModel, type Model, saveModel } from "./families/index.js";
+export { rankOf, summarizeRanks } from "./metrics/ranking.js";
+export { cachedContrastive, contrastiveLoss, normalizeRows } from "./objectives/contrastive.js";
+export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masked-language.js";
+export { Bm25Index } from "./retrieval/bm25.js";
+export { createExactIndex, type ExactIndex } from "./retrieval/exact.js";
+export type { SearchHit } from "./retrieval/search-hit.js";
+export { fillMask } from "./tasks/fill-mask.js";
 export * from "./text/index.js";
+export { type PretrainOptions, pretrain } from "./training/pretrain.js";
+export { createProgress } from "./training/progress.js";
+export { type TrainOptions, type TrainResult, train } from "./training/trainer.js";

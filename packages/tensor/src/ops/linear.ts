@@ -8,8 +8,8 @@ import { empty, type Tensor } from "../tensor.js";
 import { activation, activationGradient } from "./activation.js";
 import { add, addInPlace } from "./elementwise.js";
 import { matmul, operand, product } from "./matmul.js";
-import { packedForm } from "./packed-weights.js";
 import { contiguous, reshape, transpose } from "./movement.js";
+import { packedForm } from "./packed-weights.js";
 
 export interface LinearOptions {
   /** Applied to the result. Default "none". */

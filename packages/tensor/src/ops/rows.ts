@@ -1,7 +1,7 @@
 // Choosing and adding rows by index: embeddings, gathered positions, segments.
 import { backend } from "../backend/index.js";
-import { ClozeError } from "../errors.js";
 import { keeps } from "../counter-random.js";
+import { ClozeError } from "../errors.js";
 import { isComposing, record } from "../graph.js";
 import { checkShape, elementCount, formatShape } from "../shape.js";
 import { empty, type Tensor, tensor, zeros } from "../tensor.js";
@@ -109,7 +109,12 @@ export function takeGated(
   const width = table.shape[1];
   const count = indices.size;
   checkShape(table.rank === 2, "takeGated", "a table [rows, width]", formatShape(table.shape));
-  checkShape(gates.rank === 2 && gates.shape[1] === width, "takeGated", `gates [positions, ${width}]`, formatShape(gates.shape));
+  checkShape(
+    gates.rank === 2 && gates.shape[1] === width,
+    "takeGated",
+    `gates [positions, ${width}]`,
+    formatShape(gates.shape),
+  );
   checkShape(
     indices.rank === 1 && gateIndices.rank === 1 && gateIndices.size === count,
     "takeGated",
