@@ -63,13 +63,19 @@ export function countSpecial(template: readonly TemplatePart[]): number {
   return template.reduce((count, part) => count + (part.kind === "special" ? part.ids.length : 0), 0);
 }
 
+/** How sequences become an encoding. */
+export interface AssembleOptions {
+  readonly template: readonly TemplatePart[];
+  readonly addSpecialTokens: boolean;
+  /** Whether offsets leave out white space; see {@link PostProcessor}. */
+  readonly trim: PostProcessor["trim"];
+  /** The texts that the sequences came from. */
+  readonly texts: readonly string[];
+}
+
 /** Puts special tokens around one or two sequences. */
-export function assemble(
-  template: readonly TemplatePart[],
-  sequences: readonly SequenceTokens[],
-  addSpecialTokens: boolean,
-  trim: PostProcessor["trim"],
-): Encoding {
+export function assemble(sequences: readonly SequenceTokens[], options: AssembleOptions): Encoding {
+  const { template, addSpecialTokens, trim, texts } = options;
   const ids: number[] = [];
   const typeIds: number[] = [];
   const tokens: string[] = [];
@@ -97,7 +103,7 @@ export function assemble(
       tokens.push(sequence.tokens[at]);
       typeIds.push(part.typeId);
       const range: [number, number] = [sequence.starts[at], sequence.ends[at]];
-      offsets.push(trim ? trimmed(sequence.tokens[at], range, at === 0, trim.addPrefixSpace) : range);
+      offsets.push(trim ? trimmed(texts[part.index], sequence.tokens[at], range, trim.addPrefixSpace, at) : range);
       special.push(0);
       wordIds.push(sequence.words[at]);
       sequenceIds.push(part.index);
@@ -116,18 +122,29 @@ export function assemble(
   };
 }
 
-/** A token's range without the white space at its ends. */
-function trimmed(token: string, range: [number, number], isFirst: boolean, addPrefixSpace: boolean): [number, number] {
+/**
+ * A token's range without the white space at its ends. White space is counted in the token, and taken off in characters
+ * of the text: a space that was put before a word takes its first character along.
+ */
+function trimmed(
+  text: string,
+  token: string,
+  [start, end]: [number, number],
+  addPrefixSpace: boolean,
+  place: number,
+): [number, number] {
   let leading = 0;
   while (leading < token.length && isSpace(token.charCodeAt(leading))) leading++;
   let trailing = 0;
   while (trailing < token.length && isSpace(token.charCodeAt(token.length - 1 - trailing))) trailing++;
-  let [start, end] = range;
   // A space before the first word was put there, not found there.
-  if (leading === 1 && addPrefixSpace && (isFirst || start === 0)) leading = 0;
-  start = Math.min(start + leading, end);
-  if (trailing > 0 && end >= trailing) end = Math.max(end - trailing, start);
-  return [start, end];
+  if (leading === 1 && addPrefixSpace && (place === 0 || start === 0)) leading = 0;
+  let from = start;
+  for (; leading > 0 && from < end; leading--) from += text.codePointAt(from)! > 0xffff ? 2 : 1;
+  from = Math.min(from, end);
+  let to = end;
+  for (; trailing > 0 && to > from; trailing--) to -= to > 1 && text.codePointAt(to - 2)! > 0xffff ? 2 : 1;
+  return [from, Math.max(to, from)];
 }
 
 /** U+0120 is what byte-level vocabularies write for a space. */

@@ -174,14 +174,15 @@ export class NormalizedText {
     const { text } = this;
     const starts: number[] = [];
     const ends: number[] = [];
+    const old = this.tracked ? this.ranges() : null;
     let out = "";
     let copied = 0;
     for (const [start, end] of matches) {
       out += text.slice(copied, start) + content;
-      if (this.tracked) {
+      if (old) {
         for (let unit = copied; unit < start; unit++) {
-          starts.push(this.originalStart(unit));
-          ends.push(this.originalEnd(unit + 1));
+          starts.push(old.starts[unit]);
+          ends.push(old.ends[unit]);
         }
         const last = end - 1;
         const lastStart = last > 0 && isLowSurrogate(text.charCodeAt(last)) ? last - 1 : last;
@@ -193,10 +194,10 @@ export class NormalizedText {
       copied = end;
     }
     out += text.slice(copied);
-    if (this.tracked) {
+    if (old) {
       for (let unit = copied; unit < text.length; unit++) {
-        starts.push(this.originalStart(unit));
-        ends.push(this.originalEnd(unit + 1));
+        starts.push(old.starts[unit]);
+        ends.push(old.ends[unit]);
       }
       this.starts = Int32Array.from(starts);
       this.ends = Int32Array.from(ends);

@@ -1,12 +1,19 @@
 import { ClozeError } from "../errors.js";
+import { classOfRanges } from "./unicode.js";
+import { YOUNGER_CHARACTERS } from "./unicode-tables.js";
+
+/** What a property holds, without the characters that did not exist when vocabularies were learnt. */
+const YOUNGER = classOfRanges(YOUNGER_CHARACTERS);
+/** `\w` of Oniguruma counts superscript digits and fractions of Latin-1 in. */
+const WORD = `[[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe]--[${YOUNGER}]]`;
 
 const CLASS_ESCAPES: Readonly<Record<string, string>> = {
   s: "\\p{White_Space}",
   S: "\\P{White_Space}",
   d: "\\p{Nd}",
   D: "\\P{Nd}",
-  w: "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]",
-  W: "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]",
+  w: WORD,
+  W: `[^${WORD}]`,
   h: "[0-9a-fA-F]",
   H: "[^0-9a-fA-F]",
 };
@@ -15,7 +22,7 @@ const ANCHOR_ESCAPES: Readonly<Record<string, string>> = {
   A: "(?<![\\s\\S])",
   z: "(?![\\s\\S])",
   Z: "(?=\\n?(?![\\s\\S]))",
-  b: "(?:(?<=[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}])(?![\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}])|(?<![\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}])(?=[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]))",
+  b: `(?:(?<=${WORD})(?!${WORD})|(?<!${WORD})(?=${WORD}))`,
 };
 
 const POSIX: Readonly<Record<string, string>> = {
@@ -36,7 +43,9 @@ function property(name: string, negated: boolean): string {
   for (const candidate of [name, `Script=${name}`, `gc=${name}`]) {
     try {
       new RegExp(`\\p{${candidate}}`, "v");
-      return `\\${letter}{${candidate}}`;
+      const all = `\\${letter}{${candidate}}`;
+      if (/^(?:C|Cn|Other|Unassigned|White_Space)$/.test(name)) return all;
+      return negated ? `[${all}${YOUNGER}]` : `[${all}--[${YOUNGER}]]`;
     } catch {
       // Not a property by this name; try the next spelling.
     }

@@ -132,13 +132,14 @@ export class Tokenizer {
     if (pair !== undefined) sequences.push(this.pipeline.encode(checkText(pair)));
     const template = templateOf(this.postProcessor, pair !== undefined);
     const trim = this.postProcessor?.trim ?? null;
+    const how = { template, addSpecialTokens, trim, texts: [text, pair ?? ""] };
     const truncation = options.truncation ?? this.truncation;
-    if (!truncation) return assemble(template, sequences, addSpecialTokens, trim);
+    if (!truncation) return assemble(sequences, how);
     const added = addSpecialTokens ? countSpecial(template) : 0;
     const [first, second] = truncate(sequences, truncation, added);
     const [main, ...overflowing] = first
       .flatMap((tokens) => (second ? second.map((other) => [tokens, other]) : [[tokens]]))
-      .map((tokens) => assemble(template, tokens, addSpecialTokens, trim));
+      .map((tokens) => assemble(tokens, how));
     // The windows that follow the first text come before those that only the second has.
     const own = second ? second.length - 1 : 0;
     return { ...main, overflowing: [...overflowing.slice(own), ...overflowing.slice(0, own)] };

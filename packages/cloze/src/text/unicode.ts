@@ -3,7 +3,8 @@ import * as tables from "./unicode-tables.js";
 /** A set of characters: a test by code point that is one table look-up in the basic plane. */
 export type CharacterSet = (codePoint: number) => boolean;
 
-function classBody(ranges: string): string {
+/** The inside of a regular expression class from a list of ranges as `unicode-tables.ts` has them. */
+export function classOfRanges(ranges: string): string {
   return ranges
     .split(" ")
     .map((range) =>
@@ -43,27 +44,36 @@ export const isNumeric = characterSet("\\p{N}");
 
 /** ASCII punctuation and symbols, and Unicode punctuation as BERT vocabularies know it. */
 export const isPunctuation = characterSet(
-  `\\p{P}!-\\/:-@\\[-\`\\{-~${classBody(tables.FORMER_PUNCTUATION)}`,
-  classBody(tables.YOUNGER_PUNCTUATION),
+  `\\p{P}!-\\/:-@\\[-\`\\{-~${classOfRanges(tables.FORMER_PUNCTUATION)}`,
+  classOfRanges(tables.YOUNGER_PUNCTUATION),
 );
 
 /** What BERT's cleaning removes: NUL, U+FFFD, controls, formats and private use, other than tab and line ends. */
 export const isCleanedAway = characterSet(
   "\\p{Cc}\\p{Cf}\\p{Co}\\ufffd",
-  `\\t\\n\\r${classBody(tables.YOUNGER_CONTROLS)}`,
+  `\\t\\n\\r${classOfRanges(tables.YOUNGER_CONTROLS)}`,
 );
 
 /** The non-spacing marks that BERT's accent stripping removes. */
 export const isNonspacingMark = characterSet(
-  `\\p{Mn}${classBody(tables.FORMER_NONSPACING_MARKS)}`,
-  classBody(tables.YOUNGER_NONSPACING_MARKS),
+  `\\p{Mn}${classOfRanges(tables.FORMER_NONSPACING_MARKS)}`,
+  classOfRanges(tables.YOUNGER_NONSPACING_MARKS),
 );
 
 /** The marks that the `StripAccents` normalizer removes. */
-export const isMark = characterSet(`\\p{M}${classBody(tables.FORMER_MARKS)}`, classBody(tables.YOUNGER_MARKS));
+export const isMark = characterSet(`\\p{M}${classOfRanges(tables.FORMER_MARKS)}`, classOfRanges(tables.YOUNGER_MARKS));
 
 /** Letters, marks, decimal digits, connectors and joiners: `\w` of the common regular expression engines. */
-export const isWordCharacter = characterSet("\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}");
+export const isWordCharacter = characterSet(
+  "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}",
+  classOfRanges(tables.YOUNGER_CHARACTERS),
+);
+
+/** Letters, as the cuts of byte-level vocabularies know them. */
+export const isLetter = characterSet("\\p{L}", classOfRanges(tables.YOUNGER_CHARACTERS));
+
+/** Characters of numbers, as the cuts of byte-level vocabularies know them. */
+export const isFormerNumeric = characterSet("\\p{N}", classOfRanges(tables.YOUNGER_CHARACTERS));
 
 /** The ideographs that BERT sets apart with spaces. */
 export function isIdeograph(codePoint: number): boolean {
@@ -83,8 +93,8 @@ export function isIdeograph(codePoint: number): boolean {
 /** A Unicode normalization form. */
 export type UnicodeForm = "NFC" | "NFD" | "NFKC" | "NFKD";
 
-const younger = new RegExp(`[${classBody(tables.YOUNGER_DECOMPOSITIONS)}]`, "u");
-const youngerSplit = new RegExp(`([${classBody(tables.YOUNGER_DECOMPOSITIONS)}])`, "u");
+const younger = new RegExp(`[${classOfRanges(tables.YOUNGER_DECOMPOSITIONS)}]`, "u");
+const youngerSplit = new RegExp(`([${classOfRanges(tables.YOUNGER_DECOMPOSITIONS)}])`, "u");
 
 /** Applies a normalization form, leaving characters alone that have had a decomposition only recently. */
 export function normalizeForm(text: string, form: UnicodeForm): string {

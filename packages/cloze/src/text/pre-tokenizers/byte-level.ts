@@ -1,6 +1,6 @@
 import { toByteCharacters } from "../byte-alphabet.js";
 import type { NormalizedText } from "../normalized-text.js";
-import { characterSet, isNumeric, isWhitespace } from "../unicode.js";
+import { isFormerNumeric, isLetter, isWhitespace } from "../unicode.js";
 import type { EmitPiece, PreTokenizer } from "./pre-tokenizer.js";
 
 const LETTER = 1;
@@ -8,12 +8,11 @@ const NUMBER = 2;
 const SPACE = 3;
 const OTHER = 4;
 
-const isLetter = characterSet("\\p{L}");
 const basicPlane = new Uint8Array(65536);
 
 function classOf(code: number): number {
   if (code <= 0xffff && basicPlane[code] !== 0) return basicPlane[code];
-  const kind = isLetter(code) ? LETTER : isNumeric(code) ? NUMBER : isWhitespace(code) ? SPACE : OTHER;
+  const kind = isLetter(code) ? LETTER : isFormerNumeric(code) ? NUMBER : isWhitespace(code) ? SPACE : OTHER;
   if (code <= 0xffff) basicPlane[code] = kind;
   return kind;
 }
