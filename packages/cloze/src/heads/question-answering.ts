@@ -1,45 +1,29 @@
 // Where an answer starts and ends in its sequence.
-import { add, exp, log, mul, reshape, segmentSum, slice, sub, sum, type Tensor, take, tensor } from "@cloze/tensor";
+import { concat, logSoftmax, mul, reshape, slice, sum, type Tensor, take, tensor, transpose } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import { ClozeError } from "../errors.js";
 import { checkCount, defineHead, dense, denseSpecs } from "./head.js";
 
-/** log sum exp of each column over each sequence. logits: [tokens, 2] -> [sequences, 2] */
-function sequenceLogSums(logits: Tensor, { offsets }: EncoderBatch): Tensor {
-  // The largest value of a sequence is taken out; it is a constant for the gradient.
-  const values = logits.toTypedArray();
-  const sequences = offsets.length - 1;
-  const largest = new Float32Array(2 * sequences).fill(Number.NEGATIVE_INFINITY);
-  const shift = new Float32Array(values.length);
-  for (let s = 0; s < sequences; s++) {
-    for (let i = 2 * offsets[s]; i < 2 * offsets[s + 1]; i++) {
-      const at = 2 * s + (i % 2);
-      if (values[i] > largest[at]) largest[at] = values[i];
-    }
-    for (let i = 2 * offsets[s]; i < 2 * offsets[s + 1]; i++) shift[i] = largest[2 * s + (i % 2)];
-  }
-  const sums = segmentSum(exp(sub(logits, tensor(shift, logits.shape))), tensor(offsets));
-  return add(log(sums), tensor(largest, [sequences, 2]));
-}
-
-/** Mean over the counted starts, and over the counted ends, averaged. */
-function spanLoss(logits: Tensor, batch: EncoderBatch, starts: Int32Array, ends: Int32Array): Tensor {
-  const { offsets } = batch;
-  const chosen: number[] = [];
-  const totals: number[] = [];
+/** Mean over the counted starts, and over the counted ends, averaged. logits: [tokens, 2] */
+function spanLoss(logits: Tensor, { offsets }: EncoderBatch, starts: Int32Array, ends: Int32Array): Tensor {
+  const places = [starts, ends];
+  const counts = (s: number, column: number): boolean =>
+    places[column][s] >= 0 && places[column][s] < offsets[s + 1] - offsets[s];
+  const totals = [0, 1].map((column) => starts.reduce((total, _, s) => total + Number(counts(s, column)), 0));
+  const chosen: Tensor[] = [];
   const weights: number[] = [];
-  [starts, ends].forEach((places, column) => {
-    const counted = Array.from(places.keys()).filter((s) => places[s] >= 0 && places[s] < offsets[s + 1] - offsets[s]);
-    for (const s of counted) {
-      chosen.push(2 * (offsets[s] + places[s]) + column);
-      totals.push(2 * s + column);
-      weights.push(0.5 / counted.length);
-    }
-  });
-  const pick = (x: Tensor, at: number[]) => take(reshape(x, [x.size]), tensor(Int32Array.from(at)));
-  const losses = sub(pick(sequenceLogSums(logits, batch), totals), pick(logits, chosen));
-  return sum(mul(losses, tensor(Float32Array.from(weights))));
+  for (let s = 0; s + 1 < offsets.length; s++) {
+    const columns = [0, 1].filter((column) => counts(s, column));
+    if (columns.length === 0) continue;
+    const length = offsets[s + 1] - offsets[s];
+    const rows = transpose(slice(logits, [{ start: offsets[s], end: offsets[s + 1] }])); // [2, length]
+    const at = Int32Array.from(columns, (column) => column * length + places[column][s]);
+    chosen.push(take(reshape(logSoftmax(rows), [2 * length]), tensor(at)));
+    weights.push(...columns.map((column) => -0.5 / totals[column]));
+  }
+  if (chosen.length === 0) return mul(sum(logits), 0);
+  return sum(mul(concat(chosen, 0), tensor(Float32Array.from(weights))));
 }
 
 /**
