@@ -19,7 +19,7 @@ import {
   specialTokenFields,
 } from "./special-tokens.js";
 import { parseJsonObject, readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer-files.js";
-import { keptLengths, readTruncation, type TruncationOptions, truncate } from "./truncation.js";
+import { countedLength, keptLengths, readTruncation, type TruncationOptions, truncate } from "./truncation.js";
 
 /** What {@link Tokenizer.encode} can be told. */
 export interface EncodeOptions {
@@ -164,7 +164,13 @@ export class Tokenizer {
     const template = templateOf(this.postProcessor, pair !== undefined);
     const truncation = options.truncation ?? this.truncation;
     const ranges = ends.map((end, index): [number, number] => [index === 0 ? 0 : ends[index - 1], end]);
-    if (truncation) cutRanges(ranges, truncation, addSpecialTokens ? countSpecial(template) : 0);
+    if (truncation) {
+      let lengths = ranges.map(([start, end]) => end - start);
+      if (pair !== undefined && lengths.every((length) => length > truncation.maxLength)) {
+        lengths = [text, pair].map((each) => countedLength(this.pipeline.encode(each), truncation));
+      }
+      cutRanges(ranges, lengths, truncation, addSpecialTokens ? countSpecial(template) : 0);
+    }
     return joinIds(template, buffer, ranges, addSpecialTokens);
   }
 
@@ -310,12 +316,16 @@ function checkText(text: string): string {
 }
 
 /** Shortens ranges to what truncation keeps. */
-function cutRanges(ranges: [number, number][], truncation: TruncationOptions, added: number): void {
-  const lengths = ranges.map(([start, end]) => end - start);
-  const kept = keptLengths(lengths, truncation, added);
-  kept?.forEach((length, index) => {
+function cutRanges(
+  ranges: [number, number][],
+  lengths: readonly number[],
+  truncation: TruncationOptions,
+  added: number,
+): void {
+  const kept = keptLengths(lengths, truncation, added) ?? lengths;
+  kept.forEach((length, index) => {
     const range = ranges[index];
-    if (length >= lengths[index]) return;
+    if (length >= range[1] - range[0]) return;
     if (truncation.direction === "left") range[0] = range[1] - length;
     else range[1] = range[0] + length;
   });

@@ -121,18 +121,30 @@ function checkCount(name: string, value: number): void {
   throw fail(`${name} cannot be used.`, "a whole number, 0 or more", String(value), "Correct the option.");
 }
 
+/**
+ * How many tokens of a text count when two texts share the room: whole pieces, until there are as many as may be kept.
+ * The reference stops there to save time, which decides what text is the longer one when both are too long.
+ */
+export function countedLength({ ids, words }: SequenceTokens, options: TruncationOptions): number {
+  const { maxLength, direction = "right" } = options;
+  const total = ids.length;
+  if (total <= maxLength || maxLength === 0) return total;
+  let length = maxLength;
+  const wordAt = (at: number): number => words[direction === "left" ? total - 1 - at : at];
+  while (length < total && wordAt(length) === wordAt(length - 1)) length++;
+  return length;
+}
+
 /** Cuts one or two texts as {@link keptLengths} says; gives the windows of each text, the kept one first. */
 export function truncate(
   sequences: readonly SequenceTokens[],
   options: TruncationOptions,
   added: number,
 ): SequenceTokens[][] {
-  const kept = keptLengths(
-    sequences.map(({ ids }) => ids.length),
-    options,
-    added,
+  const lengths = sequences.map((tokens) =>
+    sequences.length > 1 ? countedLength(tokens, options) : tokens.ids.length,
   );
-  if (!kept) return sequences.map((tokens) => [tokens]);
+  const kept = keptLengths(lengths, options, added) ?? lengths;
   const { stride = 0, direction = "right" } = options;
   return sequences.map((tokens, index) => windows(tokens, kept[index], stride, direction === "left"));
 }
