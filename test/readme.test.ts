@@ -1,0 +1,48 @@
+// The README's TypeScript runs as it stands.
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const snippets = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/```ts\n([\s\S]*?)```/g)].map(
+  (match) => match[1],
+);
+const scratch = join(root, "build", "readme");
+const folder = mkdtempSync(join(tmpdir(), "cloze-readme-"));
+
+beforeAll(async () => {
+  rmSync(scratch, { recursive: true, force: true });
+  mkdirSync(scratch, { recursive: true });
+  // The first snippet reads an embedder: the second one writes one of the same layout.
+  await run(1);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function run(index: number): Promise<unknown[][]> {
+  const path = join(scratch, `snippet-${index}.ts`);
+  writeFileSync(path, `const folder = ${JSON.stringify(folder)};\n${snippets[index]}`);
+  const log = vi.spyOn(console, "log").mockImplementation(() => {});
+  try {
+    await import(path);
+    return log.mock.calls;
+  } finally {
+    log.mockRestore();
+  }
+}
+
+test("there are five snippets", () => expect(snippets).toHaveLength(5));
+
+test.each([0, 2, 3, 4])("snippet %i runs", async (index) => {
+  const lines = await run(index);
+  if (index === 0) expect(lines[0]).toHaveLength(2);
+  if (index === 3) expect(lines[0][0]).toEqual([100, 32]);
+  if (index === 4) expect(lines[0]).toHaveLength(2);
+});
+
+test("the embedder that the README trains has every file of its format", () => {
+  for (const name of ["config.json", "model.safetensors", "tokenizer.json", "modules.json", "1_Pooling/config.json"]) {
+    expect(existsSync(join(folder, name)), name).toBe(true);
+  }
+});
