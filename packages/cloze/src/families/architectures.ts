@@ -5,7 +5,7 @@ import type { HeadConfig, HeadConfigInput } from "../heads/index.js";
 
 /** What a head is made from, as far as it has a use for it. */
 export interface HeadFields {
-  /** Number of labels of a classifier. Default 2. */
+  /** Number of labels of a classifier. Default: as many as there are names, or 2. */
   labels?: number;
   /** Their names. */
   names?: readonly string[];
@@ -58,7 +58,7 @@ export function architectureOf(className: string): string {
 
 /** The head of an architecture. */
 export const headOf = (architecture: string, fields: HeadFields = {}): HeadConfigInput =>
-  heads[architectureOf(architecture)](fields);
+  heads[architectureOf(architecture)]({ ...fields, labels: fields.labels ?? fields.names?.length });
 
 /** The architecture of a head: what `headOf` undoes. */
 export function architectureOfHead({ type }: HeadConfig): string {

@@ -1,4 +1,4 @@
-export { architectures, type HeadFields } from "./architectures.js";
+export { architectureOf, architectures, type HeadFields } from "./architectures.js";
 export type { ConfigJson, Family, NameMap } from "./family.js";
 export { type LoadModelOptions, loadModel, saveModel } from "./io.js";
 export {

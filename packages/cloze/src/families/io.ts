@@ -85,8 +85,20 @@ function sourceFrom(
   };
 }
 
-const given = (fields: HeadFields): HeadFields =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+/** What the config says for a head, with what the caller says instead. */
+function mergeFields(fromConfig: HeadFields, given: HeadFields): HeadFields {
+  const merged: HeadFields = {
+    ...fromConfig,
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  };
+  // Names belong to the number of labels that they were given with.
+  const namesFit = given.names !== undefined || given.labels === undefined || given.labels === merged.names?.length;
+  return {
+    ...merged,
+    names: namesFit ? merged.names : undefined,
+    labels: given.labels ?? given.names?.length ?? merged.labels,
+  };
+}
 
 /**
  * Loads a model from a folder with config.json and model.safetensors (or shards). Half precision becomes float32.
@@ -103,7 +115,7 @@ export function loadModel(folder: string, options: LoadModelOptions = {}): Model
   const { architecture, seed = 1, ...fields } = options;
   const read = family.readConfig(json);
   const config = parseEncoderConfig(read.encoder);
-  const wanted = headOf(architecture ?? classNameOf(json, family), { ...read.head, ...given(fields) });
+  const wanted = headOf(architecture ?? classNameOf(json, family), mergeFields(read.head, fields));
   let head = parseHeadConfig(wanted);
   const file = openWeights(folder);
   try {
