@@ -127,7 +127,8 @@ export class JsonReader {
 
   /** Readers over an array of objects. */
   readers(key: string, fallback?: JsonValue[]): JsonReader[] {
-    return this.array(key, fallback).map((item, index) => JsonReader.of(item, `${this.at(key)}[${index}]`));
+    // Not by `map`, which would leave the holes of a sparse array.
+    return Array.from(this.array(key, fallback), (item, index) => JsonReader.of(item, `${this.at(key)}[${index}]`));
   }
 }
 

@@ -14,6 +14,15 @@ export interface PaddingOptions {
   direction?: "left" | "right";
 }
 
+/** More than any model takes; a larger number is a mistake, and would fill the memory. */
+const LONGEST = 1 << 24;
+
+function readLength(reader: JsonReader, key: string): number {
+  const length = reader.integer(key);
+  if (length > LONGEST) throw reader.fail(key, `at most ${LONGEST}`);
+  return length;
+}
+
 /** Reads the `padding` section; null where there is none. */
 export function readPadding(reader: JsonReader): PaddingOptions | null {
   if (!reader.has("padding")) return null;
@@ -21,8 +30,8 @@ export function readPadding(reader: JsonReader): PaddingOptions | null {
   const strategy = section.value("strategy");
   const isFixed = strategy !== undefined && strategy !== null && strategy !== "BatchLongest";
   return {
-    length: isFixed ? section.reader("strategy").integer("Fixed") : null,
-    multipleOf: section.has("pad_to_multiple_of") ? section.integer("pad_to_multiple_of") : null,
+    length: isFixed ? readLength(section.reader("strategy"), "Fixed") : null,
+    multipleOf: section.has("pad_to_multiple_of") ? readLength(section, "pad_to_multiple_of") : null,
     padId: section.integer("pad_id", 0),
     padTypeId: section.integer("pad_type_id", 0),
     padToken: section.string("pad_token", "[PAD]"),
