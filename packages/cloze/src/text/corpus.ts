@@ -44,7 +44,12 @@ export function readLines(paths: string | readonly string[], options: ReadLinesO
 
 /** The files that a path stands for. */
 function expand(path: string): string[] {
-  const stats = statSync(path, { throwIfNoEntry: false });
+  let stats: ReturnType<typeof statSync>;
+  try {
+    stats = statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw readFailure(path, cause);
+  }
   if (!stats) {
     throw new ClozeError("CORPUS_FILE_MISSING", `There is no file ${path}.`, {
       expected: "a text file, or a folder of .txt files",
