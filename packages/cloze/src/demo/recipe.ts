@@ -39,7 +39,7 @@ export const demoRecipe: RecipeOptions = {
   layers: 1,
   heads: 4,
   headSize: 32,
-  intermediateSize: 384,
+  intermediateSize: 128,
   queryLength: 64,
   documentLength: 40,
   batchSize: 1024,
@@ -69,7 +69,8 @@ export function createRecipeEmbedder(tokenizer: Tokenizer, recipe: RecipeOptions
   const layer: LayerConfigInput = {
     mixer: { type: "attention", heads, headSize, dropout: 0 },
     channel: { type: "mlp", intermediateSize },
-    dropout: 0.1,
+    // Leaving words out regularises enough; dropping values costs a quarter of the time.
+    dropout: 0,
   };
   const model = createModel({
     architecture: "Model",

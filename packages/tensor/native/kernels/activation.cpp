@@ -1,8 +1,8 @@
 #include "activation.h"
 
-#include "../counter-random.h"
 #include "../thread-pool.h"
 #include "../vector-math.h"
+#include "../vector-random.h"
 
 namespace cloze::CLOZE_ISA {
 namespace {
@@ -55,8 +55,10 @@ void dropout_f32(const float* x, float* y, int64_t rows, int64_t width, float ra
       const uint32_t key = row_key(static_cast<uint32_t>(seed), static_cast<uint32_t>(row));
       const float* px = x + row * width;
       float* py = y + row * width;
-      for (int64_t i = 0; i < width; ++i)
-        py[i] = random_bits(key, static_cast<uint32_t>(i)) < threshold ? 0.0f : px[i] * scale;
+      int64_t i = 0;
+      for (; i + VW <= width; i += VW)
+        storeu(py + i, select(dropped_lanes(key, static_cast<uint32_t>(i), threshold), vzero(), loadu(px + i) * scale));
+      for (; i < width; ++i) py[i] = random_bits(key, static_cast<uint32_t>(i)) < threshold ? 0.0f : px[i] * scale;
     }
   });
 }

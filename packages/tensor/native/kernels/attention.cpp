@@ -2,9 +2,9 @@
 // keys and values are small matrix products. Items are (sequence, head), or (sequence, head, tile) in the forward pass.
 #include "attention.h"
 
-#include "../counter-random.h"
 #include "../thread-pool.h"
 #include "../vector-math.h"
+#include "../vector-random.h"
 #include "gemm.h"
 
 namespace cloze::CLOZE_ISA {
@@ -27,9 +27,12 @@ Range visible(int64_t row, int64_t length, int32_t causal, int64_t window) {
   return range;
 }
 
-void apply_dropout(float* p, int64_t count, int64_t first, uint32_t key, uint32_t threshold, float scale) {
-  for (int64_t i = 0; i < count; ++i)
-    p[i] = random_bits(key, static_cast<uint32_t>(first + i)) < threshold ? 0.0f : p[i] * scale;
+void apply_dropout(float* p, int64_t count, uint32_t key, uint32_t threshold) {
+  int64_t i = 0;
+  for (; i + VW <= count; i += VW)
+    storeu(p + i, select(dropped_lanes(key, static_cast<uint32_t>(i), threshold), vzero(), loadu(p + i)));
+  for (; i < count; ++i)
+    if (random_bits(key, static_cast<uint32_t>(i)) < threshold) p[i] = 0.0f;
 }
 
 // p[i] = exp(s[i] * scale - shift) over a row, zero outside the range; returns the sum.
@@ -106,7 +109,7 @@ void attention_f32(const float* q, const float* k, const float* v, float* out, f
       for (; i + VW <= range.last; i += VW) storeu(row + i, loadu(row + i) * inverse);
       for (; i < range.last; ++i) row[i] *= inverse;
       if (rate > 0.0f)
-        apply_dropout(row, length, 0, row_key(static_cast<uint32_t>(seed), static_cast<uint32_t>(at)), threshold, 1.0f);
+        apply_dropout(row, length, row_key(static_cast<uint32_t>(seed), static_cast<uint32_t>(at)), threshold);
     }
     matmul_f32(scores, v + start * ldv + column, out + (start + first) * ldo + column, 1, rows, size, length, 0, 0, 0, length,
                1, ldv, 1, ldo, 1.0f, 0.0f);
@@ -143,7 +146,15 @@ void attention_backward_f32(const float* q, const float* k, const float* v, cons
         if (rate > 0.0f) {
           // dp becomes dS; p becomes the dropped probabilities, for dV.
           const uint32_t key = row_key(static_cast<uint32_t>(seed), static_cast<uint32_t>(at));
-          for (int64_t i = 0; i < length; ++i) {
+          int64_t i = 0;
+          for (; i + VW <= length; i += VW) {
+            const vi gone = dropped_lanes(key, static_cast<uint32_t>(i), threshold);
+            const vf mask = select(gone, vzero(), broadcast(keep));
+            const vf probability = loadu(row + i);
+            storeu(gradient + i, probability * (loadu(gradient + i) * mask - delta) * scale);
+            storeu(row + i, probability * mask);
+          }
+          for (; i < length; ++i) {
             const float mask = random_bits(key, static_cast<uint32_t>(i)) < threshold ? 0.0f : keep;
             gradient[i] = row[i] * (gradient[i] * mask - delta) * scale;
             row[i] *= mask;

@@ -18,7 +18,7 @@ namespace {
 #define CLOZE_GEMM_DEPTH 768
 #endif
 #ifndef CLOZE_GEMM_ROWS
-#define CLOZE_GEMM_ROWS (VW >= 16 ? 168 : 96)
+#define CLOZE_GEMM_ROWS 168
 #endif
 constexpr int64_t depth = CLOZE_GEMM_DEPTH;           // longest block of k
 constexpr int64_t block_rows = CLOZE_GEMM_ROWS;       // rows of one packed block of A
