@@ -45,6 +45,11 @@ export class AddedTokenMatcher {
     }
   }
 
+  /** Whether there is nothing to find. */
+  get isEmpty(): boolean {
+    return this.tokens.length === 0;
+  }
+
   /** The pieces of a text, from left to right; null where there is no added token in it. */
   split(text: string): AddedTokenMatch[] | null {
     if (this.tokens.length === 0) return null;

@@ -3,12 +3,13 @@ import { type AddedVocabulary, readAddedTokens } from "./added-tokens.js";
 import { type ContinuationRule, continuationRule } from "./continuation.js";
 import { type Decoder, readDecoder } from "./decoders/index.js";
 import { assemble, countSpecial, type Encoding, templateOf } from "./encoding.js";
+import { IdBuffer, IdEncoder } from "./id-encoder.js";
 import { type JsonObject, JsonReader } from "./json-reader.js";
 import { readModel } from "./models/index.js";
 import type { Model } from "./models/model.js";
 import { readNormalizer } from "./normalizers/index.js";
 import { type PaddingOptions, padEncodings, readPadding } from "./padding.js";
-import { IdBuffer, Pipeline } from "./pipeline.js";
+import { Pipeline, type PipelineParts } from "./pipeline.js";
 import { type PostProcessor, readPostProcessor, type TemplatePart } from "./post-processors/index.js";
 import { readPreTokenizer } from "./pre-tokenizers/index.js";
 import {
@@ -60,6 +61,7 @@ export class Tokenizer {
   /** The vocabulary without added tokens, and how it cuts a piece. */
   readonly model: Model;
   private readonly pipeline: Pipeline;
+  private readonly idEncoder: IdEncoder;
   private readonly added: AddedVocabulary;
   private readonly postProcessor: PostProcessor | null;
   private readonly decoder: Decoder | null;
@@ -87,7 +89,9 @@ export class Tokenizer {
     this.truncation = readTruncation(reader);
     this.padding = readPadding(reader);
     this.continues = continuationRule(reader);
-    this.pipeline = new Pipeline({ normalizer, preTokenizer, model: this.model, added: this.added });
+    const parts: PipelineParts = { normalizer, preTokenizer, model: this.model, added: this.added };
+    this.pipeline = new Pipeline(parts);
+    this.idEncoder = new IdEncoder(parts);
     this.roles = findSpecialTokens(reader, this.model, this.added, names);
     const special = new Set<number>(Object.values(this.roles));
     for (const token of this.added.byId.values()) if (token.special) special.add(token.id);
@@ -155,10 +159,10 @@ export class Tokenizer {
     const { pair, addSpecialTokens = true } = options;
     const { buffer } = this;
     buffer.size = 0;
-    this.pipeline.encodeIds(checkText(text), buffer);
+    this.idEncoder.encode(checkText(text), buffer);
     const ends = [buffer.size];
     if (pair !== undefined) {
-      this.pipeline.encodeIds(checkText(pair), buffer);
+      this.idEncoder.encode(checkText(pair), buffer);
       ends.push(buffer.size);
     }
     const template = templateOf(this.postProcessor, pair !== undefined);

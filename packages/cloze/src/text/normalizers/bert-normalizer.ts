@@ -21,6 +21,7 @@ const onlyAscii = /^[\t\n\r\x20-\x7e]*$/;
 
 /** BERT's clean-up: control characters, spaces around ideographs, accents, case. */
 export class BertNormalizer implements Normalizer {
+  readonly cutsAtSpaces = true;
   private readonly cleanText: boolean;
   private readonly handleChineseCharacters: boolean;
   private readonly stripAccents: boolean;

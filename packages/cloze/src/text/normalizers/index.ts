@@ -1,4 +1,4 @@
-import { buildByType, type JsonReader } from "../json-reader.js";
+import { buildByType, JsonReader } from "../json-reader.js";
 import { readPattern } from "../pattern.js";
 import { readBertNormalizer } from "./bert-normalizer.js";
 import type { Normalizer } from "./normalizer.js";
@@ -16,6 +16,19 @@ import {
 } from "./simple.js";
 import { UnicodeFormNormalizer } from "./unicode-forms.js";
 
+function readReplace(reader: JsonReader): Normalizer {
+  const pattern = readPattern(reader, "pattern");
+  const content = reader.string("content");
+  const given = reader.value("pattern");
+  const { String: text, Regex: expression } = JsonReader.of(
+    typeof given === "string" ? { String: given } : given,
+    "",
+  ).object;
+  const cutsAtSpaces =
+    typeof text === "string" ? !/\s/u.test(text + content) : expression === " {2,}" && content === " ";
+  return new ReplaceNormalizer(pattern, content, cutsAtSpaces);
+}
+
 /** Every normalizer type of `tokenizer.json`, and how it is read. Add a line here to add a type. */
 export const normalizers = new Map<string, (reader: JsonReader) => Normalizer>([
   ["BertNormalizer", readBertNormalizer],
@@ -26,7 +39,7 @@ export const normalizers = new Map<string, (reader: JsonReader) => Normalizer>([
   ["Lowercase", () => new LowercaseNormalizer()],
   ["StripAccents", () => new StripAccentsNormalizer()],
   ["Strip", (reader) => new StripNormalizer(reader.boolean("strip_left", true), reader.boolean("strip_right", true))],
-  ["Replace", (reader) => new ReplaceNormalizer(readPattern(reader, "pattern"), reader.string("content"))],
+  ["Replace", readReplace],
   ["Prepend", (reader) => new PrependNormalizer(reader.string("prepend"))],
   ["Append", (reader) => new AppendNormalizer(reader.string("append"))],
   ["ByteLevel", () => new ByteLevelNormalizer()],

@@ -4,4 +4,11 @@ import type { NormalizedText } from "../normalized-text.js";
 export interface Normalizer {
   /** Rewrites the text in place. */
   normalize(text: NormalizedText): void;
+
+  /**
+   * Whether a text that is cut before single spaces (with no other white space beside them), normalized part by part and
+   * put together again, gives what normalizing the whole gives, as long as no part begins or ends with more white space
+   * than before. False where absent.
+   */
+  readonly cutsAtSpaces?: boolean;
 }

@@ -12,6 +12,7 @@ let segmenter: Intl.Segmenter | null = null;
  * The map is applied to whole grapheme clusters first, then to single characters.
  */
 export class PrecompiledNormalizer implements Normalizer {
+  readonly cutsAtSpaces = true;
   private readonly units: Uint32Array;
   private readonly replacements: Uint8Array;
   private readonly known = new Map<string, string | null>();

@@ -8,6 +8,7 @@ const asciiOnly = /^\p{ASCII}*$/u;
 
 /** `Lowercase`: every character by itself. */
 export class LowercaseNormalizer implements Normalizer {
+  readonly cutsAtSpaces = true;
   normalize(text: NormalizedText): void {
     if (!text.tracked || asciiOnly.test(text.text)) {
       text.replaceInPlace(lowerCase(text.text));
@@ -23,6 +24,7 @@ export class LowercaseNormalizer implements Normalizer {
 
 /** `StripAccents`: removes every mark (decompose first, with `NFD` or `NFKD`). */
 export class StripAccentsNormalizer implements Normalizer {
+  readonly cutsAtSpaces = true;
   normalize(text: NormalizedText): void {
     if (!asciiOnly.test(text.text)) text.mapCharacters((code) => (isMark(code) ? "" : undefined));
   }
@@ -49,6 +51,7 @@ export class ReplaceNormalizer implements Normalizer {
   constructor(
     private readonly pattern: Pattern,
     private readonly content: string,
+    readonly cutsAtSpaces = false,
   ) {}
 
   normalize(text: NormalizedText): void {
@@ -83,6 +86,7 @@ export class ByteLevelNormalizer implements Normalizer {
 
 /** `Nmt`: removes some controls and turns unusual spaces into spaces. */
 export class NmtNormalizer implements Normalizer {
+  readonly cutsAtSpaces = true;
   normalize(text: NormalizedText): void {
     text.mapCharacters((code) => {
       if (code === 9 || code === 10 || code === 12 || code === 13) return " ";
@@ -95,7 +99,11 @@ export class NmtNormalizer implements Normalizer {
 
 /** `Sequence`: one normalizer after the other. */
 export class SequenceNormalizer implements Normalizer {
-  constructor(private readonly normalizers: readonly Normalizer[]) {}
+  readonly cutsAtSpaces: boolean;
+
+  constructor(private readonly normalizers: readonly Normalizer[]) {
+    this.cutsAtSpaces = normalizers.every((normalizer) => normalizer.cutsAtSpaces);
+  }
 
   normalize(text: NormalizedText): void {
     for (const normalizer of this.normalizers) normalizer.normalize(text);

@@ -42,6 +42,7 @@ function matchFlags(wanted: readonly string[], available: readonly string[], fla
 
 /** One of the four Unicode normalization forms. */
 export class UnicodeFormNormalizer implements Normalizer {
+  readonly cutsAtSpaces = true;
   constructor(private readonly form: UnicodeForm) {}
 
   normalize(text: NormalizedText): void {

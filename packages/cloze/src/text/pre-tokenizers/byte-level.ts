@@ -82,6 +82,7 @@ export interface ByteLevelOptions {
 
 /** `ByteLevel`: cuts as GPT-2 does, and writes each UTF-8 byte as its stand-in character. */
 export class ByteLevelPreTokenizer implements PreTokenizer {
+  readonly cutsAtSpaces: boolean;
   private readonly addPrefixSpace: boolean;
   private readonly useRegex: boolean;
 
@@ -91,6 +92,7 @@ export class ByteLevelPreTokenizer implements PreTokenizer {
   ) {
     this.addPrefixSpace = options.addPrefixSpace ?? true;
     this.useRegex = options.useRegex ?? true;
+    this.cutsAtSpaces = this.useRegex;
   }
 
   split(source: NormalizedText, start: number, end: number, emit: EmitPiece): void {

@@ -8,6 +8,7 @@ export type PrependScheme = "always" | "first" | "never";
 /** `Metaspace`: makes spaces visible, and cuts before each. */
 export class MetaspacePreTokenizer implements PreTokenizer {
   readonly needsAlignment: boolean;
+  readonly cutsAtSpaces: boolean;
 
   /**
    * @param replacement the visible space.
@@ -20,6 +21,7 @@ export class MetaspacePreTokenizer implements PreTokenizer {
     private readonly cut: boolean,
   ) {
     this.needsAlignment = prependScheme === "first";
+    this.cutsAtSpaces = prependScheme === "always" && cut;
   }
 
   split(source: NormalizedText, start: number, end: number, emit: EmitPiece): void {

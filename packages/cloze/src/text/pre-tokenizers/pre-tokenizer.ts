@@ -8,6 +8,12 @@ export interface PreTokenizer {
   /** Cuts units `start` to `end` of a text; emits pieces that are not empty, from left to right. */
   split(source: NormalizedText, start: number, end: number, emit: EmitPiece): void;
 
+  /**
+   * Whether a text may be cut before single spaces (with no other white space beside them) first, and each part then as
+   * if it were a text of its own. False where absent.
+   */
+  readonly cutsAtSpaces?: boolean;
+
   /** Whether the cuts depend on where a piece stood in the original text, so that alignments are needed. */
   readonly needsAlignment?: boolean;
 

@@ -19,6 +19,8 @@ export class CharacterPreTokenizer implements PreTokenizer {
 
 /** `WhitespaceSplit`: what stands between white space. */
 export class WhitespaceSplitPreTokenizer implements PreTokenizer {
+  readonly cutsAtSpaces = true;
+
   split(source: NormalizedText, start: number, end: number, emit: EmitPiece): void {
     const { text } = source;
     let wordStart = -1;
@@ -46,6 +48,8 @@ export function punctuationPreTokenizer(behavior: SplitBehavior): PreTokenizer {
 
 /** `Whitespace`: runs of word characters, and runs of whatever is neither word nor white space. */
 export class WhitespacePreTokenizer implements PreTokenizer {
+  readonly cutsAtSpaces = true;
+
   split(source: NormalizedText, start: number, end: number, emit: EmitPiece): void {
     const { text } = source;
     let begin = start;
