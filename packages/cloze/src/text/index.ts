@@ -4,6 +4,7 @@ export { type ReadLinesOptions, readLines } from "./corpus.js";
 export type { Encoding } from "./encoding.js";
 export type { JsonObject, JsonValue } from "./json-reader.js";
 export type { PaddingOptions } from "./padding.js";
+export { checkTokenizerFolder, type ParityResult } from "./parity.js";
 export type { SpecialTokenIds, SpecialTokenNames, SpecialTokenRole } from "./special-tokens.js";
 export {
   type DecodeOptions,
