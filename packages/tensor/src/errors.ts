@@ -22,7 +22,10 @@ export class ClozeError extends Error {
   readonly remedy?: string;
 
   constructor(code: string, message: string, details: ClozeErrorDetails = {}) {
-    const parts = [message];
+    // A message may be a whole sentence; what follows then takes its full stop's place.
+    const parts = [
+      Object.values(details).some((detail) => typeof detail === "string") ? message.replace(/\.$/, "") : message,
+    ];
     if (details.expected !== undefined) parts.push(`expected ${details.expected}`);
     if (details.received !== undefined) parts.push(`received ${details.received}`);
     const text = parts.join("; ");

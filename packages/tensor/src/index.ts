@@ -13,7 +13,7 @@ export type { DType, TypedArray } from "./dtype.js";
 export { ClozeError, type ClozeErrorDetails } from "./errors.js";
 export { composed, enableGrad, gradEnabled, noGrad, type SavedTensor, type SaveHook, withSaveHook } from "./graph.js";
 export { hessianVectorProduct } from "./hessian.js";
-export { writeFileAtomic, writeFileAtomicAsync } from "./io/atomic.js";
+export { removeDrafts, writeFileAtomic, writeFileAtomicAsync } from "./io/atomic.js";
 export { readSafetensors, type SafetensorsFile, type SafetensorsInfo, writeSafetensors } from "./io/safetensors.js";
 export { type MemoryKind, type MemoryStats, memory, scope } from "./memory.js";
 export { activation, gelu, geluTanh, silu } from "./ops/activation.js";

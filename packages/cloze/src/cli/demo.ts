@@ -58,7 +58,7 @@ export function addDemo(program: Command): void {
       });
       if (demo === undefined) {
         progress.note("Stopped; what was learnt is saved. The same command goes on from there.");
-        process.exitCode = 1;
+        process.exitCode = 130;
         return;
       }
       const table = evaluationTable(demo.evaluation);
@@ -69,13 +69,20 @@ export function addDemo(program: Command): void {
         demo.dispose();
         return;
       }
-      const { url } = await serveSearch({
-        about: { ...subject, evaluation: table },
+      const { title, description, placeholder, examples } = subject;
+      const { url, server } = await serveSearch({
+        about: { title, description, placeholder, examples, evaluation: table },
         documents: subject.shown.length,
         search: demo.search,
         port: options.port,
       });
       printResult(options, { ...result, url }, () => `${text}\nThe page is at ${url} (Ctrl-C ends it)`);
+      const end = async () => {
+        for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, end);
+        await server.close();
+        demo.dispose();
+      };
+      for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, end);
       if (options.open) openBrowser(url);
     });
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { scope, writeFileAtomic } from "@cloze/tensor";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
 import { createMeter } from "../training/progress.js";
@@ -37,7 +37,11 @@ export function addEmbed(program: Command): void {
     .requiredOption("--model <folder>", "a model folder (sentence-transformers or Hugging Face)")
     .option("--input <file>", "one text a line; - for standard input")
     .option("--out <file>", "write JSON lines {text, vector} there")
-    .option("--role <role>", "query or document, where the model tells them apart", "document")
+    .addOption(
+      new Option("--role <role>", "what the texts are, where the model tells them apart")
+        .choices(["query", "document"])
+        .default("document"),
+    )
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
     .action((given: string[], options: EmbedOptions) => {
       const texts = textsOf(given, options.input);

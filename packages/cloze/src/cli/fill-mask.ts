@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { ClozeError } from "../errors.js";
 import { loadModel } from "../families/index.js";
 import { fillMask } from "../tasks/fill-mask.js";
 import { loadTokenizer } from "../text/index.js";
@@ -24,6 +25,12 @@ export function addFillMask(program: Command): void {
     .action((given: string[], options: FillMaskOptions) => {
       const texts = textsOf(given, options.input);
       const model = loadModel(options.model, { architecture: "ForMaskedLM" });
+      if (model.initialized.length > 0) {
+        throw new ClozeError("HEAD_MISMATCH", `${options.model} holds no masked-language head`, {
+          expected: "a model that was trained to predict masked tokens",
+          remedy: "cloze pretrain makes one; --model there goes on from this one.",
+        });
+      }
       const predictions = fillMask(model, loadTokenizer(options.model), texts, options.top);
       model.dispose();
       printResult(options, predictions, () =>

@@ -6,7 +6,7 @@ import { addDemo } from "./demo.js";
 import { addEmbed } from "./embed.js";
 import { addFillMask } from "./fill-mask.js";
 import { addInfo } from "./info.js";
-import { reportError } from "./output.js";
+import { reportError, watchOutput } from "./output.js";
 import { addPretrain } from "./pretrain.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
@@ -37,6 +37,7 @@ export function createProgram(): Command {
   return program;
 }
 
+watchOutput();
 try {
   await createProgram().parseAsync();
 } catch (error) {

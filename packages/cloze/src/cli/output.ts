@@ -30,16 +30,30 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
 /** An operating system's error in words a person can act on. */
 function explain(error: unknown): { code: string; message: string } {
   if (error instanceof ClozeError) return { code: error.code, message: error.message };
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message, syscall } = error as NodeJS.ErrnoException;
   const known: Record<string, string> = {
     ENOENT: "No such file or folder. Check the path.",
     EACCES: "Permission denied. Check who may read and write there.",
     EISDIR: "This is a folder; a file was expected.",
     ENOTDIR: "A part of this path is a file; a folder was expected.",
+    EEXIST: "There is a file of this name; a folder was expected.",
     ENOSPC: "The disk is full. Free some space; what was there before is intact.",
   };
   if (code !== undefined && known[code] !== undefined) return { code, message: `${message}. ${known[code]}` };
+  if (code !== undefined && syscall !== undefined) return { code, message };
   return { code: "UNEXPECTED", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+/**
+ * What happens when nobody reads on (`cloze info | head`), or standard output is a full disk: the first ends the process
+ * quietly, the second is an error. A closed standard error only silences the progress.
+ */
+export function watchOutput(): void {
+  process.stderr.on("error", () => {});
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit();
+    process.exit(reportError(error, false));
+  });
 }
 
 /** Prints an error and returns the exit status: 2 for wrong usage, 0 after --help, else 1. */
@@ -47,7 +61,8 @@ export function reportError(error: unknown, json: boolean): number {
   if (error instanceof CommanderError) {
     // Commander has already printed its message.
     if (error.exitCode === 0) return 0;
-    if (json) process.stdout.write(`${JSON.stringify({ error: { code: "USAGE", message: error.message } })}\n`);
+    const message = error.message.replace(/^error: /, "");
+    if (json) process.stdout.write(`${JSON.stringify({ error: { code: "USAGE", message } })}\n`);
     return 2;
   }
   const { code, message } = explain(error);

@@ -5,11 +5,11 @@ import { openTokenStore, writeTokenStore } from "../data/token-store.js";
 import { createModel, loadModel, saveModel } from "../families/index.js";
 import type { MaskingUnit } from "../objectives/masked-language.js";
 import { loadTokenizer, readLines } from "../text/index.js";
-import { pretrain } from "../training/pretrain.js";
+import { checkVocabulary, pretrain } from "../training/pretrain.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
 import { progressFor } from "./output.js";
-import { checkLength, printRun, type TrainingOptions, withTrainingOptions } from "./training-options.js";
+import { checkLength, printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
 
 interface PretrainCommandOptions extends TrainingOptions {
   tokenizer?: string;
@@ -43,7 +43,8 @@ export function addPretrain(program: Command): void {
   withTrainingOptions(command).action(async (files: string[], options: PretrainCommandOptions) => {
     checkLength(options);
     const progress = progressFor(options);
-    const tokenizer = loadTokenizer(options.tokenizer ?? options.model ?? options.out);
+    const named = options.tokenizer ?? options.model;
+    const tokenizer = named === undefined ? tokenizerFor(options) : loadTokenizer(named);
     const { maxLength, learningRate } = options;
     const model =
       options.model !== undefined
@@ -53,6 +54,8 @@ export function addPretrain(program: Command): void {
             config: encoderOfSize(options.size, tokenizer.vocabularySize, maxLength),
             seed: options.seed,
           });
+    checkVocabulary(model, tokenizer);
+    if (model.initialized.length > 0) progress.note(`New parameters: ${model.initialized.join(", ")}`);
     mkdirSync(options.out, { recursive: true });
     const path = join(options.out, "tokens.bin");
     if (!options.resume || !existsSync(path)) {
@@ -84,7 +87,7 @@ export function addPretrain(program: Command): void {
     store.close();
     saveModel(model, options.out);
     tokenizer.save(options.out);
-    printRun(options, result, "pretrain");
+    printRun(options, result);
     model.dispose();
   });
 }

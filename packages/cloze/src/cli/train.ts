@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import { createEmbedder } from "../embedding/embedder.js";
@@ -6,11 +5,11 @@ import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.j
 import { type TextPair, trainEmbedder } from "../embedding/train-embedder.js";
 import { ClozeError } from "../errors.js";
 import { createModel } from "../families/index.js";
-import { loadTokenizer, readLines } from "../text/index.js";
+import { readLines } from "../text/index.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
 import { progressFor } from "./output.js";
-import { checkLength, printRun, type TrainingOptions, withTrainingOptions } from "./training-options.js";
+import { checkLength, printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
 
 interface TrainCommandOptions extends TrainingOptions {
   tokenizer?: string;
@@ -87,13 +86,7 @@ export function addTrain(program: Command): void {
           maxLength: Math.min(maxLength, loaded.options.maxLength),
         });
       }
-      const place = options.tokenizer ?? options.out;
-      if (!existsSync(place)) {
-        throw new ClozeError("TOKENIZER_FILE_MISSING", "A new model needs a tokenizer", {
-          remedy: "Make one with cloze tokenizer train and name it with --tokenizer, or go on from a --model.",
-        });
-      }
-      const tokenizer = loadTokenizer(place);
+      const tokenizer = tokenizerFor(options);
       const config = encoderOfSize(options.size, tokenizer.vocabularySize, maxLength);
       const model = createModel({ architecture: "Model", config, head: { type: "none" }, seed: options.seed });
       return createEmbedder(model, tokenizer, { maxLength });
@@ -116,7 +109,7 @@ export function addTrain(program: Command): void {
       progress,
     });
     saveEmbedder(embedder, options.out);
-    printRun(options, result, "train");
+    printRun(options, result);
     embedder.dispose();
   });
 }

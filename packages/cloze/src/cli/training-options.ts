@@ -1,6 +1,9 @@
 // Options that the training commands share.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { ClozeError } from "../errors.js";
+import { loadTokenizer, type Tokenizer } from "../text/index.js";
 import { formatCount, formatDuration } from "../training/progress.js";
 import type { TrainResult } from "../training/trainer.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
@@ -35,15 +38,39 @@ export function checkLength({ steps, minutes }: TrainingOptions): void {
   throw new ClozeError("TRAINING_LENGTH", "Say when training ends", { remedy: "Add --steps 1000 or --minutes 10." });
 }
 
-/** What a finished or interrupted run prints. */
-export function printRun(options: TrainingOptions, result: TrainResult, command: string): void {
-  printResult(options, { ...result, model: options.out }, () =>
+/** A tokenizer for a new model: the one that is named, or the run's own. */
+export function tokenizerFor({ tokenizer, out }: { tokenizer?: string; out: string }): Tokenizer {
+  if (tokenizer === undefined && !existsSync(join(out, "tokenizer.json"))) {
+    throw new ClozeError("TOKENIZER_FILE_MISSING", "A new model needs a tokenizer", {
+      remedy: "Make one with cloze tokenizer train and name it with --tokenizer, or go on from a --model.",
+    });
+  }
+  return loadTokenizer(tokenizer ?? out);
+}
+
+const quote = (argument: string): string =>
+  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
+
+/** This command again, going on from its checkpoint. */
+const resumeCommand = (): string =>
+  ["cloze", ...process.argv.slice(2).filter((argument) => argument !== "--resume"), "--resume"].map(quote).join(" ");
+
+/** What a finished or interrupted run prints. An interrupted one ends with status 130. */
+export function printRun(options: TrainingOptions, result: TrainResult): void {
+  const resume = result.interrupted ? resumeCommand() : undefined;
+  if (resume !== undefined) process.exitCode = 130;
+  const facts = [
+    `${result.interrupted ? "Stopped" : "Done"} at step ${result.steps}`,
+    Number.isNaN(result.loss) ? "nothing left to do" : `loss ${result.loss.toFixed(4)}`,
+    formatDuration(result.seconds),
+  ];
+  if (result.tokensPerSecond > 0) facts.push(`${formatCount(result.tokensPerSecond)} tokens/s`);
+  printResult(options, { ...result, model: options.out, resume }, () =>
     [
-      `${result.interrupted ? "Stopped" : "Done"} at step ${result.steps}, loss ${result.loss.toFixed(4)}, ` +
-        `${formatDuration(result.seconds)}, ${formatCount(result.tokensPerSecond)} tokens/s`,
-      result.interrupted
-        ? `Go on with: cloze ${command} … --out ${options.out} --resume`
-        : `The model is in ${options.out}; its curve in ${options.out}/loss.svg`,
+      facts.join(", "),
+      resume === undefined
+        ? `The model is in ${options.out}; its curve in ${options.out}/loss.svg`
+        : `Go on with: ${resume}`,
     ].join("\n"),
   );
 }

@@ -1,9 +1,11 @@
 // `npm start`: learns an encoder from nothing, measures it, saves it, and searches with it.
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Tensor, writeFileAtomic } from "@cloze/tensor";
 import type { Embedder } from "../embedding/embedder.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
+import { ClozeError } from "../errors.js";
 import { fuseScores } from "../metrics/ranking.js";
 import { Bm25Index } from "../retrieval/bm25.js";
 import { createExactIndex } from "../retrieval/exact.js";
@@ -37,6 +39,35 @@ export interface Demo {
 
 const evaluationFile = "evaluation.json";
 const indexFile = "index.safetensors";
+const subjectFile = "subject.json";
+/** Checkpoints, while it learns. */
+const runsFolder = "demo-runs";
+
+/** Throws unless what a folder holds was learnt from these very texts; remembers them in a new one. */
+function claimFolder({ name, task }: Subject, folder: string): void {
+  const path = join(folder, subjectFile);
+  const hash = createHash("sha256");
+  for (const document of task.documents) hash.update(document).update("\n");
+  const mine = { name, documents: task.documents.length, sha256: hash.digest("hex") };
+  mkdirSync(folder, { recursive: true });
+  const learnt = [evaluationFile, runsFolder].some((entry) => existsSync(join(folder, entry)));
+  if (!learnt || !existsSync(path)) {
+    writeFileAtomic(path, `${JSON.stringify(mine)}\n`);
+    return;
+  }
+  let theirs: Partial<typeof mine> = {};
+  try {
+    theirs = JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    // Not readable: then it is not this subject's.
+  }
+  if (theirs.sha256 === mine.sha256) return;
+  throw new ClozeError("DEMO_FOLDER", `${folder} holds what was learnt from another text`, {
+    expected: `${mine.name}, ${mine.documents} documents`,
+    received: `${theirs.name ?? "something"}, ${theirs.documents ?? "other"} documents`,
+    remedy: "Learn again with --retrain, or give another --folder.",
+  });
+}
 
 function embedWithProgress(
   embedder: Embedder,
@@ -63,8 +94,7 @@ async function learn(subject: Subject, options: DemoOptions): Promise<Evaluation
   const { folder, minutes, progress, baseline } = options;
   const recipe = { ...demoRecipe, ...options.recipe };
   const start = performance.now();
-  const runs = join(folder, "runs");
-  mkdirSync(folder, { recursive: true });
+  const runs = join(folder, runsFolder);
   progress.note(`Learning a vocabulary from ${subject.corpus.length.toLocaleString("en")} texts …`);
   const tokenizer = trainWordPiece(subject.corpus, { vocabularySize: subject.vocabularySize });
   const used = (performance.now() - start) / 60000;
@@ -128,6 +158,11 @@ function open(subject: Subject, folder: string): Demo {
     search(query, count) {
       const vector = embedder.embed([query], { role: "query" });
       const scores = indexes[0].scores(vector);
+      if (scores.every((score) => score === 0)) {
+        // Not one token of the query is known (or there is none): its vector is zero.
+        vector.dispose();
+        return [];
+      }
       for (const other of indexes.slice(1)) {
         other.scores(vector).forEach((score, i) => {
           if (score > scores[i]) scores[i] = score;
@@ -151,7 +186,13 @@ function open(subject: Subject, folder: string): Demo {
  */
 export async function runDemo(subject: Subject, options: DemoOptions): Promise<Demo | undefined> {
   const done = join(options.folder, evaluationFile);
-  if (options.retrain) rmSync(options.folder, { recursive: true, force: true });
+  if (options.retrain) {
+    // Only what the demo wrote: the folder may hold other things. Models are replaced file by file.
+    for (const name of [evaluationFile, indexFile, subjectFile, runsFolder]) {
+      rmSync(join(options.folder, name), { recursive: true, force: true });
+    }
+  }
+  claimFolder(subject, options.folder);
   if (!existsSync(done)) {
     const rows = await learn(subject, options);
     if (rows === undefined) return undefined;

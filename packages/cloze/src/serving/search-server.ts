@@ -47,7 +47,14 @@ export async function serveSearch({
   port = 8017,
 }: SearchServerOptions): Promise<{ url: string; server: FastifyInstance }> {
   const create = (): FastifyInstance => {
-    const server = fastify();
+    // Connections that a browser keeps open do not hold the server up when it closes.
+    const server = fastify({ forceCloseConnections: true });
+    server.setNotFoundHandler((request, reply) =>
+      reply.code(404).send({ error: { code: "NOT_FOUND", message: `Nothing is at ${request.method} ${request.url}` } }),
+    );
+    server.setErrorHandler<Error & { statusCode?: number }>(({ statusCode = 500, message }, _, reply) =>
+      reply.code(statusCode).send({ error: { code: statusCode < 500 ? "BAD_REQUEST" : "INTERNAL", message } }),
+    );
     server.get("/", (_, reply) => reply.type("text/html; charset=utf-8").send(searchPage()));
     server.get("/api/about", () => about);
     server.get<{ Querystring: { q?: string; count?: string } }>("/api/search", (request, reply) => {

@@ -39,6 +39,16 @@ function syncFolder(folder: string): void {
   }
 }
 
+const namePattern = /^checkpoint-(\d+)(?:\.(\d+))?$/;
+
+/** A name that is free: a whole checkpoint is never replaced, only followed by another. */
+function freeName(folder: string, step: number): string {
+  for (let attempt = 0; ; attempt++) {
+    const name = attempt === 0 ? `checkpoint-${step}` : `checkpoint-${step}.${attempt}`;
+    if (!existsSync(join(folder, name))) return name;
+  }
+}
+
 /** Writes checkpoint `step` and removes older ones. Returns its folder. */
 export function saveCheckpoint(
   folder: string,
@@ -47,7 +57,7 @@ export function saveCheckpoint(
   optimizer: ReadonlyMap<string, Tensor>,
 ): string {
   mkdirSync(folder, { recursive: true });
-  const name = `checkpoint-${state.step}`;
+  const name = freeName(folder, state.step);
   const temporary = join(folder, `.${name}.${process.pid}`);
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary);
@@ -62,7 +72,6 @@ export function saveCheckpoint(
       closeSync(handle);
     }
     syncFolder(temporary);
-    rmSync(join(folder, name), { recursive: true, force: true });
     renameSync(temporary, join(folder, name));
   } catch (cause) {
     rmSync(temporary, { recursive: true, force: true });
@@ -97,12 +106,11 @@ export function findCheckpoint(folder: string): string | undefined {
     }
   }
   if (!existsSync(folder)) return undefined;
-  const steps = readdirSync(folder)
-    .map((entry) => /^checkpoint-(\d+)$/.exec(entry)?.[1])
-    .filter((step) => step !== undefined)
-    .map(Number)
-    .sort((a, b) => b - a);
-  return steps.length > 0 ? join(folder, `checkpoint-${steps[0]}`) : undefined;
+  const whole = readdirSync(folder)
+    .map((entry) => namePattern.exec(entry))
+    .filter((match) => match !== null)
+    .sort((a, b) => Number(b[1]) - Number(a[1]) || Number(b[2] ?? 0) - Number(a[2] ?? 0));
+  return whole.length > 0 ? join(folder, whole[0][0]) : undefined;
 }
 
 /** Reads a checkpoint into existing tensors and returns its state. */

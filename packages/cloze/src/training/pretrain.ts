@@ -36,6 +36,17 @@ export interface PretrainOptions extends RunOptions {
   masking?: MaskingOptions;
 }
 
+/** @throws EMBEDDER_VOCABULARY when the tokenizer gives ids that the model has no row for */
+export function checkVocabulary({ encoder }: Model, tokenizer: Tokenizer): void {
+  const { vocabularySize } = encoder.config;
+  if (tokenizer.vocabularySize <= vocabularySize) return;
+  throw new ClozeError("EMBEDDER_VOCABULARY", "The tokenizer does not fit the model", {
+    expected: `at most ${vocabularySize} entries`,
+    received: String(tokenizer.vocabularySize),
+    remedy: "Use the tokenizer that the model was trained with.",
+  });
+}
+
 /**
  * Trains a model with a masked-language head. Sequences of the store get the tokenizer's [CLS] and [SEP]; tokens are masked
  * anew each time a sequence comes.
@@ -51,14 +62,9 @@ export function pretrain(
   options: PretrainOptions = {},
 ): Promise<TrainResult> {
   const { learningRate = 1e-4, weightDecay = 0.01, batchTokens = 4096, masking = {}, seed = 1 } = options;
-  const { vocabularySize, maxPositions } = model.encoder.config;
+  const { maxPositions } = model.encoder.config;
   const maxLength = Math.min(options.maxLength ?? maxPositions, maxPositions);
-  if (tokenizer.vocabularySize > vocabularySize) {
-    throw new ClozeError("EMBEDDER_VOCABULARY", "The tokenizer does not fit the model", {
-      expected: `at most ${vocabularySize} entries`,
-      received: String(tokenizer.vocabularySize),
-    });
-  }
+  checkVocabulary(model, tokenizer);
   const { clsId, sepId, maskId, specialIds } = tokenizer;
   const vocabulary = {
     maskId,

@@ -111,7 +111,8 @@ export function createMeter(task: string, fractionDone: () => number, elapsedBef
     elapsed: (): number => elapsedBefore + (performance.now() - start) / 1000,
     event(step: number, loss?: number, learningRate?: number): ProgressEvent {
       const now = performance.now();
-      const tokensPerSecond = now > lastTime ? ((tokens - lastTokens) / (now - lastTime)) * 1000 : undefined;
+      const tokensPerSecond =
+        tokens > 0 && now > lastTime ? ((tokens - lastTokens) / (now - lastTime)) * 1000 : undefined;
       if (now - lastTime > 2000) {
         lastTime = now;
         lastTokens = tokens;

@@ -1,5 +1,6 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeFileAtomic } from "@cloze/tensor";
 import { curveSvg } from "./curve.js";
 
 /** One line of a run's log. */
@@ -35,14 +36,14 @@ export function openRunLog(folder: string, keepUntil = 0): RunLog {
       }
     }
   }
-  writeFileSync(path, records.map((record) => `${JSON.stringify(record)}\n`).join(""));
+  writeFileAtomic(path, records.map((record) => `${JSON.stringify(record)}\n`).join(""));
   return {
     write(record) {
       records.push(record);
       appendFileSync(path, `${JSON.stringify(record)}\n`);
     },
     draw: () =>
-      writeFileSync(
+      writeFileAtomic(
         join(folder, "loss.svg"),
         curveSvg(
           "training loss",

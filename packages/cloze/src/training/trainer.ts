@@ -8,13 +8,14 @@ import {
   gradientNorm,
   mul,
   type Optimizer,
+  removeDrafts,
   scope,
   type Tensor,
   writeFileAtomic,
 } from "@cloze/tensor";
 import type { BatchSource } from "../data/batch-source.js";
 import { ClozeError } from "../errors.js";
-import { findCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
+import { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "./checkpoint.js";
 import { createMeter, type ProgressReporter, silentProgress } from "./progress.js";
 import { openRunLog } from "./run-log.js";
 
@@ -169,8 +170,15 @@ export async function train<Batch>(options: TrainOptions<Batch>): Promise<TrainR
   const fingerprint = fingerprintOf(parameters, [options.settings, seed, accumulate]);
   let step = 0;
   let elapsedBefore = 0;
-  if (folder !== undefined) mkdirSync(folder, { recursive: true });
-  const found = folder !== undefined && options.resume ? findCheckpoint(folder) : undefined;
+  if (folder !== undefined) {
+    mkdirSync(folder, { recursive: true });
+    removeDrafts(folder);
+  }
+  const existing = folder === undefined ? undefined : findCheckpoint(folder);
+  const found = options.resume ? existing : undefined;
+  if (existing !== undefined && found === undefined) {
+    progress.note(`Starts anew: the first checkpoint replaces ${existing}; to go on from that one, resume`);
+  }
   if (found !== undefined) {
     const state = loadCheckpoint(found, fingerprint, parameters, (tensors) => optimizer.loadState(tensors));
     step = state.step;
@@ -183,21 +191,19 @@ export async function train<Batch>(options: TrainOptions<Batch>): Promise<TrainR
   const fractionDone = (): number =>
     Math.max(step / lastStep, minutes === undefined ? 0 : meter.elapsed() / (minutes * 60));
   const meter = createMeter(task, fractionDone, elapsedBefore);
-  const save = (): string | undefined =>
-    folder === undefined
-      ? undefined
-      : saveCheckpoint(
-          folder,
-          { version: 1, step, elapsed: meter.elapsed(), data: source.state(), fingerprint },
-          parameters,
-          optimizer.state(),
-        );
+  let checkpoint = found;
+  let savedStep = found === undefined ? undefined : step;
+  const save = (): void => {
+    if (folder === undefined || savedStep === step) return;
+    const state: TrainerState = { version: 1, step, elapsed: meter.elapsed(), data: source.state(), fingerprint };
+    checkpoint = saveCheckpoint(folder, state, parameters, optimizer.state());
+    savedStep = step;
+  };
   const watch = watchInterrupt(() => progress.note("Stopping after this step; press Ctrl-C again to stop at once."));
   let savedAt = meter.elapsed();
   let average = Number.NaN;
   let tokens = 0;
   let interrupted = false;
-  let checkpoint: string | undefined;
   try {
     while (fractionDone() < 1) {
       let loss = 0;
@@ -236,10 +242,17 @@ export async function train<Batch>(options: TrainOptions<Batch>): Promise<TrainR
         savedAt = meter.elapsed();
       }
     }
-    checkpoint = save();
+    save();
+    log?.draw();
+  } catch (error) {
+    try {
+      log?.draw();
+    } catch {
+      // What stopped the run says more than a picture that could not be written.
+    }
+    throw error;
   } finally {
     watch.stop();
-    log?.draw();
     progress.done();
   }
   const seconds = meter.elapsed();

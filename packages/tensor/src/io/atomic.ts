@@ -1,5 +1,5 @@
 // Files that appear whole or not at all.
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ClozeError } from "../errors.js";
 
@@ -110,5 +110,12 @@ export async function writeFileAtomicAsync(path: string, data: AsyncIterable<str
   } catch (error) {
     draft.abandon();
     throw error;
+  }
+}
+
+/** Removes what writes that were killed left in a folder. Nobody else may be writing there. */
+export function removeDrafts(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (/^\..+\.\d+\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { force: true });
   }
 }
