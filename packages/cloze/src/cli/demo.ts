@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { evaluationTable } from "../demo/evaluation.js";
 import { runDemo } from "../demo/run.js";
 import { ownTextSubject, wordNetSubject } from "../demo/subject.js";
-import { serveSearch } from "../serving/search-server.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
 
@@ -70,6 +69,8 @@ export function addDemo(program: Command): void {
         return;
       }
       const { title, description, placeholder, examples } = subject;
+      // The server is large; the other commands start sooner without it.
+      const { serveSearch } = await import("../serving/search-server.js");
       const { url, server } = await serveSearch({
         about: { title, description, placeholder, examples, evaluation: table },
         documents: subject.shown.length,

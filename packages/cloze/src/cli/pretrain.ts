@@ -43,6 +43,7 @@ export function addPretrain(program: Command): void {
   withTrainingOptions(command).action(async (files: string[], options: PretrainCommandOptions) => {
     checkLength(options);
     const progress = progressFor(options);
+    const lines = readLines(files);
     const named = options.tokenizer ?? options.model;
     const tokenizer = named === undefined ? tokenizerFor(options) : loadTokenizer(named);
     const { maxLength, learningRate } = options;
@@ -61,8 +62,7 @@ export function addPretrain(program: Command): void {
     if (!options.resume || !existsSync(path)) {
       progress.note(`Tokenizing ${files.length} file(s) …`);
       const ids = function* () {
-        for (const line of readLines(files))
-          yield tokenizer.encodeIds(line, { addSpecialTokens: false, truncation: false });
+        for (const line of lines) yield tokenizer.encodeIds(line, { addSpecialTokens: false, truncation: false });
       };
       writeTokenStore(path, ids());
     }

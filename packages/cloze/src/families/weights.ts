@@ -48,7 +48,9 @@ export function readParameter(
 ): Tensor {
   const wrong = unfit(file, family, names, parameter, spec);
   if (wrong?.received !== undefined) {
-    const vocabulary = parameter === "encoder.embeddings.word.weight";
+    const width = (shape: string) => shape.split(", ").slice(1).join();
+    const vocabulary =
+      parameter === "encoder.embeddings.word.weight" && width(wrong.received) === width(wrong.expected);
     throw new ClozeError(
       vocabulary ? "VOCABULARY_MISMATCH" : "WEIGHT_SHAPE",
       vocabulary
