@@ -35,6 +35,7 @@ const tensorFloors = [
 ];
 const tensorFiles: Record<string, string> = {
   "errors.ts": "ground",
+  "debugging.ts": "ground",
   "dtype.ts": "ground",
   "counter-random.ts": "ground",
   "autograd.ts": "autograd",

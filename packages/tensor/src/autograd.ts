@@ -1,4 +1,6 @@
 // The backward walk: newest node first, each once, gradients summed on the way. No recursion.
+import { checkNumbers, within } from "./check-numbers.js";
+import { debugging } from "./debugging.js";
 import { ClozeError } from "./errors.js";
 import type { GraphNode } from "./graph.js";
 import { enableGrad, freeSaved, noGrad, setDifferentiatingBackward } from "./graph.js";
@@ -112,9 +114,10 @@ function walk(roots: readonly Tensor[], seeds: readonly Tensor[], options: WalkO
         },
       );
     }
+    const written: Tensor[] = [];
     const results = scope(() => {
       const saved = node.saved.map((item) => item.restore());
-      return mode(() =>
+      const run = () =>
         rule(gradients, {
           saved,
           needs: (input) => node.edges[input] !== undefined,
@@ -123,11 +126,13 @@ function walk(roots: readonly Tensor[], seeds: readonly Tensor[], options: WalkO
             if (leaf === undefined || createGraph || options.leaf !== undefined) return undefined;
             const fresh = leaf.grad === undefined;
             leaf.grad ??= empty(leaf.shape, leaf.dtype).keep("gradients");
+            if (debugging) written.push(leaf.grad);
             return { tensor: leaf.grad, fresh, leaf };
           },
-        }),
-      );
+        });
+      return mode(debugging ? () => within(`the backward pass of ${node.name}`, run) : run);
     });
+    if (debugging) checkNumbers(`The backward pass of ${node.name}`, gradients, [...results, ...written]);
     const taken = new Set<Tensor>();
     node.edges.forEach((edge, i) => {
       const result = results[i];

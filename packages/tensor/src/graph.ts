@@ -1,5 +1,7 @@
 // The record of what was computed. Nodes are counted: a node lives while a tensor it made, or a node made from those,
 // lives, so that memory saved for a backward pass that never comes is freed with the last tensor that needed it.
+import { checkNumbers } from "./check-numbers.js";
+import { debugging } from "./debugging.js";
 import type { DType } from "./dtype.js";
 import { ClozeError } from "./errors.js";
 import type { Storage } from "./memory.js";
@@ -170,6 +172,7 @@ export const wantsGrad = (inputs: readonly Tensor[]): boolean => enabled && inpu
  * inside `noGrad`) the outputs come back as they are and nothing is saved.
  */
 export function record({ name, inputs, outputs, save = [], backward, differentiable = true }: Recording): Tensor[] {
+  if (debugging) checkNumbers(name, inputs, outputs);
   if (!wantsGrad(inputs)) return [...outputs];
   const edges = inputs.map((input): Edge | undefined => {
     if (!input.requiresGrad) return undefined;

@@ -1,7 +1,8 @@
 // Which backend runs. Chosen once at first use: native where it fits, else the reference, with one line that says so.
+import { debugging } from "../debugging.js";
 import { ClozeError } from "../errors.js";
 import type { Backend } from "./contract.js";
-import { createNativeBackend } from "./native.js";
+import { createNativeBackend, nativeProblems } from "./native.js";
 import { createReferenceBackend } from "./reference.js";
 
 const known = ["", "avx512", "avx2", "neon", "baseline", "reference"];
@@ -21,7 +22,7 @@ function choose(): Backend {
     process.emitWarning(
       "No native module fits this machine: the plain TypeScript backend runs instead, correct but a hundred times slower. " +
         "In the repository `npm run build:native` builds it with a C++ compiler.",
-      { code: "CLOZE_SLOW_BACKEND" },
+      { code: "CLOZE_SLOW_BACKEND", detail: nativeProblems().join("\n") || undefined },
     );
   }
   return createReferenceBackend();
@@ -29,7 +30,11 @@ function choose(): Backend {
 
 /** The backend in use. */
 export function backend(): Backend {
-  current ??= choose();
+  if (current === undefined) {
+    current = choose();
+    if (debugging)
+      process.stderr.write(`cloze: ${current.name} kernels, ${current.isa}, ${current.threads()} threads\n`);
+  }
   return current;
 }
 

@@ -19,16 +19,29 @@ interface NativeModule {
   setThreads(count: number): void;
 }
 
+/** Where the module may be. dist/backend/ and src/backend/ are equally deep. */
+function places(): string[] {
+  const built = fileURLToPath(new URL("../../native/build/cloze.node", import.meta.url));
+  return [...(existsSync(built) ? [built] : []), `@cloze/tensor-${process.platform}-${process.arch}`];
+}
+
+const problems: string[] = [];
+
+/** Why the modules that are there could not be loaded; empty when there is none. */
+export const nativeProblems = (): readonly string[] => problems;
+
 function findModule(): NativeModule | undefined {
   const require = createRequire(import.meta.url);
-  // dist/backend/ and src/backend/ are equally deep.
-  const built = fileURLToPath(new URL("../../native/build/cloze.node", import.meta.url));
-  if (existsSync(built)) return require(built) as NativeModule;
-  try {
-    return require(`@cloze/tensor-${process.platform}-${process.arch}`) as NativeModule;
-  } catch {
-    return undefined;
+  problems.length = 0;
+  for (const place of places()) {
+    try {
+      return require(place) as NativeModule;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== "MODULE_NOT_FOUND") problems.push(`${place}: ${message}`);
+    }
   }
+  return undefined;
 }
 
 /** The native backend, or undefined where no module fits this machine. `isa` empty means the best one. */
