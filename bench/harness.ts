@@ -36,6 +36,8 @@ export interface Job {
 export interface Options {
   /** Measures the peers and leaves our side out. */
   peersOnly: boolean;
+  /** Only cases whose name holds this; empty: all. */
+  only: string;
 }
 
 /** What a peer answers to `prepare`. */

@@ -1,4 +1,4 @@
-// `npm run --silent bench -- <suite> [--json] [--peers-only]`: the same work done by Cloze and by its peers, in one run.
+// `npm run --silent bench -- <suite> [case] [--json] [--peers-only]`: the same work done by Cloze and by its peers, in one run.
 import { closeEverything, type Options, type Row } from "./harness.js";
 import { encoder } from "./suites/encoder.js";
 import { gemm } from "./suites/gemm.js";
@@ -15,8 +15,9 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   memory,
   tokenizer,
 };
-const usage = `Usage: npm run --silent bench -- <suite> [--json] [--peers-only]
+const usage = `Usage: npm run --silent bench -- <suite> [case] [--json] [--peers-only]
   suites: ${Object.keys(suites).join(", ")}
+  case           only cases whose name holds this, such as "bert-base 8x128" (suites encoder, gemm, training)
   --json         standard output is one JSON array of rows
   --peers-only   measure the peers and leave our side out`;
 
@@ -59,12 +60,12 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   const unknown = [...flags].find((flag) => flag !== "--json" && flag !== "--peers-only");
-  if (unknown !== undefined || names.length !== 1 || !Object.hasOwn(suites, names[0])) {
-    const wrong = unknown ?? names.find((name) => !Object.hasOwn(suites, name));
+  if (unknown !== undefined || names.length < 1 || names.length > 2 || !Object.hasOwn(suites, names[0])) {
+    const wrong = unknown ?? names.slice(0, 1).find((name) => !Object.hasOwn(suites, name));
     console.error(wrong === undefined ? usage : `Unknown: ${wrong}\n${usage}`);
     return 2;
   }
-  const rows = await suites[names[0]]({ peersOnly: flags.has("--peers-only") });
+  const rows = await suites[names[0]]({ peersOnly: flags.has("--peers-only"), only: names[1] ?? "" });
   console.log(flags.has("--json") ? JSON.stringify(rows) : table(rows));
   return 0;
 }

@@ -12,7 +12,7 @@ const batches: { name: string; ids: () => number[][] }[] = [
 ];
 
 /** The forward pass of two encoders. Peers: onnxruntime-node and PyTorch, which pad ragged rows to the longest. */
-export async function encoder({ peersOnly }: Options): Promise<Row[]> {
+export async function encoder({ peersOnly, only }: Options): Promise<Row[]> {
   const rows: Row[] = [];
   const peak = await harness.measurePeak();
   const files = Object.keys(models).flatMap((name) => [
@@ -23,6 +23,7 @@ export async function encoder({ peersOnly }: Options): Promise<Row[]> {
   for (const model of Object.keys(models)) {
     for (const batch of batches) {
       const name = `${model} ${batch.name}`;
+      if (!name.includes(only)) continue;
       const ids = batch.ids();
       const lengths = ids.map((row) => row.length);
       if (batch.name === "ragged") {

@@ -13,11 +13,12 @@ const cases = [
 ];
 
 /** float32 matrix products; a case is rows × inputs × outputs. Peer: OpenBLAS, and the machine's measured FMA peak. */
-export async function gemm({ peersOnly }: Options): Promise<Row[]> {
+export async function gemm({ peersOnly, only }: Options): Promise<Row[]> {
   const openblas = harness.startPeer("openblas");
   const rows: Row[] = [];
   for (const [m, k, n] of cases) {
     const name = `${m}x${k}x${n}`;
+    if (!name.includes(only)) continue;
     const a = harness.randomFloats(m * k, 1);
     const b = harness.randomFloats(k * n, 2);
     const contenders: harness.Contender[] = [];

@@ -11,13 +11,14 @@ export const heads = [
 ];
 
 /** A masked-LM step: forward, backward, clip, AdamW. Peers: transformers with torch's AdamW. */
-export async function training({ peersOnly }: Options): Promise<Row[]> {
+export async function training({ peersOnly, only }: Options): Promise<Row[]> {
   const rows: Row[] = [];
   const peak = await harness.measurePeak();
   const { ids, labels } = maskedBatch(8, 128);
   const masked = labels.flat().filter((label) => label !== -100).length;
   for (const model of Object.keys(models)) {
     const name = `${model} 8x128`;
+    if (!name.includes(only)) continue;
     const shape = models[model];
     const contenders: harness.Contender[] = [];
     const job = peersOnly ? undefined : await prepareTraining(modelFolder(model), ids, labels);
