@@ -1,5 +1,6 @@
 // Builds the native module: every kernel file once per instruction set, then one shared library.
 // Plain Node and a C++20 compiler; no node-gyp. Objects are rebuilt only where a source or a header is newer.
+// With --package the module is also put into the package of this platform (npm/<platform>-<arch>).
 import { execFile } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -110,15 +111,25 @@ export async function buildNative({ log = console.error } = {}) {
   // A rename keeps a process that has the old module mapped alive.
   const { renameSync } = await import("node:fs");
   renameSync(temporary, target);
-  const platformPackage = join(here, "..", "npm", `${process.platform}-${process.arch}`);
-  if (existsSync(platformPackage)) copyFileSync(target, join(platformPackage, "cloze.node"));
   return true;
+}
+
+/** Builds, and puts the module into this platform's package, ready for `npm pack` and `npm publish`. Returns its path. */
+export async function packageNative(options) {
+  const platform = `${process.platform}-${process.arch}`;
+  const folder = join(here, "..", "npm", platform);
+  if (!existsSync(folder))
+    throw new Error(`There is no package for ${platform}: write npm/${platform}/package.json first.`);
+  await buildNative(options);
+  const path = join(folder, "cloze.node");
+  copyFileSync(target, path);
+  return path;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    const built = await buildNative();
-    console.error(built ? `Built ${target}` : "The native kernels are up to date.");
+    if (process.argv.includes("--package")) console.error(`Packaged ${await packageNative()}`);
+    else console.error((await buildNative()) ? `Built ${target}` : "The native kernels are up to date.");
   } catch (error) {
     console.error(error.message);
     process.exit(1);

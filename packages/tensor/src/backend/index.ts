@@ -20,8 +20,9 @@ function choose(): Backend {
   if (native !== undefined) return native;
   if (isa !== "reference") {
     process.emitWarning(
-      "No native module fits this machine: the plain TypeScript backend runs instead, correct but a hundred times slower. " +
-        "In the repository `npm run build:native` builds it with a C++ compiler.",
+      `No native module fits this machine (${process.platform}-${process.arch}): the plain TypeScript backend runs instead, ` +
+        "correct but a hundred times slower. npm installs the module with @cloze/tensor where there is one, unless optional " +
+        "packages are left out; in the repository `npm run build:native` builds it with a C++ compiler.",
       { code: "CLOZE_SLOW_BACKEND", detail: nativeProblems().join("\n") || undefined },
     );
   }
