@@ -45,7 +45,7 @@ export const demoRecipe: RecipeOptions = {
   batchSize: 1024,
   temperature: 0.1,
   wordDropout: 0.3,
-  bagShare: 0.3,
+  bagShare: 0.4,
   bagLearningRate: 3e-3,
   learningRate: 1e-3,
   tableLearningRate: 1e-3,
