@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { z } from "zod";
 import { evaluationTable } from "../demo/evaluation.js";
+import { type RecipeOptions, recipeSchema } from "../demo/recipe.js";
 import { runDemo } from "../demo/run.js";
 import { ownTextSubject, wordNetSubject } from "../demo/subject.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
@@ -14,6 +16,7 @@ interface DemoCommandOptions extends CommonOptions {
   port: number;
   retrain?: boolean;
   baseline?: boolean;
+  recipe?: RecipeOptions;
   serve: boolean;
   open: boolean;
 }
@@ -29,6 +32,14 @@ function openBrowser(url: string): void {
   child.unref();
 }
 
+function recipeOf(text: string): RecipeOptions {
+  try {
+    return recipeSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof z.ZodError ? z.prettifyError(error) : String(error));
+  }
+}
+
 /** `cloze demo`, which `npm start` runs */
 export function addDemo(program: Command): void {
   program
@@ -42,6 +53,9 @@ export function addDemo(program: Command): void {
     .option("--port <port>", "port of the page; 0 for any", wholeNumber(0), 8017)
     .option("--retrain", "learn again though there is a model")
     .option("--baseline", "also train the bag of embeddings that the table compares with, for the same time")
+    .addOption(
+      new Option("--recipe <json>", "settings of the recipe to change, such as '{\"layers\":0}'").argParser(recipeOf),
+    )
     .option("--no-serve", "learn, print the table, and end")
     .option("--no-open", "do not open a browser")
     .action(async (options: DemoCommandOptions) => {
@@ -53,6 +67,7 @@ export function addDemo(program: Command): void {
         minutes: options.minutes,
         retrain: options.retrain === true,
         baseline: options.baseline === true,
+        recipe: options.recipe,
         progress,
       });
       if (demo === undefined) {

@@ -21,7 +21,7 @@ export interface EvaluationRow extends RankingSummary {
 }
 
 /** Share of BM25's standardised score that is added to the encoder's. */
-export const fusionWeight = 0.1;
+export const fusionWeight = 0.03;
 
 /** BM25 alone. */
 export function evaluateBm25(task: SearchTask, bm25: Bm25Index): EvaluationRow {

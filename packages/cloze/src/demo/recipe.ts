@@ -1,5 +1,6 @@
 // The recipe of `npm start`: a bag of embeddings first, then attention on top of it.
 
+import { z } from "zod";
 import { createEmbedder, type Embedder } from "../embedding/embedder.js";
 import { type TextPair, trainEmbedder } from "../embedding/train-embedder.js";
 import type { LayerConfigInput } from "../encoder/config.js";
@@ -8,50 +9,38 @@ import type { Tokenizer } from "../text/index.js";
 import type { ProgressReporter } from "../training/progress.js";
 import { warmupConstantDecay, warmupLinear } from "../training/trainer.js";
 
-export interface RecipeOptions {
-  /** Width of the vectors. */
-  width: number;
-  /** Layers of attention that the second stage adds; 0: the bag is all. */
-  layers: number;
-  heads: number;
-  headSize: number;
-  /** Width inside the channels; the cheap part of a layer is attention. */
-  intermediateSize: number;
-  /** Tokens of a query and of a document at most. */
-  queryLength: number;
-  documentLength: number;
-  batchSize: number;
-  temperature: number;
-  wordDropout: number;
-  /** Share of the time that goes to the bag. */
-  bagShare: number;
-  bagLearningRate: number;
-  learningRate: number;
-  tableLearningRate: number;
-  /** Multiplicative positions. */
-  gated: boolean;
-  seed: number;
-}
+const size = (value: number, least = 1) => z.int().min(least).default(value);
+const rate = (value: number) => z.number().positive().default(value);
 
-/** What won on the reverse dictionary in six minutes of two cores; see docs/reverse-dictionary.md. */
-export const demoRecipe: RecipeOptions = {
-  width: 384,
-  layers: 1,
-  heads: 4,
-  headSize: 32,
-  intermediateSize: 128,
-  queryLength: 64,
-  documentLength: 40,
-  batchSize: 1024,
-  temperature: 0.1,
-  wordDropout: 0.3,
-  bagShare: 0.4,
-  bagLearningRate: 3e-3,
-  learningRate: 1e-3,
-  tableLearningRate: 1e-3,
-  gated: true,
-  seed: 1,
-};
+/** A recipe; its defaults won on the reverse dictionary in six minutes of two cores (docs/reverse-dictionary.md). */
+export const recipeSchema = z.strictObject({
+  /** Width of the vectors. */
+  width: size(384),
+  /** Layers of attention that the second stage adds; 0: the bag is all. */
+  layers: size(1, 0),
+  heads: size(4),
+  headSize: size(32),
+  /** Width inside the channels. */
+  intermediateSize: size(128),
+  /** Tokens of a query and of a document at most. */
+  queryLength: size(64),
+  documentLength: size(40),
+  batchSize: size(1024, 2),
+  temperature: rate(0.1),
+  /** Share of words that are left out while training. */
+  wordDropout: z.number().min(0).lt(1).default(0.3),
+  /** Share of the time that goes to the bag. */
+  bagShare: z.number().gt(0).max(1).default(0.4),
+  bagLearningRate: rate(3e-3),
+  learningRate: rate(1e-3),
+  tableLearningRate: rate(1e-3),
+  /** Multiplicative positions. */
+  gated: z.boolean().default(true),
+  seed: size(1, 0),
+});
+export type RecipeOptions = z.output<typeof recipeSchema>;
+
+export const demoRecipe: RecipeOptions = recipeSchema.parse({});
 
 /** The baseline of the issue: 256 wide, no attention, no positions, the same data and time. */
 export const bagRecipe: RecipeOptions = {
@@ -59,7 +48,6 @@ export const bagRecipe: RecipeOptions = {
   width: 256,
   layers: 0,
   gated: false,
-  wordDropout: 0,
   bagShare: 1,
 };
 

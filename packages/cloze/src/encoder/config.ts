@@ -11,7 +11,7 @@ const embeddingsSchema = z.strictObject({
   positions: z.enum(["learned", "gated", "none"]).default("learned"),
   norm: z.boolean().default(true),
   dropout: rate.default(0.1),
-  /** Share of whole words that are left out while training (their vector is 0), where positions are gated. */
+  /** Share of whole words that are left out while training (their vector is 0). */
   wordDropout: rate.default(0),
   /** The optimizer visits only rows of the word table that a step touched. */
   sparse: z.boolean().default(false),

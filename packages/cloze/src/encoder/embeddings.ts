@@ -1,5 +1,6 @@
 // From ids to vectors: words, positions and segments, added up.
 import { add, dropout, mul, sub, type Tensor, take, takeGated, tensor } from "@cloze/tensor";
+import { randomSource } from "../data/random-source.js";
 import { ClozeError } from "../errors.js";
 import type { EncoderBatch } from "./batch.js";
 import type { EncoderConfig } from "./config.js";
@@ -98,12 +99,22 @@ export function embed(
   const { embeddings, segmentVocabularySize, normEpsilon } = config;
   const table = (name: string): Tensor => lookUp(parameters, `embeddings.${name}.weight`);
   const rows = (name: string, indices: Int32Array): Tensor => take(table(name), tensor(indices));
-  const gated = (): Tensor =>
-    takeGated(table("word"), tensor(batch.ids), table("gate"), tensor(batch.positions), {
-      dropRows: dropoutSeed === undefined ? 0 : embeddings.wordDropout,
-      seed: deriveSeed(dropoutSeed ?? 0, "words"),
-    });
-  const parts = [embeddings.positions === "gated" ? gated() : words(table("word"), batch, config.padId)];
+  const dropRows = dropoutSeed === undefined ? 0 : embeddings.wordDropout;
+  const wordSeed = deriveSeed(dropoutSeed ?? 0, "words");
+  const wordVectors = (): Tensor => {
+    if (embeddings.positions === "gated") {
+      return takeGated(table("word"), tensor(batch.ids), table("gate"), tensor(batch.positions), {
+        dropRows,
+        seed: wordSeed,
+      });
+    }
+    const all = words(table("word"), batch, config.padId);
+    if (dropRows === 0) return all;
+    const random = randomSource(wordSeed);
+    const mask = Float32Array.from({ length: batch.ids.length }, () => Number(random() >= dropRows));
+    return mul(all, tensor(mask, [batch.ids.length, 1]));
+  };
+  const parts = [wordVectors()];
   if (segmentVocabularySize > 0) parts.push(rows("segment", batch.segments));
   if (embeddings.positions === "learned") parts.push(rows("position", batch.positions));
   let sum: Tensor;
