@@ -1,5 +1,5 @@
 // The direction of imports between the floors of docs/architecture.md: down only, type-only imports included.
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -51,6 +51,8 @@ interface Import {
 }
 
 function filesOf(folder: string, pattern: RegExp): string[] {
+  // Folders of the plan that hold nothing yet are not in a clone.
+  if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     if (["node_modules", "dist", "build"].includes(entry.name)) return [];
     const path = join(folder, entry.name);
