@@ -10,7 +10,7 @@
 namespace cloze::CLOZE_ISA {
 namespace {
 
-constexpr int64_t tile = 64;
+constexpr int64_t tile = 128;
 
 struct Range {
   int64_t first, last;
