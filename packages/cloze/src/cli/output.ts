@@ -1,7 +1,7 @@
 // What every command shares: results on standard output, everything else on standard error, exit codes.
 import { CommanderError } from "commander";
 import { ClozeError } from "../errors.js";
-import { createProgress, type ProgressReporter } from "../training/progress.js";
+import { createProgress, type ProgressReporter, silentProgress } from "../training/progress.js";
 
 /** Options that every command has. */
 export interface CommonOptions {
@@ -11,7 +11,7 @@ export interface CommonOptions {
 
 /** Progress for a command: silent with --quiet. */
 export const progressFor = ({ quiet }: CommonOptions): ProgressReporter =>
-  quiet === true ? { update() {}, note() {}, done() {} } : createProgress();
+  quiet === true ? silentProgress : createProgress();
 
 /** Prints a result: one JSON value with --json, else the text. */
 export function printResult({ json }: CommonOptions, value: unknown, text: () => string): void {

@@ -29,13 +29,6 @@ export function evaluateBm25(task: SearchTask, bm25: Bm25Index): EvaluationRow {
   return { name: "BM25", ...summarizeRanks(ranks) };
 }
 
-/** Vectors of a task's documents: [documents, width]. */
-export const embedDocuments = (
-  embedder: Embedder,
-  documents: readonly string[],
-  onProgress?: (done: number, total: number) => void,
-): Tensor => embedder.embed(documents, { role: "document", tokenBudget: 8192, onProgress });
-
 /**
  * The encoder alone and (with `bm25`) fused with it.
  *

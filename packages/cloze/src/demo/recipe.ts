@@ -92,8 +92,6 @@ export interface RecipeRun {
   folder: string;
   resume: boolean;
   progress: ProgressReporter;
-  /** Called between the stages with the seconds trained so far. */
-  afterBag?: (seconds: number) => void;
 }
 
 /** Trains both stages. Returns the seconds trained, or undefined when the run was interrupted. */
@@ -101,7 +99,7 @@ export async function trainRecipe(
   embedder: Embedder,
   pairs: readonly TextPair[],
   recipe: RecipeOptions,
-  { minutes, folder, resume, progress, afterBag }: RecipeRun,
+  { minutes, folder, resume, progress }: RecipeRun,
 ): Promise<number | undefined> {
   const { batchSize, temperature, seed, bagShare, layers } = recipe;
   const shared = { batchSize, temperature, seed, resume, progress, checkpointMinutes: 0 };
@@ -117,7 +115,6 @@ export async function trainRecipe(
   });
   if (bag.interrupted) return undefined;
   if (layers === 0) return bag.seconds;
-  afterBag?.(bag.seconds);
   const deep = await trainEmbedder(embedder, pairs, {
     ...shared,
     folder: `${folder}/attention`,

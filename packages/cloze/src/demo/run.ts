@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Tensor, writeFileAtomic } from "@cloze/tensor";
+import { scope, type Tensor, tensor, topK, writeFileAtomic } from "@cloze/tensor";
 import type { Embedder } from "../embedding/embedder.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
@@ -13,7 +13,7 @@ import { loadVectors, saveVectors } from "../retrieval/vector-file.js";
 import type { ShownHit } from "../serving/search-server.js";
 import { trainWordPiece } from "../text/index.js";
 import { createMeter, formatDuration, type ProgressReporter } from "../training/progress.js";
-import { type EvaluationRow, embedDocuments, evaluateBm25, evaluateEmbedder, fusionWeight } from "./evaluation.js";
+import { type EvaluationRow, evaluateBm25, evaluateEmbedder, fusionWeight } from "./evaluation.js";
 import { bagRecipe, createRecipeEmbedder, demoRecipe, type RecipeOptions, trainRecipe } from "./recipe.js";
 import type { Subject } from "./subject.js";
 
@@ -103,7 +103,7 @@ async function learn(subject: Subject, options: DemoOptions): Promise<Evaluation
   const rows = [evaluateBm25(subject.task, bm25)];
   const embedder = createRecipeEmbedder(tokenizer, recipe);
   const measure = (name: string, model: Embedder, seconds: number, fuse: boolean): Tensor => {
-    const vectors = embedDocuments(model, subject.task.documents);
+    const vectors = embedWithProgress(model, subject.task.documents, "document", progress);
     rows.push(...evaluateEmbedder(name, subject.task, model, vectors, fuse ? bm25 : undefined, seconds));
     return vectors;
   };
@@ -170,9 +170,8 @@ function open(subject: Subject, folder: string): Demo {
       }
       vector.dispose();
       const fused = fuseScores(scores, bm25.scores(query), fusionWeight);
-      const order = Array.from(fused.keys()).filter((i) => subject.shown[i] !== undefined);
-      order.sort((a, b) => fused[b] - fused[a] || a - b);
-      return order.slice(0, count).map((i) => ({ ...subject.shown[i], score: scores[i] }));
+      const best = scope(() => topK(tensor(fused), count).indices.toTypedArray());
+      return Array.from(best, (i) => ({ ...subject.shown[i], score: scores[i] }));
     },
     dispose() {
       embedder.dispose();

@@ -26,5 +26,3 @@ const poolings: Record<Pooling, (hidden: Tensor, offsets: Int32Array) => Tensor>
  */
 export const pool = (hidden: Tensor, offsets: Int32Array, pooling: Pooling): Tensor =>
   poolings[pooling](hidden, offsets);
-
-export const isPooling = (name: string): name is Pooling => Object.hasOwn(poolings, name);

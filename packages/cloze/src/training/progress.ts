@@ -1,5 +1,3 @@
-import { memory } from "@cloze/tensor";
-
 /** What a long piece of work reports while it runs. */
 export interface ProgressEvent {
   /** What is being done: "train", "index", "tokenize". */
@@ -133,9 +131,3 @@ export function createMeter(task: string, fractionDone: () => number, elapsedBef
     },
   };
 }
-
-/** The engine's own account, for logs. */
-export const memorySummary = (): { liveBytes: number; peakBytes: number } => {
-  const { liveBytes, peakBytes } = memory.stats();
-  return { liveBytes, peakBytes };
-};

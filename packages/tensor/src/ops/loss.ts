@@ -40,13 +40,16 @@ function reduceLosses(losses: Tensor, counted: number, reduction: Reduction): Te
   return reduction === "sum" ? total : mul(total, 1 / counted);
 }
 
-/** -sum(p log q) per row for targets that are distributions. */
+/** -sum(p log softmax(logits)) of each row. */
+const rowLosses = (logits: Tensor, targets: Tensor): Tensor => neg(sum(mul(targets, logSoftmax(logits)), [1]));
+
+/** For targets that are distributions. */
 function softCrossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions): Tensor {
   const { labelSmoothing = 0, reduction = "mean" } = options;
   const classes = logits.shape[1];
   const smooth =
     labelSmoothing === 0 ? targets : add(mul(targets, 1 - labelSmoothing), labelSmoothing / Math.max(1, classes));
-  return reduceLosses(neg(sum(mul(smooth, logSoftmax(logits)), [1])), logits.shape[0], reduction);
+  return reduceLosses(rowLosses(logits, smooth), logits.shape[0], reduction);
 }
 
 function composedCrossEntropy(logits: Tensor, targets: Int32Array, counted: number, options: CrossEntropyOptions) {
@@ -59,8 +62,7 @@ function composedCrossEntropy(logits: Tensor, targets: Int32Array, counted: numb
     for (let c = 0; c < classes; c++) wanted[start + c] = labelSmoothing / classes;
     wanted[start + target] += 1 - labelSmoothing;
   });
-  const losses = neg(sum(mul(tensor(wanted, [rows, classes], logits.dtype), logSoftmax(logits)), [1]));
-  return reduceLosses(losses, counted, reduction);
+  return reduceLosses(rowLosses(logits, tensor(wanted, [rows, classes], logits.dtype)), counted, reduction);
 }
 
 /**

@@ -21,22 +21,4 @@ export interface MatmulKernels {
     alpha: number,
     beta: number,
   ): void;
-  /** Bytes of a weight [n, k] in the order in which `linearPackedF32` reads it; the order belongs to the backend. */
-  packedWeightBytes(n: number, k: number): number;
-  packWeightF32(w: Pointer, packed: Pointer, n: number, k: number): void;
-  /** y = activation(x w^T + bias) + residual; see `linearF32`. */
-  linearPackedF32(
-    x: Pointer,
-    packed: Pointer,
-    bias: Pointer,
-    y: Pointer,
-    m: number,
-    n: number,
-    k: number,
-    ldx: number,
-    ldy: number,
-    activation: number,
-    preactivation: Pointer,
-    residual: Pointer,
-  ): void;
 }

@@ -4,23 +4,30 @@ import type { Pointer } from "../contract.js";
 export const activationCode = { none: 0, gelu: 1, geluTanh: 2, relu: 3, silu: 4, tanh: 5 } as const;
 export type ActivationName = keyof typeof activationCode;
 
+/** y = activation(x w^T + bias) + residual; `bias`, `preactivation` (written) and `residual` may be null. */
+export type LinearKernel = (
+  x: Pointer,
+  w: Pointer,
+  bias: Pointer,
+  y: Pointer,
+  m: number,
+  n: number,
+  k: number,
+  ldx: number,
+  ldy: number,
+  activation: number,
+  preactivation: Pointer,
+  residual: Pointer,
+) => void;
+
 /** Fused kernels of the layers of an encoder. Each has a composed definition in ops/. */
 export interface NetworkKernels {
-  /** y = activation(x w^T + bias) + residual; `bias`, `preactivation` (written) and `residual` may be null. */
-  linearF32(
-    x: Pointer,
-    w: Pointer,
-    bias: Pointer,
-    y: Pointer,
-    m: number,
-    n: number,
-    k: number,
-    ldx: number,
-    ldy: number,
-    activation: number,
-    preactivation: Pointer,
-    residual: Pointer,
-  ): void;
+  linearF32: LinearKernel;
+  /** The same with a weight that `packWeightF32` has put in order. */
+  linearPackedF32: LinearKernel;
+  /** Bytes of a weight [n, k] in the order in which `linearPackedF32` reads it; the order belongs to the backend. */
+  packedWeightBytes(n: number, k: number): number;
+  packWeightF32(w: Pointer, packed: Pointer, n: number, k: number): void;
   activationF32(code: number, x: Pointer, y: Pointer, count: number): void;
   /** gx = gy times the derivative at x; gx may be gy. */
   activationBackwardF32(code: number, x: Pointer, gy: Pointer, gx: Pointer, count: number): void;

@@ -1,14 +1,8 @@
 import type { MatmulKernels } from "../contract/matmul.js";
 import type { ReferenceMemory } from "./memory.js";
-import { networkKernels } from "./network.js";
 
-export function matmulKernels(memory: ReferenceMemory): MatmulKernels {
-  const { real } = memory;
+export function matmulKernels({ real }: ReferenceMemory): MatmulKernels {
   return {
-    // The reference needs no order of its own.
-    packedWeightBytes: (n, k) => 4 * n * k,
-    packWeightF32: (w, packed, n, k) => void real(packed).set(real(w).subarray(0, n * k)),
-    linearPackedF32: networkKernels(memory).linearF32,
     matmulF32(a, b, c, batch, m, n, k, strideA, strideB, strideC, rowA, colA, rowB, colB, ldc, alpha, beta) {
       const left = real(a);
       const right = real(b);

@@ -1,5 +1,5 @@
 import { keeps } from "../../counter-random.js";
-import type { NetworkKernels } from "../contract/network.js";
+import type { LinearKernel, NetworkKernels } from "../contract/network.js";
 import { erf } from "./elementwise.js";
 import type { ReferenceMemory } from "./memory.js";
 
@@ -27,19 +27,24 @@ const activations: { value: (x: number) => number; derivative: (x: number) => nu
 
 export function networkKernels({ real, integer }: ReferenceMemory): NetworkKernels {
   const optional = (pointer: Parameters<typeof real>[0]) => (pointer === null ? undefined : real(pointer));
-  return {
-    linearF32(x, w, bias, y, m, n, k, ldx, ldy, activation, preactivation, residual) {
-      const [from, weight, to] = [real(x), real(w), real(y)];
-      const [shift, before, extra] = [optional(bias), optional(preactivation), optional(residual)];
-      for (let i = 0; i < m; i++) {
-        for (let j = 0; j < n; j++) {
-          let total = shift?.[j] ?? 0;
-          for (let l = 0; l < k; l++) total += from[i * ldx + l] * weight[j * k + l];
-          if (before !== undefined) before[i * ldy + j] = total;
-          to[i * ldy + j] = activations[activation].value(total) + (extra?.[i * ldy + j] ?? 0);
-        }
+  const linear: LinearKernel = (x, w, bias, y, m, n, k, ldx, ldy, activation, preactivation, residual) => {
+    const [from, weight, to] = [real(x), real(w), real(y)];
+    const [shift, before, extra] = [optional(bias), optional(preactivation), optional(residual)];
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        let total = shift?.[j] ?? 0;
+        for (let l = 0; l < k; l++) total += from[i * ldx + l] * weight[j * k + l];
+        if (before !== undefined) before[i * ldy + j] = total;
+        to[i * ldy + j] = activations[activation].value(total) + (extra?.[i * ldy + j] ?? 0);
       }
-    },
+    }
+  };
+  return {
+    linearF32: linear,
+    // The reference needs no order of its own.
+    linearPackedF32: linear,
+    packedWeightBytes: (n, k) => 4 * n * k,
+    packWeightF32: (w, packed, n, k) => void real(packed).set(real(w).subarray(0, n * k)),
     activationF32(code, x, y, count) {
       const [from, to] = [real(x), real(y)];
       for (let i = 0; i < count; i++) to[i] = activations[code].value(from[i]);
