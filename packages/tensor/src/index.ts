@@ -53,6 +53,7 @@ export {
   quantizeInt8,
   toBfloat16,
 } from "./ops/quantize.js";
+export { gru, lstm, type RecurrentOptions } from "./ops/recurrent.js";
 export { argmax, max, mean, min, sum, topK, variance } from "./ops/reduce.js";
 export { type GatedRowsOptions, scatterRows, take, takeGated } from "./ops/rows.js";
 export { segmentMean, segmentSum } from "./ops/segment.js";

@@ -12,3 +12,4 @@
 #include "normalize.h"
 #include "optimizer.h"
 #include "quantize.h"
+#include "recurrent.h"

@@ -9,6 +9,7 @@ import type { MatmulKernels } from "./contract/matmul.js";
 import type { AttentionKernels, NetworkKernels } from "./contract/network.js";
 import type { OptimizerKernels } from "./contract/optimizer.js";
 import type { QuantizeKernels } from "./contract/quantize.js";
+import type { RecurrentKernels } from "./contract/recurrent.js";
 import type { ReduceKernels } from "./contract/reduce.js";
 
 /** An address inside a backend's memory, or (for small read-only tables such as shapes) a typed array, or nothing. */
@@ -22,6 +23,7 @@ export interface Kernels
     FourierKernels,
     MatmulKernels,
     QuantizeKernels,
+    RecurrentKernels,
     ReduceKernels,
     NetworkKernels,
     EmbeddingKernels,

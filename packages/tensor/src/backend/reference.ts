@@ -11,6 +11,7 @@ import { createReferenceMemory } from "./reference/memory.js";
 import { networkKernels } from "./reference/network.js";
 import { optimizerKernels } from "./reference/optimizer.js";
 import { quantizeKernels } from "./reference/quantize.js";
+import { recurrentKernels } from "./reference/recurrent.js";
 import { reduceKernels } from "./reference/reduce.js";
 
 export function createReferenceBackend(): Backend {
@@ -24,6 +25,7 @@ export function createReferenceBackend(): Backend {
       ...fourierKernels(memory),
       ...matmulKernels(memory),
       ...quantizeKernels(memory),
+      ...recurrentKernels(memory),
       ...reduceKernels(memory),
       ...optimizerKernels(memory),
       ...networkKernels(memory),

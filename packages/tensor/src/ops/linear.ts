@@ -17,7 +17,7 @@ export interface LinearOptions {
 }
 
 /** The gradient of a bias: the sum of rows, into the leaf's own buffer where possible. g: [rows, n] contiguous. */
-function biasGradient(g: Tensor, input: number, { leafGradient }: BackwardContext): Tensor | undefined {
+export function biasGradient(g: Tensor, input: number, { leafGradient }: BackwardContext): Tensor | undefined {
   const [rows, n] = g.shape;
   const leaf = leafGradient(input);
   const total = leaf?.fresh ? leaf.tensor : empty([n], g.dtype);
