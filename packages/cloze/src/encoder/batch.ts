@@ -7,4 +7,8 @@ export interface EncoderBatch extends PackedBatch {
    * does in libraries that pad. Default: all. [sequences]
    */
   readonly visible?: Int32Array;
+  /** 1: a token that all tokens of its sequence look at, and that looks at all (Longformer). Default: none. [tokens] */
+  readonly globalTokens?: Uint8Array;
+  /** What stands in place of ids where the input is no text: pixels, [images x channels x height x width]. */
+  readonly values?: Float32Array;
 }

@@ -1,39 +1,40 @@
 // What an encoder is, as plain JSON.
 import { z } from "zod";
+import { ClozeError } from "../errors.js";
 import { channelSchema } from "./channels/index.js";
+import { embeddingsSchema } from "./embeddings/index.js";
 import { mixerSchema } from "./mixers/index.js";
 import { parseConfig } from "./registry.js";
 
 const rate = z.number().min(0).lt(1);
-
-const embeddingsSchema = z.strictObject({
-  /** "learned": a vector is added; "gated": the word's vector is multiplied, dimension by dimension. */
-  positions: z.enum(["learned", "gated", "none"]).default("learned"),
-  norm: z.boolean().default(true),
-  dropout: rate.default(0.1),
-  /** Share of whole words that are left out while training (their vector is 0). */
-  wordDropout: rate.default(0),
-  /** The optimizer visits only rows of the word table that a step touched. */
-  sparse: z.boolean().default(false),
-});
 
 const layerSchema = z.strictObject({
   mixer: mixerSchema,
   channel: channelSchema,
   /** After the mixer and after the channel. */
   dropout: rate.default(0.1),
+  /** What a branch takes is added to what it gives. */
+  residual: z.boolean().default(true),
+  /** The norms of the two branches. */
+  mixerNorm: z.boolean().default(true),
+  channelNorm: z.boolean().default(true),
+  /** Uses the parameters of an earlier layer (ALBERT, arXiv 1909.11942) instead of its own. */
+  sharedWith: z.int().min(0).optional(),
 });
 
 export const encoderSchema = z.strictObject({
-  vocabularySize: z.int().min(1),
+  /** 0: the input is no text. */
+  vocabularySize: z.int().min(0),
   hiddenSize: z.int().min(1),
   /** Longest sequence, where positions are learned. */
   maxPositions: z.int().min(1).default(512),
   /** 0: no segments. */
   segmentVocabularySize: z.int().min(0).default(2),
-  embeddings: embeddingsSchema.prefault({}),
+  embeddings: embeddingsSchema.prefault({ type: "tokens" }),
   /** The id of padding; null: there is none. */
   padId: z.int().min(0).nullable().default(0),
+  norm: z.enum(["layer", "rms"]).default("layer"),
+  normBias: z.boolean().default(true),
   normEpsilon: z.number().positive().default(1e-12),
   initializerRange: z.number().min(0).default(0.02),
   /** "post": norm(x + branch(x)), as BERT; "pre": x + branch(norm(x)). */
@@ -57,7 +58,19 @@ export type LayerConfigInput = EncoderConfigInput["layers"][number];
  *
  * @throws CONFIG_INVALID naming the field
  */
-export const parseEncoderConfig = (config: unknown): EncoderConfig => parseConfig(encoderSchema, config, "The encoder");
+export function parseEncoderConfig(config: unknown): EncoderConfig {
+  const parsed = parseConfig(encoderSchema, config, "The encoder");
+  parsed.layers.forEach(({ sharedWith, ...rest }, i) => {
+    if (sharedWith === undefined) return;
+    const { sharedWith: further, ...owner } = parsed.layers[sharedWith] ?? {};
+    if (sharedWith < i && further === undefined && JSON.stringify(owner) === JSON.stringify(rest)) return;
+    throw new ClozeError("CONFIG_INVALID", `The encoder: layers.${i}.sharedWith names no earlier layer of this form`, {
+      expected: "an earlier layer with parameters of its own and the same configuration",
+      received: String(sharedWith),
+    });
+  });
+  return parsed;
+}
 
 /** The sizes of an encoder whose layers are all alike. */
 export interface UniformOptions extends Omit<EncoderConfigInput, "layers"> {
@@ -90,7 +103,7 @@ export function uniformEncoder({
   };
   return parseEncoderConfig({
     ...rest,
-    embeddings: { dropout, ...rest.embeddings },
+    embeddings: { dropout, ...rest.embeddings } as EncoderConfigInput["embeddings"],
     layers: Array.from({ length: layers }, () => layer),
   });
 }

@@ -3,9 +3,10 @@ import { scope, type Tensor, tensor } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { EncoderBatch } from "./batch.js";
 import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "./config.js";
-import { embed, embeddingSpecs } from "./embeddings.js";
-import { createLayer, type Layer, normalize, normSpecs } from "./layer.js";
-import { createParameters, type ParameterSource } from "./parameters.js";
+import { bindEmbeddings } from "./embeddings/index.js";
+import { createLayer, type Layer } from "./layer.js";
+import { normalize, normSpecs } from "./norm.js";
+import { createParameters, type ParameterSource, prefixed } from "./parameters.js";
 import type { ParameterSpec } from "./part.js";
 import { deriveSeed } from "./seeds.js";
 
@@ -44,11 +45,27 @@ export interface Encoder {
 const finalNorm = "finalNorm";
 const hasFinalNorm = (config: EncoderConfig): boolean => config.normPosition === "pre" && config.finalNorm;
 
+/** Parameters that several layers share, each once. @throws CONFIG_INVALID where two layers want different ones */
+function sharedSpecs(layers: readonly Layer[]): ParameterSpec[] {
+  const byName = new Map<string, ParameterSpec>();
+  for (const spec of layers.flatMap(({ shared }) => shared)) {
+    const known = byName.get(spec.name);
+    if (known !== undefined && known.shape.join() !== spec.shape.join()) {
+      throw new ClozeError("CONFIG_INVALID", `The encoder: layers disagree about ${spec.name}, which they share`, {
+        received: `[${known.shape.join(", ")}] and [${spec.shape.join(", ")}]`,
+      });
+    }
+    byName.set(spec.name, spec);
+  }
+  return [...byName.values()];
+}
+
 function specsOf(config: EncoderConfig, layers: readonly Layer[]): ParameterSpec[] {
   return [
-    ...embeddingSpecs(config),
+    ...prefixed("embeddings", bindEmbeddings(config.embeddings, config).parameters),
+    ...sharedSpecs(layers),
     ...layers.flatMap(({ parameters }) => parameters),
-    ...(hasFinalNorm(config) ? normSpecs(finalNorm, config.hiddenSize) : []),
+    ...(hasFinalNorm(config) ? normSpecs(finalNorm, config.hiddenSize, config) : []),
   ];
 }
 
@@ -69,7 +86,13 @@ export const encoderSpecs = (config: EncoderConfig): ParameterSpec[] => specsOf(
 export function createEncoder(input: EncoderConfigInput, source: ParameterSource): Encoder {
   const config = parseEncoderConfig(input);
   const layers = layersOf(config);
+  const embeddings = bindEmbeddings(config.embeddings, config);
   const parameters = createParameters(specsOf(config, layers), source, config.initializerRange);
+  const ofEmbeddings = new Map(
+    [...parameters].flatMap(([name, value]) =>
+      name.startsWith("embeddings.") ? [[name.slice("embeddings.".length), value] as const] : [],
+    ),
+  );
 
   function run(batch: EncoderBatch, { training = false, seed = 0, hiddenStates = false, depth }: EncoderOptions) {
     if (depth !== undefined && !(Number.isInteger(depth) && depth >= 0 && depth <= layers.length)) {
@@ -78,9 +101,17 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
         received: String(depth),
       });
     }
+    embeddings.check(batch);
     const states: Tensor[] = [];
     const offsets = tensor(batch.offsets);
-    let state = scope(() => embed(batch, config, parameters, training ? deriveSeed(seed, "embeddings") : undefined));
+    const remembered = new Map<string, unknown>();
+    const once = <T>(key: string, make: () => T): T => {
+      if (!remembered.has(key)) remembered.set(key, make());
+      return remembered.get(key) as T;
+    };
+    let state = scope(() =>
+      embeddings.forward(batch, ofEmbeddings, training ? deriveSeed(seed, "embeddings") : undefined),
+    );
     layers.slice(0, depth).forEach((layer, index) => {
       const before = state;
       if (hiddenStates) states.push(before);
@@ -90,11 +121,12 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
           offsets,
           training,
           seed: (place) => deriveSeed(seed, index, place),
+          once,
         }),
       );
       if (!hiddenStates) before.dispose();
     });
-    const hidden = hasFinalNorm(config) ? normalize(state, parameters, finalNorm, config.normEpsilon) : state;
+    const hidden = hasFinalNorm(config) ? normalize(state, parameters, finalNorm, config) : state;
     if (!hiddenStates) return { hidden };
     states.push(hidden);
     return { hidden, hiddenStates: states };

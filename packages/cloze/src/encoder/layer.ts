@@ -1,8 +1,9 @@
 // One layer: a mixer and a channel, each with its norm and its residual.
-import { add, dropout, layerNorm, type Tensor } from "@cloze/tensor";
+import { add, dropout, type Tensor } from "@cloze/tensor";
 import { bindChannel } from "./channels/index.js";
 import type { EncoderConfig, LayerConfig } from "./config.js";
 import { bindMixer } from "./mixers/index.js";
+import { normalize, normSpecs } from "./norm.js";
 import { lookUp, prefixed } from "./parameters.js";
 import type { BoundSlot, BoundWeight, ParameterSpec, SlotAccess, SlotContext, WithWeights } from "./part.js";
 import { bindWeight, weightSchema } from "./weights/index.js";
@@ -12,17 +13,28 @@ type Parameters = ReadonlyMap<string, Tensor>;
 /** A slot whose matrices know how they are stored. */
 interface Slot {
   readonly parameters: readonly ParameterSpec[];
+  /** See `BoundSlot.shared`. */
+  readonly shared: readonly ParameterSpec[];
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
 }
 
 /** A layer before it has parameters. */
 export interface Layer {
+  /** Its own; none where it uses those of another layer. */
   readonly parameters: readonly ParameterSpec[];
+  /** What it shares with its like in other layers, by their names in the encoder. */
+  readonly shared: readonly ParameterSpec[];
   /** x: [tokens, hidden] -> [tokens, hidden] */
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
 }
 
-function slotOf(prefix: string, bound: BoundSlot, { weights }: WithWeights, startAtZero: boolean): Slot {
+function slotOf(
+  prefix: string,
+  bound: BoundSlot,
+  settings: WithWeights | { type: string },
+  startAtZero: boolean,
+): Slot {
+  const weights = "weights" in settings ? settings.weights : undefined;
   const matrices = new Map<string, BoundWeight>();
   const specs: ParameterSpec[] = [];
   for (const matrix of bound.matrices) {
@@ -34,6 +46,7 @@ function slotOf(prefix: string, bound: BoundSlot, { weights }: WithWeights, star
   specs.push(...prefixed(prefix, bound.vectors ?? []));
   return {
     parameters: specs,
+    shared: prefixed("shared", bound.shared ?? []),
     forward(x, parameters, context) {
       const access: SlotAccess = {
         linear(name, input, options = {}) {
@@ -42,54 +55,48 @@ function slotOf(prefix: string, bound: BoundSlot, { weights }: WithWeights, star
           return weight.linear(input, (local) => lookUp(parameters, `${prefix}.${name}.${local}`), options);
         },
         parameter: (name) => lookUp(parameters, `${prefix}.${name}`),
+        shared: (name) => lookUp(parameters, `shared.${name}`),
       };
       return bound.forward(x, access, context);
     },
   };
 }
 
-/** The two vectors of a norm. */
-export const normSpecs = (name: string, width: number): ParameterSpec[] => [
-  { name: `${name}.weight`, shape: [width], initial: "ones" },
-  { name: `${name}.bias`, shape: [width], initial: "zeros" },
-];
-
-/** layerNorm(x + residual) with the parameters of that name. x: [tokens, width] */
-export const normalize = (
-  x: Tensor,
-  parameters: Parameters,
-  name: string,
-  epsilon: number,
-  residual?: Tensor,
-): Tensor =>
-  layerNorm(x, lookUp(parameters, `${name}.weight`), lookUp(parameters, `${name}.bias`), { epsilon, residual });
-
 /** Builds layer `index` of an encoder. */
-export function createLayer(
-  config: EncoderConfig,
-  { mixer, channel, dropout: rate }: LayerConfig,
-  index: number,
-): Layer {
-  const { hiddenSize, normEpsilon, normPosition, residualInit } = config;
-  const prefix = `layers.${index}`;
+export function createLayer(config: EncoderConfig, layer: LayerConfig, index: number): Layer {
+  const { mixer, channel, dropout: rate, residual, sharedWith } = layer;
+  const { hiddenSize, normPosition, residualInit } = config;
+  const prefix = `layers.${sharedWith ?? index}`;
   const zero = residualInit === "zero";
   const branches = [
-    { name: "mixer", slot: slotOf(`${prefix}.mixer`, bindMixer(mixer, hiddenSize), mixer, zero) },
-    { name: "channel", slot: slotOf(`${prefix}.channel`, bindChannel(channel, hiddenSize), channel, zero) },
-  ];
+    { name: "mixer", bound: bindMixer(mixer, hiddenSize, config), settings: mixer, hasNorm: layer.mixerNorm },
+    { name: "channel", bound: bindChannel(channel, hiddenSize, config), settings: channel, hasNorm: layer.channelNorm },
+  ]
+    .filter(({ bound }) => !bound.absent)
+    .map(({ name, bound, settings, hasNorm }) => ({
+      name,
+      norm: hasNorm ? `${prefix}.${name}Norm` : undefined,
+      slot: slotOf(`${prefix}.${name}`, bound, settings, zero),
+    }));
+  const own = branches.flatMap(({ norm, slot }) => [
+    ...slot.parameters,
+    ...(norm === undefined ? [] : normSpecs(norm, hiddenSize, config)),
+  ]);
   return {
-    parameters: branches.flatMap(({ name, slot }) => [
-      ...slot.parameters,
-      ...normSpecs(`${prefix}.${name}Norm`, hiddenSize),
-    ]),
+    parameters: sharedWith === undefined ? own : [],
+    shared: branches.flatMap(({ slot }) => slot.shared),
     forward(x, parameters, context) {
       let state = x;
-      for (const { name, slot } of branches) {
-        const norm = `${prefix}.${name}Norm`;
-        const before = normPosition === "pre" ? normalize(state, parameters, norm, normEpsilon) : state;
+      for (const { name, slot, norm } of branches) {
+        const norms = (input: Tensor, added?: Tensor): Tensor => {
+          if (norm !== undefined) return normalize(input, parameters, norm, config, added);
+          return added === undefined ? input : add(input, added);
+        };
+        const before = normPosition === "pre" ? norms(state) : state;
         const branch = slot.forward(before, parameters, context);
         const dropped = context.training ? dropout(branch, rate, context.seed(name)) : branch;
-        state = normPosition === "pre" ? add(state, dropped) : normalize(dropped, parameters, norm, normEpsilon, state);
+        if (normPosition === "post") state = norms(dropped, residual ? state : undefined);
+        else state = residual ? add(state, dropped) : dropped;
       }
       return state;
     },

@@ -3,6 +3,7 @@
 import type { ActivationName, Random, Shape, Tensor } from "@cloze/tensor";
 import type { z } from "zod";
 import type { EncoderBatch } from "./batch.js";
+import type { NormConfig } from "./norm.js";
 
 /** How a parameter starts: "normal" has the deviation `initializerRange` of the encoder. */
 export type Initial = "normal" | "zeros" | "ones" | ((shape: Shape, random: Random) => Tensor);
@@ -40,12 +41,23 @@ export interface BoundWeight {
   linear(x: Tensor, parameter: (name: string) => Tensor, options: { activation?: ActivationName }): Tensor;
 }
 
+/** What parts may know of the encoder around them. */
+export interface EncoderFrame extends NormConfig {
+  readonly vocabularySize: number;
+  readonly hiddenSize: number;
+  readonly maxPositions: number;
+  readonly segmentVocabularySize: number;
+  readonly padId: number | null;
+}
+
 /** What the forward pass of a part can reach. */
 export interface SlotAccess {
   /** Multiplies with one of the part's matrices. x: [tokens, inputs] -> [tokens, outputs] */
   linear(matrix: string, x: Tensor, options?: { activation?: ActivationName }): Tensor;
   /** One of the part's vectors. */
   parameter(name: string): Tensor;
+  /** One of the parameters that the part shares with its like in other layers. */
+  shared(name: string): Tensor;
 }
 
 /** What the forward pass of a part is told about the call. */
@@ -56,6 +68,8 @@ export interface SlotContext {
   readonly training: boolean;
   /** A seed for random choices at a place of this layer; differs by call, layer and place. */
   seed(place: string): number;
+  /** Plain data (no tensors) that depends on the batch alone, computed once for all layers. */
+  once<T>(key: string, make: () => T): T;
 }
 
 /** A part with its configuration and the width around it. */
@@ -63,6 +77,10 @@ export interface BoundSlot {
   readonly matrices: readonly MatrixSpec[];
   /** Parameters that are no matrices. */
   readonly vectors?: readonly ParameterSpec[];
+  /** Parameters that the encoder has once, for all layers whose part declares the same. */
+  readonly shared?: readonly ParameterSpec[];
+  /** True for a part that does nothing: the layer has no such branch, nor its norm. */
+  readonly absent?: true;
   /** x: [tokens, hidden] -> [tokens, hidden], without residual or norm. */
   forward(x: Tensor, access: SlotAccess, context: SlotContext): Tensor;
 }
@@ -70,7 +88,29 @@ export interface BoundSlot {
 /** A part for a slot: `mixers/` (between tokens) and `channels/` (inside a token). */
 export interface SlotPart<Schema extends z.ZodType> {
   readonly schema: Schema;
-  bind(config: z.output<Schema>, hiddenSize: number): BoundSlot;
+  bind(config: z.output<Schema>, hiddenSize: number, encoder: EncoderFrame): BoundSlot;
+}
+
+/** Embeddings with their configuration, for one encoder. */
+export interface BoundEmbeddings {
+  readonly parameters: readonly ParameterSpec[];
+  /** Width of the table of words, which tied decoders share; 0: there is none. */
+  readonly wordWidth: number;
+  /** Throws where a batch does not fit, before anything is computed. */
+  check(batch: EncoderBatch): void;
+  /**
+   * The vectors that the first layer takes. -> [tokens, hidden]
+   *
+   * @param parameters by their names in `parameters`
+   * @param dropoutSeed undefined outside of training
+   */
+  forward(batch: EncoderBatch, parameters: ReadonlyMap<string, Tensor>, dropoutSeed: number | undefined): Tensor;
+}
+
+/** A part that makes vectors of the input: `embeddings/`. */
+export interface EmbeddingsPart<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  bind(config: z.output<Schema>, encoder: EncoderFrame): BoundEmbeddings;
 }
 
 /** A part for the storage of a matrix: `weights/`. */
@@ -81,6 +121,10 @@ export interface WeightPart<Schema extends z.ZodType> {
 
 /** Lets TypeScript infer the schema of a mixer or channel part. */
 export const defineSlot = <Schema extends z.ZodType>(part: SlotPart<Schema>): SlotPart<Schema> => part;
+
+/** Lets TypeScript infer the schema of embeddings. */
+export const defineEmbeddings = <Schema extends z.ZodType>(part: EmbeddingsPart<Schema>): EmbeddingsPart<Schema> =>
+  part;
 
 /** Lets TypeScript infer the schema of a weight part. */
 export const defineWeight = <Schema extends z.ZodType>(part: WeightPart<Schema>): WeightPart<Schema> => part;

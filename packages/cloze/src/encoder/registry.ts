@@ -11,13 +11,19 @@ export type ConfigOf<Parts extends Record<string, Registered>> = z.output<Parts[
 /** The same before defaults. */
 export type ConfigInputOf<Parts extends Record<string, Registered>> = z.input<Parts[keyof Parts]["schema"]>;
 
-/** Checks a configuration against the part that its `type` names. */
+/**
+ * Checks a configuration against the part that its `type` names.
+ *
+ * @param otherwise the part where no `type` is given; default: one must be given
+ */
 export function registrySchema<Parts extends Record<string, Registered>>(
   slot: string,
   parts: Parts,
+  otherwise?: keyof Parts & string,
 ): z.ZodType<ConfigOf<Parts>, ConfigInputOf<Parts>> {
   const known = Object.keys(parts).join(", ");
-  const schema = z.looseObject({ type: z.string() }).transform((config, context) => {
+  const type = otherwise === undefined ? z.string() : z.string().default(otherwise);
+  const schema = z.looseObject({ type }).transform((config, context) => {
     const part = Object.hasOwn(parts, config.type) ? parts[config.type] : undefined;
     if (part === undefined) {
       context.addIssue({ code: "custom", path: ["type"], message: `no ${slot} is called "${config.type}" (${known})` });

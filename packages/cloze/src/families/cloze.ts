@@ -5,7 +5,9 @@ import { type EncoderConfig, encoderSchema } from "../encoder/config.js";
 import { encoderSpecs } from "../encoder/encoder.js";
 import { parseConfig } from "../encoder/registry.js";
 import { type HeadConfig, headSchema, headSpecs } from "../heads/index.js";
+import type { HeadFields } from "./architectures.js";
 import type { Family, NameMap } from "./family.js";
+import { stacked } from "./stored-layout.js";
 
 const schema = z.looseObject({
   cloze: z.looseObject({ version: z.literal(1), encoder: encoderSchema, head: headSchema }),
@@ -16,7 +18,19 @@ function names(encoder: EncoderConfig, head: HeadConfig): NameMap {
     ...encoderSpecs(encoder).map(({ name }) => `encoder.${name}`),
     ...headSpecs(head, encoder).map(({ name }) => `head.${name}`),
   ];
-  return new Map(all.map((name) => [name, [name]]));
+  return new Map(all.map((name) => [name, { names: [name], layout: stacked }]));
+}
+
+/** What a head says for other heads on the same encoder. */
+function fieldsOf(head: HeadConfig): HeadFields {
+  const classifier =
+    "labels" in head ? { labels: head.labels, names: head.names, dropout: head.dropout, bias: head.bias } : {};
+  return {
+    ...classifier,
+    ...("problem" in head ? { problem: head.problem } : {}),
+    ...("pooler" in head ? { pooling: head.pooling, pooler: head.pooler } : {}),
+    ...("tied" in head ? { tied: head.tied, transform: head.transform, decoderBias: head.decoderBias } : {}),
+  };
 }
 
 export const cloze: Family = {
@@ -25,8 +39,7 @@ export const cloze: Family = {
   fields: [],
   readConfig(json) {
     const { encoder, head } = parseConfig(schema, json, "config.json").cloze;
-    const { type: _, ...fields } = head;
-    return { encoder, head: fields };
+    return { encoder, head: fieldsOf(head), ownHead: head };
   },
   writeConfig: (encoder, head) => ({ cloze: { version: 1, encoder, head } }),
   names,

@@ -2,19 +2,22 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSafetensors, type SafetensorsFile, scope, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
-import { parseEncoderConfig } from "../encoder/config.js";
+import { z } from "zod";
+import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "../encoder/config.js";
 import { encoderSpecs } from "../encoder/encoder.js";
 import type { ParameterSource } from "../encoder/parameters.js";
 import type { ParameterSpec } from "../encoder/part.js";
+import { parseConfig } from "../encoder/registry.js";
 import { deriveSeed } from "../encoder/seeds.js";
 import { ClozeError } from "../errors.js";
-import { headSpecs, parseHeadConfig } from "../heads/index.js";
-import { type HeadFields, headOf } from "./architectures.js";
+import { type HeadConfig, headSpecs, parseHeadConfig } from "../heads/index.js";
+import { architectureOfHead, type HeadFields, headOf } from "./architectures.js";
 import { cloze } from "./cloze.js";
 import type { ConfigJson, Family, NameMap } from "./family.js";
+import { defaultNames } from "./labels.js";
 import { buildModel, type Model } from "./model.js";
 import { families, familyOf } from "./registry.js";
-import { nameInFile, readParameter, toFile, unfit } from "./weights.js";
+import { nameInFile, readParameter, toFile, unfit, unfitError } from "./weights.js";
 
 export interface LoadModelOptions extends HeadFields {
   /**
@@ -22,6 +25,8 @@ export interface LoadModelOptions extends HeadFields {
    * that the file lacks, or has for another number of labels, are made anew (see `Model.initialized`).
    */
   architecture?: string;
+  /** Weights that are missing or have another shape than config.json says are made anew instead of refused. */
+  allowMismatched?: boolean;
   /** For what is made anew. Default 1. */
   seed?: number;
 }
@@ -64,23 +69,24 @@ function classNameOf(json: ConfigJson, { classPrefix }: Family): string {
   return typeof named === "string" ? named : `${classPrefix}Model`;
 }
 
-/** A source that reads from the file, except for the names that are to be made anew. */
+/** Reads the parameters `<prefix>.…`, except for those that are to be made anew. */
 function sourceFrom(
   file: SafetensorsFile,
   family: Family,
   names: NameMap,
   prefix: string,
   specs: readonly ParameterSpec[],
-  { fresh = [], seed }: { fresh?: readonly ParameterSpec[]; seed?: number } = {},
+  anew: ReadonlySet<string>,
+  seed: number,
 ): ParameterSource {
   const byName = new Map(specs.map((spec) => [spec.name, spec]));
-  const anew = new Set(fresh);
   return {
     seed,
     load(name) {
       const spec = byName.get(name);
       if (spec === undefined) throw new ClozeError("INTERNAL", `No shape is known for ${name}`);
-      return anew.has(spec) ? undefined : readParameter(file, family, names, `${prefix}.${name}`, spec);
+      const parameter = `${prefix}.${name}`;
+      return anew.has(parameter) ? undefined : readParameter(file, family, names, parameter, spec);
     },
   };
 }
@@ -100,6 +106,26 @@ function mergeFields(fromConfig: HeadFields, given: HeadFields): HeadFields {
   };
 }
 
+/** What a folder's config.json says: the encoder, and the head of the wanted class. */
+function readDescription(json: ConfigJson, family: Family, { architecture, ...fields }: LoadModelOptions) {
+  const { encoder, head, ownHead } = family.readConfig(json);
+  const { seed: _, allowMismatched: _allow, ...given } = fields;
+  const named = architecture ?? classNameOf(json, family);
+  const own = architecture === undefined && Object.keys(given).length === 0 ? ownHead : undefined;
+  return {
+    config: parseEncoderConfig(withTraining(encoder, json)),
+    head: parseHeadConfig(own ?? headOf(named, mergeFields(head, given), family)),
+  };
+}
+
+/** Tensors of the file that no parameter is read from, by their names there. */
+function unusedTensors(file: SafetensorsFile, family: Family, names: NameMap): string[] {
+  const used = new Set(
+    [...names.values()].flatMap((stored) => stored.names.map((name) => nameInFile(file, family, name) ?? name)),
+  );
+  return file.names.filter((name) => !used.has(name));
+}
+
 /**
  * Loads a model from a folder with config.json and model.safetensors (or shards). Half precision becomes float32.
  *
@@ -112,33 +138,125 @@ function mergeFields(fromConfig: HeadFields, given: HeadFields): HeadFields {
 export function loadModel(folder: string, options: LoadModelOptions = {}): Model {
   const json = readConfigJson(folder);
   const family = familyOf(json.model_type);
-  const { architecture, seed = 1, ...fields } = options;
-  const read = family.readConfig(json);
-  const config = parseEncoderConfig(read.encoder);
-  const wanted = headOf(architecture ?? classNameOf(json, family), mergeFields(read.head, fields));
-  let head = parseHeadConfig(wanted);
+  const { architecture, allowMismatched = false, seed = 1 } = options;
+  const { config, head: described } = readDescription(json, family, options);
+  let head = described;
   const file = openWeights(folder);
   try {
     let names = family.names(config, head);
     // A bare encoder is as good without a pooler.
-    if (head.type === "pooler" && names.get("head.pooler.weight")?.every((name) => !nameInFile(file, family, name))) {
+    if (
+      head.type === "pooler" &&
+      names.get("head.pooler.weight")?.names.every((name) => !nameInFile(file, family, name))
+    ) {
       head = parseHeadConfig({ type: "none" });
       names = family.names(config, head);
     }
-    const specs = headSpecs(head, config);
-    const fresh =
-      architecture === undefined
-        ? []
-        : specs.filter((spec) => unfit(file, family, names, `head.${spec.name}`, spec) !== undefined);
+    const specs = { encoder: encoderSpecs(config), head: headSpecs(head, config) };
+    const wrong = (["encoder", "head"] as const).flatMap((part) =>
+      specs[part].flatMap((spec) => {
+        const parameter = `${part}.${spec.name}`;
+        const found = unfit(file, family, names, parameter, spec);
+        return found === undefined ? [] : [{ ...found, parameter }];
+      }),
+    );
+    const refused = wrong.filter(
+      ({ parameter }) => !allowMismatched && (architecture === undefined || parameter.startsWith("encoder.")),
+    );
+    if (refused.length > 0) throw unfitError(file, refused);
+    const initialized = wrong.map(({ parameter }) => parameter);
+    const anew = new Set(initialized);
+    const unused = unusedTensors(file, family, names);
+    const kept = architecture === undefined ? unused.filter((name) => family.carries?.test(name)) : [];
     return buildModel(
       config,
       head,
-      sourceFrom(file, family, names, "encoder", encoderSpecs(config)),
-      sourceFrom(file, family, names, "head", specs, { fresh, seed: deriveSeed(seed, "head") }),
-      { source: json, initialized: fresh.map(({ name }) => `head.${name}`) },
+      sourceFrom(file, family, names, "encoder", specs.encoder, anew, seed),
+      sourceFrom(file, family, names, "head", specs.head, anew, deriveSeed(seed, "head")),
+      {
+        source: json,
+        initialized,
+        unused: unused.filter((name) => !kept.includes(name)),
+        carried: new Map(kept.map((name) => [name, file.load(name)])),
+      },
     );
   } finally {
     file.close();
+  }
+}
+
+/** Fields of the encoder that change how it is trained, not what it computes; they stand under "cloze" for every family. */
+function trainingFields({ embeddings, residualInit }: EncoderConfig): ConfigJson {
+  return {
+    ...("sparse" in embeddings && embeddings.sparse ? { sparse: true } : {}),
+    ...(residualInit === "zero" ? { residualInit } : {}),
+  };
+}
+
+const trainingSchema = z.looseObject({
+  cloze: z
+    .looseObject({ sparse: z.boolean().optional(), residualInit: z.enum(["normal", "zero"]).optional() })
+    .optional(),
+});
+
+/** Undoes `trainingFields`. */
+function withTraining(encoder: EncoderConfigInput, json: ConfigJson): EncoderConfigInput {
+  const { sparse, residualInit } = parseConfig(trainingSchema, json, "config.json").cloze ?? {};
+  return {
+    ...encoder,
+    ...(sparse === undefined
+      ? {}
+      : { embeddings: { ...encoder.embeddings, sparse } as EncoderConfigInput["embeddings"] }),
+    ...(residualInit === undefined ? {} : { residualInit }),
+  };
+}
+
+/** JSON with sorted keys, without what says nothing: dense weights, head sizes that follow, labels' standard names. */
+function canonical({ hiddenSize }: EncoderConfig, value: unknown): string {
+  const plain = (item: unknown): unknown => {
+    if (Array.isArray(item)) return item.map(plain);
+    if (typeof item !== "object" || item === null) return item;
+    const entries = Object.entries(item)
+      .filter(([key, inner]) => {
+        if (inner === undefined) return false;
+        if (key === "headSize" && "heads" in item) return Number(inner) * Number(item.heads) !== hiddenSize;
+        if (key !== "weights") return true;
+        return Object.values(inner as Record<string, { type: string } | undefined>).some(
+          (w) => w && w.type !== "dense",
+        );
+      })
+      .map(([key, inner]) => [key, plain(inner)] as const);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  };
+  return JSON.stringify(plain(value));
+}
+
+/** The fields with which a family describes a model, or undefined where reading them does not give the model again. */
+function describe(family: Family, config: EncoderConfig, head: HeadConfig): ConfigJson | undefined {
+  const written = family.writeConfig(config, head);
+  if (written === undefined || family === cloze) return written;
+  const own = trainingFields(config);
+  const json: ConfigJson = {
+    ...written,
+    model_type: family.modelType,
+    architectures: [`${family.classPrefix}${architectureOfHead(head, family)}`],
+    ...(Object.keys(own).length > 0 ? { cloze: own } : {}),
+  };
+  const labelled = (described: HeadConfig) =>
+    "labels" in described && described.names === undefined
+      ? { ...described, names: defaultNames(described.labels) }
+      : described;
+  try {
+    const again = readDescription(json, family, {});
+    const same =
+      canonical(config, again.config) === canonical(config, config) &&
+      // A head without parameters is read as a pooler; the file then shows that there is none.
+      (head.type === "none" || canonical(config, labelled(again.head)) === canonical(config, labelled(head)));
+    family.names(config, head);
+    return same ? json : undefined;
+  } catch (error) {
+    if (error instanceof ClozeError) return undefined;
+    throw error;
   }
 }
 
@@ -163,7 +281,7 @@ function configOf(model: Model, family: Family, written: ConfigJson): ConfigJson
   const all: ConfigJson = {
     ...kept,
     ...written,
-    architectures: [`${family.classPrefix}${model.architecture}`],
+    architectures: [`${family.classPrefix}${architectureOfHead(model.head.config, family)}`],
     model_type: family.modelType,
     ["torch_dtype" in kept ? "torch_dtype" : "dtype"]: "float32",
     cloze: own,
@@ -181,13 +299,13 @@ function configOf(model: Model, family: Family, written: ConfigJson): ConfigJson
  * saveModel(model, "models/mine");
  */
 export function saveModel(model: Model, folder: string): void {
-  const { config, head } = model;
+  const { config, head, carried } = model;
   const preferred = families.filter(({ modelType }) => modelType === model.source?.model_type);
   let family: Family = cloze;
   let written: ConfigJson | undefined;
   for (const candidate of [...preferred, ...families]) {
     family = candidate;
-    written = candidate.writeConfig(config, head.config);
+    written = describe(candidate, config, head.config);
     if (written !== undefined) break;
   }
   if (written === undefined) throw new ClozeError("INTERNAL", "No family could write this model");
@@ -197,6 +315,11 @@ export function saveModel(model: Model, folder: string): void {
     throw new ClozeError("FILE_WRITE", `The folder ${folder} could not be made`, { cause });
   }
   const names = family.names(config, head.config);
-  scope(() => writeSafetensors(join(folder, "model.safetensors"), toFile(names, model.parameters), { format: "pt" }));
+  const extra = family === preferred[0] ? [...carried] : [];
+  scope(() =>
+    writeSafetensors(join(folder, "model.safetensors"), [...toFile(names, model.parameters), ...extra], {
+      format: "pt",
+    }),
+  );
   writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(configOf(model, family, written), null, 2)}\n`);
 }

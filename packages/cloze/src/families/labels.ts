@@ -35,10 +35,13 @@ export function readLabels(json: ConfigJson): HeadFields {
   return { labels, names, problem };
 }
 
+/** What labels without names are called. */
+export const defaultNames = (labels: number): string[] => Array.from({ length: labels }, (_, i) => `LABEL_${i}`);
+
 /** The same for a config.json; nothing for heads without labels. */
 export function writeLabels(head: HeadConfig): ConfigJson {
   if (!("labels" in head)) return {};
-  const names = head.names ?? Array.from({ length: head.labels }, (_, i) => `LABEL_${i}`);
+  const names = head.names ?? defaultNames(head.labels);
   return {
     id2label: Object.fromEntries(names.map((name, i) => [i, name])),
     label2id: Object.fromEntries(names.map((name, i) => [name, i])),

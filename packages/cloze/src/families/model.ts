@@ -29,8 +29,12 @@ export interface Model {
   readonly parameters: Map<string, Tensor>;
   /** The `config.json` that the model was loaded from; fields that Cloze does not know are written back. */
   readonly source?: Readonly<Record<string, unknown>>;
-  /** Parameters of the head that the loaded file did not have, and that were made anew. */
+  /** Parameters that the loaded file did not have (or not in this shape), and that were made anew. */
   readonly initialized: readonly string[];
+  /** Tensors of the loaded file that the model has no use for. */
+  readonly unused: readonly string[];
+  /** Tensors of the loaded file that are written back as they are. */
+  readonly carried: ReadonlyMap<string, Tensor>;
   /**
    * Runs a packed batch: hidden states, what the head makes of them, and the loss when labels are given.
    *
@@ -40,11 +44,14 @@ export interface Model {
   dispose(): void;
 }
 
-/** Puts an encoder and a head together. The model then owns both. */
+/** Where a model comes from. */
+export type ModelOrigin = Partial<Pick<Model, "source" | "initialized" | "unused" | "carried">>;
+
+/** Puts an encoder and a head together. The model then owns both, and what it carries. */
 export function assembleModel(
   encoder: Encoder,
   head: Head,
-  { source, initialized = [] }: { source?: Readonly<Record<string, unknown>>; initialized?: readonly string[] } = {},
+  { source, initialized = [], unused = [], carried = new Map() }: ModelOrigin = {},
 ): Model {
   const parameters = new Map<string, Tensor>();
   for (const [name, value] of encoder.parameters) parameters.set(`encoder.${name}`, value);
@@ -57,10 +64,13 @@ export function assembleModel(
     parameters,
     source,
     initialized,
+    unused,
+    carried,
     forward: (batch, options = {}) =>
       scope(() => {
         const { training = false, seed = 0 } = options;
-        const output = encoder.forward(batch, options);
+        const globalTokens = batch.globalTokens ?? head.globalTokens(batch);
+        const output = encoder.forward(globalTokens === undefined ? batch : { ...batch, globalTokens }, options);
         return {
           ...output,
           ...head.forward(output.hidden, batch, options, { training, seed: deriveSeed(seed, "head") }),
@@ -69,6 +79,7 @@ export function assembleModel(
     dispose() {
       encoder.dispose();
       head.dispose();
+      for (const tensor of carried.values()) tensor.dispose();
     },
   };
 }
@@ -85,11 +96,11 @@ export function buildModel(
   headConfig: HeadConfig,
   encoderSource: ParameterSource,
   headSource: ParameterSource,
-  about: Parameters<typeof assembleModel>[2] = {},
+  origin: ModelOrigin = {},
 ): Model {
   const encoder = createEncoder(config, encoderSource);
   try {
-    return assembleModel(encoder, createHead(headConfig, encoder.config, headSource, wordTableOf(encoder)), about);
+    return assembleModel(encoder, createHead(headConfig, encoder.config, headSource, wordTableOf(encoder)), origin);
   } catch (error) {
     encoder.dispose();
     throw error;

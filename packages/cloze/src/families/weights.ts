@@ -1,19 +1,28 @@
 // Between the tensors of a file and the parameters of a model, through a family's map of names.
-import { concat, noGrad, type SafetensorsFile, scope, slice, type Tensor } from "@cloze/tensor";
+import { noGrad, type SafetensorsFile, scope, type Tensor } from "@cloze/tensor";
 import type { ParameterSpec } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
-import type { Family, NameMap } from "./family.js";
+import type { Family, NameMap, StoredParameter } from "./family.js";
 
 /** The name that a file has for a tensor, or undefined. */
 export function nameInFile(file: Pick<SafetensorsFile, "has">, family: Pick<Family, "aliases">, name: string) {
   return [name, ...family.aliases(name)].find((candidate) => file.has(candidate));
 }
 
-const partsOf = (names: NameMap, parameter: string): readonly string[] => {
-  const parts = names.get(parameter);
-  if (parts === undefined) throw new ClozeError("INTERNAL", `No name is known for the parameter ${parameter}`);
-  return parts;
+const storedOf = (names: NameMap, parameter: string): StoredParameter => {
+  const stored = names.get(parameter);
+  if (stored === undefined) throw new ClozeError("INTERNAL", `No name is known for the parameter ${parameter}`);
+  return stored;
 };
+
+/** A tensor that a file lacks, or has in another shape. */
+export interface UnfitWeight {
+  /** In the file, or as it would be there. */
+  readonly name: string;
+  readonly expected: string;
+  /** undefined: missing */
+  readonly received?: string;
+}
 
 /** Which of the tensors that a parameter consists of a file lacks, or has in another shape. */
 export function unfit(
@@ -21,77 +30,80 @@ export function unfit(
   family: Family,
   names: NameMap,
   parameter: string,
-  { shape: [rows, ...rest] }: ParameterSpec,
-): { name: string; expected: string; received?: string } | undefined {
-  const parts = partsOf(names, parameter);
-  const expected = [rows / parts.length, ...rest].join(", ");
-  for (const name of parts) {
-    const stored = nameInFile(file, family, name);
-    if (stored === undefined) return { name, expected };
-    const received = file.info(stored).shape.join(", ");
-    if (received !== expected) return { name: stored, expected, received };
+  { shape }: ParameterSpec,
+): UnfitWeight | undefined {
+  const stored = storedOf(names, parameter);
+  const shapes = stored.layout.shapes(shape, stored.names.length);
+  for (const [i, name] of stored.names.entries()) {
+    const expected = shapes[i].join(", ");
+    const found = nameInFile(file, family, name);
+    if (found === undefined) return { name, expected };
+    const received = file.info(found).shape.join(", ");
+    if (received !== expected) return { name: found, expected, received };
   }
   return undefined;
 }
 
-/**
- * Reads one parameter.
- *
- * @throws WEIGHT_MISSING, WEIGHT_SHAPE, VOCABULARY_MISMATCH naming the tensor of the file
- */
+/** The error for weights that do not fit: all of them are listed. */
+export function unfitError(file: SafetensorsFile, wrong: readonly (UnfitWeight & { parameter: string })[]): ClozeError {
+  const [first] = wrong;
+  const width = (shape: string) => shape.split(", ").slice(1).join();
+  const more = wrong.length > 1 ? ` (and ${wrong.length - 1} more)` : "";
+  const list = wrong
+    .slice(0, 20)
+    .map(({ name, expected, received }) => `${name} [${expected}]${received === undefined ? "" : ` is [${received}]`}`)
+    .join("; ");
+  const allow = "or allow mismatched weights to be made anew (--allow-mismatched).";
+  if (first.received === undefined) {
+    return new ClozeError("WEIGHT_MISSING", `The weight ${first.name} is missing${more}`, {
+      expected: wrong.length > 1 ? list : `[${first.expected}]`,
+      received: `${file.names.length} others, first ${file.names.slice(0, 3).join(", ") || "none"}`,
+      remedy: `Check that the folder holds a model of this class, load it as another one, ${allow}`,
+    });
+  }
+  const vocabulary =
+    first.parameter === "encoder.embeddings.word.weight" && width(first.received) === width(first.expected);
+  return new ClozeError(
+    vocabulary ? "VOCABULARY_MISMATCH" : "WEIGHT_SHAPE",
+    vocabulary
+      ? `The vocabulary of config.json does not fit the embedding ${first.name}`
+      : `The weight ${first.name} has another shape than config.json says${more}`,
+    {
+      expected: `[${first.expected}]`,
+      received: wrong.length > 1 ? list : `[${first.received}]`,
+      remedy: `Check that model.safetensors and config.json belong together, ${allow}`,
+    },
+  );
+}
+
+/** Reads one parameter, which fits. */
 export function readParameter(
   file: SafetensorsFile,
   family: Family,
   names: NameMap,
   parameter: string,
-  spec: ParameterSpec,
+  { shape }: ParameterSpec,
 ): Tensor {
-  const wrong = unfit(file, family, names, parameter, spec);
-  if (wrong?.received !== undefined) {
-    const width = (shape: string) => shape.split(", ").slice(1).join();
-    const vocabulary =
-      parameter === "encoder.embeddings.word.weight" && width(wrong.received) === width(wrong.expected);
-    throw new ClozeError(
-      vocabulary ? "VOCABULARY_MISMATCH" : "WEIGHT_SHAPE",
-      vocabulary
-        ? `The vocabulary of config.json does not fit the embedding ${wrong.name}`
-        : `The weight ${wrong.name} has another shape than config.json says`,
-      {
-        expected: `[${wrong.expected}]`,
-        received: `[${wrong.received}]`,
-        remedy: "Check that model.safetensors and config.json belong together.",
-      },
-    );
-  }
-  if (wrong !== undefined) {
-    throw new ClozeError("WEIGHT_MISSING", `The weight ${wrong.name} is missing`, {
-      expected: `[${wrong.expected}]`,
-      received: `${file.names.length} others, first ${file.names.slice(0, 3).join(", ") || "none"}`,
-      remedy: "Check that the folder holds a model of this class, or load it as another one.",
-    });
-  }
+  const stored = storedOf(names, parameter);
   return scope(() =>
     noGrad(() => {
-      const parts = partsOf(names, parameter).map((name) => file.load(nameInFile(file, family, name) ?? name));
-      return parts.length === 1 ? parts[0] : concat(parts, 0);
+      const parts = stored.names.map((name) => file.load(nameInFile(file, family, name) ?? name));
+      return stored.layout.read(parts, shape);
     }),
   );
 }
 
 /**
  * Splits tensors that belong to parameters (their values, or their gradients) into the tensors of a file. Call it inside a
- * scope: the results are views.
+ * scope: the results may be views.
  */
 export function toFile(names: NameMap, tensors: Iterable<readonly [string, Tensor]>): [string, Tensor][] {
   const result: [string, Tensor][] = [];
   for (const [parameter, value] of tensors) {
-    const parts = partsOf(names, parameter);
-    const rows = value.shape[0] / parts.length;
-    parts.forEach((name, i) => {
-      result.push([
-        name,
-        parts.length === 1 ? value : noGrad(() => slice(value, [{ start: i * rows, end: (i + 1) * rows }])),
-      ]);
+    const stored = storedOf(names, parameter);
+    const parts = noGrad(() => stored.layout.write(value, stored.names.length));
+    stored.names.forEach((name, i) => {
+      result.push([name, parts[i]]);
     });
   }
   return result;

@@ -20,19 +20,18 @@ function nextTokens({ offsets }: EncoderBatch, labels: Int32Array): { rows: Int3
 export const causalLanguage = defineHead({
   schema: z.strictObject({ type: z.literal("causal-language"), ...languageFields }),
   bind(config, encoder) {
-    const { normEpsilon } = encoder;
     return {
       parameters: languageSpecs(config, encoder),
       forward(hidden, batch, { labels, rows, targets }, context) {
-        if (rows !== undefined) return predictTokens(hidden, { rows, targets }, config, normEpsilon, context);
-        const logits = languageLogits(hidden, config, normEpsilon, context);
+        if (rows !== undefined) return predictTokens(hidden, { rows, targets }, config, encoder, context);
+        const logits = languageLogits(hidden, config, encoder, context);
         if (labels === undefined) return { logits };
         checkCount("Labels of tokens", labels, hidden.shape[0]);
         const next = nextTokens(batch, classLabels("Labels of tokens", labels));
         return { logits, loss: rowLoss(take(logits, tensor(next.rows)), next.targets) };
       },
       maskedLanguageLoss: (hidden, rows, targets, context) =>
-        predictTokens(hidden, { rows, targets }, config, normEpsilon, context).loss as Tensor,
+        predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
     };
   },
 });

@@ -1,6 +1,6 @@
 // What stands on an encoder: a head declares its configuration, its parameters, and what it makes of the hidden states.
-import { linear, type Tensor, take, tensor } from "@cloze/tensor";
-import type { z } from "zod";
+import { concat, linear, max, reshape, segmentMean, slice, type Tensor, take, tensor } from "@cloze/tensor";
+import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
 import type { ParameterSpec } from "../encoder/part.js";
@@ -18,8 +18,12 @@ export interface Labels {
   readonly rows?: Int32Array;
   /** The ids that stood in these rows. [rows] */
   readonly targets?: Int32Array;
-  /** 0: the second text follows the first; 1: it does not. [sequences] */
+  /** 0: the second text follows the first; 1: it does not (ALBERT: they stand in the wrong order). [sequences] */
   readonly nextSentence?: Int32Array;
+  /** Multiple choice: the sequences of question q are groups[q] to groups[q + 1]; then `labels` counts inside them. */
+  readonly groups?: Int32Array;
+  /** Classifiers: what the loss of each class (several labels at once: of each label that is there) is multiplied by. [labels] */
+  readonly classWeights?: Float32Array;
   /** Question answering: places of the answer in each sequence; outside of it (or negative): not counted. [sequences] */
   readonly starts?: Int32Array;
   readonly ends?: Int32Array;
@@ -56,12 +60,16 @@ export interface BoundHead {
   forward(hidden: Tensor, batch: EncoderBatch, labels: Labels, context: HeadContext): HeadOutput;
   /** The loss of language models on chosen rows only. */
   maskedLanguageLoss?(hidden: Tensor, rows: Int32Array, targets: Int32Array, context: HeadContext): Tensor;
+  /** The tokens that mixers with global tokens take where the batch names none. [tokens] */
+  globalTokens?(batch: EncoderBatch): Uint8Array;
 }
 
 export interface HeadPart<Schema extends z.ZodType> {
   readonly schema: Schema;
   bind(config: z.output<Schema>, encoder: EncoderConfig): BoundHead;
 }
+
+export const activationSchema = z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh"]);
 
 /** Lets TypeScript infer the schema of a head. */
 export const defineHead = <Schema extends z.ZodType>(part: HeadPart<Schema>): HeadPart<Schema> => part;
@@ -80,20 +88,46 @@ export const dense = (
   options?: Parameters<typeof linear>[3],
 ): Tensor => linear(x, parameter(`${name}.weight`), parameter(`${name}.bias`), options);
 
+/** How a sequence becomes one vector. */
+export const poolingSchema = z.enum(["first", "last", "mean", "max"]);
+
+function checkNoneEmpty({ offsets }: EncoderBatch): void {
+  for (let s = 0; s + 1 < offsets.length; s++) {
+    if (offsets[s + 1] > offsets[s]) continue;
+    throw new ClozeError("EMPTY_SEQUENCE", `Sequence ${s} has no token to stand for it`, {
+      remedy: "Encode texts with their special tokens, or leave empty ones out.",
+    });
+  }
+}
+
+const poolings: Readonly<Record<z.output<typeof poolingSchema>, (hidden: Tensor, offsets: Int32Array) => Tensor>> = {
+  first: (hidden, offsets) => take(hidden, tensor(offsets.slice(0, -1))),
+  last: (hidden, offsets) => take(hidden, tensor(offsets.slice(1).map((end) => end - 1))),
+  mean: (hidden, offsets) => segmentMean(hidden, tensor(offsets)),
+  max(hidden, offsets) {
+    const rows = Array.from({ length: offsets.length - 1 }, (_, s) =>
+      reshape(max(slice(hidden, [{ start: offsets[s], end: offsets[s + 1] }]), [0]), [1, hidden.shape[1]]),
+    );
+    return concat(rows, 0);
+  },
+};
+
 /**
- * The first token of each sequence. hidden: [tokens, hidden] -> [sequences, hidden]
+ * One vector for each sequence. hidden: [tokens, hidden] -> [sequences, hidden]
  *
  * @throws EMPTY_SEQUENCE
  */
-export function firstTokens(hidden: Tensor, { offsets }: EncoderBatch): Tensor {
-  const first = offsets.slice(0, -1);
-  first.forEach((start, s) => {
-    if (offsets[s + 1] === start)
-      throw new ClozeError("EMPTY_SEQUENCE", `Sequence ${s} has no token to stand for it`, {
-        remedy: "Encode texts with their special tokens, or leave empty ones out.",
-      });
+export function poolTokens(hidden: Tensor, batch: EncoderBatch, pooling: z.output<typeof poolingSchema>): Tensor {
+  checkNoneEmpty(batch);
+  // Padding that is not seen stands behind the tokens of its sequence, and counts for no pooling.
+  const { visible, offsets } = batch;
+  if (visible === undefined || pooling === "first") return poolings[pooling](hidden, offsets);
+  const rows = Array.from(visible, (seen, s) => Array.from({ length: seen }, (_, i) => offsets[s] + i));
+  const ends = new Int32Array(offsets.length);
+  visible.forEach((seen, s) => {
+    ends[s + 1] = ends[s] + seen;
   });
-  return take(hidden, tensor(first));
+  return poolings[pooling](take(hidden, tensor(Int32Array.from(rows.flat()))), ends);
 }
 
 /** Throws LABELS_SHAPE unless there are as many labels as wanted. */

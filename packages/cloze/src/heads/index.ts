@@ -10,10 +10,12 @@ import { ClozeError } from "../errors.js";
 import { causalLanguage } from "./causal-language.js";
 import type { BoundHead, HeadOutput, HeadPart, Labels } from "./head.js";
 import { maskedLanguage } from "./masked-language.js";
+import { multipleChoice } from "./multiple-choice.js";
 import { nextSentence } from "./next-sentence.js";
 import { none, pooler } from "./pooler.js";
 import { pretraining } from "./pretraining.js";
 import { questionAnswering } from "./question-answering.js";
+import { replacedToken } from "./replaced-token.js";
 import { sequenceClassification } from "./sequence-classification.js";
 import { tokenClassification } from "./token-classification.js";
 
@@ -26,9 +28,11 @@ const parts = {
   "causal-language": causalLanguage,
   "next-sentence": nextSentence,
   pretraining,
+  "replaced-token": replacedToken,
   "sequence-classification": sequenceClassification,
   "token-classification": tokenClassification,
   "question-answering": questionAnswering,
+  "multiple-choice": multipleChoice,
 };
 
 export type HeadConfig = ConfigOf<typeof parts>;
@@ -67,6 +71,8 @@ export interface Head {
    * @throws HEAD_MISMATCH when this head predicts no tokens
    */
   maskedLanguageLoss(hidden: Tensor, rows: Int32Array, targets: Int32Array): Tensor;
+  /** The tokens that mixers with global tokens take where the batch names none. [tokens] */
+  globalTokens(batch: EncoderBatch): Uint8Array | undefined;
   dispose(): void;
 }
 
@@ -106,6 +112,7 @@ export function createHead(
       const loss = bound.maskedLanguageLoss;
       return scope(() => loss(hidden, rows, targets, contextOf({})));
     },
+    globalTokens: (batch) => bound.globalTokens?.(batch),
     dispose() {
       for (const parameter of parameters.values()) parameter.dispose();
     },

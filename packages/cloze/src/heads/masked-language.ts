@@ -1,54 +1,56 @@
 // Predicting tokens: BERT's transform, and a decoder that shares the word embeddings.
-import { crossEntropy, layerNorm, linear, type Tensor, take, tensor } from "@cloze/tensor";
+import { crossEntropy, linear, type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderConfig } from "../encoder/config.js";
-import { normSpecs } from "../encoder/layer.js";
+import { bindEmbeddings } from "../encoder/embeddings/index.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
-import {
-  checkCount,
-  classLabels,
-  defineHead,
-  dense,
-  denseSpecs,
-  type HeadContext,
-  type HeadOutput,
-  type Labels,
-} from "./head.js";
+import { checkCount, classLabels, defineHead, type HeadContext, type HeadOutput, type Labels } from "./head.js";
+import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
 /** What heads that predict tokens share. */
 export const languageFields = {
   /** The decoder's matrix is the table of word embeddings. */
   tied: z.boolean().default(true),
-  activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh"]).default("gelu"),
+  /** Before the decoder; it gives vectors as wide as the word embeddings. Default: BERT's. */
+  transform: transformSchema.prefault({ activation: "gelu", norm: true }),
+  decoderBias: z.boolean().default(true),
 };
+export type LanguageConfig = z.output<ReturnType<typeof z.strictObject<typeof languageFields>>>;
 
-interface LanguageConfig {
-  readonly tied: boolean;
-  readonly activation: "none" | "gelu" | "geluTanh" | "relu" | "silu" | "tanh";
-}
+const widthOf = (encoder: EncoderConfig): number => bindEmbeddings(encoder.embeddings, encoder).wordWidth;
 
 /** The parameters of the prediction head. */
-export const languageSpecs = ({ tied }: LanguageConfig, { hiddenSize, vocabularySize }: EncoderConfig) =>
-  [
-    ...denseSpecs("transform", hiddenSize, hiddenSize),
-    ...normSpecs("transformNorm", hiddenSize),
-    ...denseSpecs("decoder", vocabularySize, hiddenSize).filter(({ name }) => !tied || name === "decoder.bias"),
+export function languageSpecs({ tied, transform, decoderBias }: LanguageConfig, encoder: EncoderConfig) {
+  const { vocabularySize, hiddenSize } = encoder;
+  const width = widthOf(encoder);
+  if (transform === null && width !== hiddenSize) {
+    throw new ClozeError("CONFIG_INVALID", "The head: a decoder of another width than the encoder needs a transform", {
+      expected: `word embeddings of width ${hiddenSize}`,
+      received: String(width),
+    });
+  }
+  return [
+    ...transformSpecs("transform", transform, encoder, hiddenSize, width),
+    ...(tied ? [] : [{ name: "decoder.weight", shape: [vocabularySize, width], initial: "normal" as const }]),
+    ...(decoderBias ? [{ name: "decoder.bias", shape: [vocabularySize], initial: "zeros" as const }] : []),
   ] satisfies ParameterSpec[];
+}
 
 /** Logits of rows. hidden: [rows, hidden] -> [rows, vocabulary] */
 export function languageLogits(
   hidden: Tensor,
-  { tied, activation }: LanguageConfig,
-  epsilon: number,
+  { tied, transform, decoderBias }: LanguageConfig,
+  encoder: EncoderConfig,
   context: HeadContext,
 ): Tensor {
   const { parameter, wordTable } = context;
-  const transformed = dense("transform", hidden, context, { activation });
-  const normed = layerNorm(transformed, parameter("transformNorm.weight"), parameter("transformNorm.bias"), {
-    epsilon,
-  });
-  return linear(normed, tied ? wordTable() : parameter("decoder.weight"), parameter("decoder.bias"));
+  const transformed = applyTransform("transform", hidden, transform, encoder, context);
+  return linear(
+    transformed,
+    tied ? wordTable() : parameter("decoder.weight"),
+    decoderBias ? parameter("decoder.bias") : undefined,
+  );
 }
 
 /** Mean cross-entropy of the rows that count; 0 when none does. */
@@ -60,7 +62,7 @@ export function predictTokens(
   hidden: Tensor,
   { rows, targets, labels }: Labels,
   config: LanguageConfig,
-  epsilon: number,
+  encoder: EncoderConfig,
   context: HeadContext,
 ): HeadOutput {
   if (rows === undefined && targets !== undefined) {
@@ -68,7 +70,7 @@ export function predictTokens(
       remedy: "Give rows too, or one label for each token.",
     });
   }
-  const logits = languageLogits(rows === undefined ? hidden : take(hidden, tensor(rows)), config, epsilon, context);
+  const logits = languageLogits(rows === undefined ? hidden : take(hidden, tensor(rows)), config, encoder, context);
   const wanted = rows === undefined ? labels : targets;
   if (wanted === undefined) return { logits };
   checkCount("Labels of tokens", wanted, rows?.length ?? hidden.shape[0]);
@@ -78,13 +80,10 @@ export function predictTokens(
 /** Masked language modelling (arXiv 1810.04805). */
 export const maskedLanguage = defineHead({
   schema: z.strictObject({ type: z.literal("masked-language"), ...languageFields }),
-  bind(config, encoder) {
-    const { normEpsilon } = encoder;
-    return {
-      parameters: languageSpecs(config, encoder),
-      forward: (hidden, _, labels, context) => predictTokens(hidden, labels, config, normEpsilon, context),
-      maskedLanguageLoss: (hidden, rows, targets, context) =>
-        predictTokens(hidden, { rows, targets }, config, normEpsilon, context).loss as Tensor,
-    };
-  },
+  bind: (config, encoder) => ({
+    parameters: languageSpecs(config, encoder),
+    forward: (hidden, _, labels, context) => predictTokens(hidden, labels, config, encoder, context),
+    maskedLanguageLoss: (hidden, rows, targets, context) =>
+      predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
+  }),
 });

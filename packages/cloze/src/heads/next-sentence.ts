@@ -1,14 +1,23 @@
-import type { Tensor } from "@cloze/tensor";
+import { dropout, type Tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
+import type { EncoderConfig } from "../encoder/config.js";
 import { checkCount, defineHead, dense, denseSpecs, type HeadContext } from "./head.js";
 import { rowLoss } from "./masked-language.js";
-import { pool, poolerSpecs } from "./pooler.js";
+import { type PoolerConfig, pool, poolerFields, poolerSpecs } from "./pooler.js";
+
+/** What heads that predict the order of two texts share. */
+export const nextSentenceFields = {
+  ...poolerFields,
+  /** Before the classifier. */
+  nextSentenceDropout: z.number().min(0).lt(1).default(0),
+};
+type NextSentenceConfig = PoolerConfig & { readonly nextSentenceDropout: number };
 
 /** The parameters of `predictNextSentence`. */
-export const nextSentenceSpecs = (hiddenSize: number) => [
-  ...poolerSpecs(hiddenSize),
-  ...denseSpecs("nextSentence", 2, hiddenSize),
+export const nextSentenceSpecs = (config: PoolerConfig, encoder: EncoderConfig) => [
+  ...poolerSpecs(config, encoder),
+  ...denseSpecs("nextSentence", 2, encoder.hiddenSize),
 ];
 
 /** Whether the second text follows the first: [sequences, 2], 0 for "it does". */
@@ -16,9 +25,13 @@ export function predictNextSentence(
   hidden: Tensor,
   batch: EncoderBatch,
   labels: Int32Array | undefined,
+  config: NextSentenceConfig,
+  encoder: EncoderConfig,
   context: HeadContext,
 ): { logits: Tensor; loss?: Tensor } {
-  const logits = dense("nextSentence", pool(hidden, batch, context), context);
+  const pooled = pool(hidden, batch, config, encoder, context);
+  const dropped = context.training ? dropout(pooled, config.nextSentenceDropout, context.seed) : pooled;
+  const logits = dense("nextSentence", dropped, context);
   if (labels === undefined) return { logits };
   checkCount("Labels of sequences", labels, logits.shape[0]);
   return { logits, loss: rowLoss(logits, labels) };
@@ -26,11 +39,11 @@ export function predictNextSentence(
 
 /** Next sentence prediction (arXiv 1810.04805); its label is `nextSentence`. */
 export const nextSentence = defineHead({
-  schema: z.strictObject({ type: z.literal("next-sentence") }),
-  bind: (_, { hiddenSize }) => ({
-    parameters: nextSentenceSpecs(hiddenSize),
+  schema: z.strictObject({ type: z.literal("next-sentence"), ...nextSentenceFields }),
+  bind: (config, encoder) => ({
+    parameters: nextSentenceSpecs(config, encoder),
     forward(hidden, batch, labels, context) {
-      const { logits, loss } = predictNextSentence(hidden, batch, labels.nextSentence, context);
+      const { logits, loss } = predictNextSentence(hidden, batch, labels.nextSentence, config, encoder, context);
       return { logits, nextSentenceLogits: logits, ...(loss === undefined ? {} : { loss }) };
     },
   }),

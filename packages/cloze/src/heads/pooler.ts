@@ -1,22 +1,37 @@
 import type { Tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
-import type { ParameterSpec } from "../encoder/part.js";
-import { defineHead, dense, denseSpecs, firstTokens, type HeadContext } from "./head.js";
+import type { EncoderFrame, ParameterSpec } from "../encoder/part.js";
+import { defineHead, type HeadContext, poolingSchema, poolTokens } from "./head.js";
+import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
+
+/** How heads that need one vector for each sequence get it. */
+export const poolerFields = {
+  pooling: poolingSchema.default("first"),
+  /** Default: BERT's, dense and tanh. */
+  pooler: transformSchema.prefault({}),
+};
+export type PoolerConfig = z.output<ReturnType<typeof z.strictObject<typeof poolerFields>>>;
 
 /** The parameters of `pool`. */
-export const poolerSpecs = (hiddenSize: number): ParameterSpec[] => denseSpecs("pooler", hiddenSize, hiddenSize);
+export const poolerSpecs = ({ pooler }: PoolerConfig, encoder: EncoderFrame): ParameterSpec[] =>
+  transformSpecs("pooler", pooler, encoder, encoder.hiddenSize);
 
-/** tanh(first token W^T + b). hidden: [tokens, hidden] -> [sequences, hidden] */
-export const pool = (hidden: Tensor, batch: EncoderBatch, context: HeadContext): Tensor =>
-  dense("pooler", firstTokens(hidden, batch), context, { activation: "tanh" });
+/** One vector for each sequence, through the pooler. hidden: [tokens, hidden] -> [sequences, hidden] */
+export const pool = (
+  hidden: Tensor,
+  batch: EncoderBatch,
+  { pooling, pooler }: PoolerConfig,
+  encoder: EncoderFrame,
+  context: HeadContext,
+): Tensor => applyTransform("pooler", poolTokens(hidden, batch, pooling), pooler, encoder, context);
 
 /** BERT's pooler alone. */
 export const pooler = defineHead({
-  schema: z.strictObject({ type: z.literal("pooler") }),
-  bind: (_, { hiddenSize }) => ({
-    parameters: poolerSpecs(hiddenSize),
-    forward: (hidden, batch, _labels, context) => ({ pooled: pool(hidden, batch, context) }),
+  schema: z.strictObject({ type: z.literal("pooler"), ...poolerFields }),
+  bind: (config, encoder) => ({
+    parameters: poolerSpecs(config, encoder),
+    forward: (hidden, batch, _labels, context) => ({ pooled: pool(hidden, batch, config, encoder, context) }),
   }),
 });
 

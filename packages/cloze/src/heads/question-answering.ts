@@ -1,9 +1,22 @@
 // Where an answer starts and ends in its sequence.
-import { concat, logSoftmax, mul, reshape, slice, sum, type Tensor, take, tensor, transpose } from "@cloze/tensor";
+import {
+  concat,
+  dropout,
+  logSoftmax,
+  mul,
+  reshape,
+  slice,
+  sum,
+  type Tensor,
+  take,
+  tensor,
+  transpose,
+} from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import { ClozeError } from "../errors.js";
 import { checkCount, defineHead, dense, denseSpecs } from "./head.js";
+import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
 /** Mean over the counted starts, and over the counted ends, averaged. logits: [tokens, 2] */
 function spanLoss(logits: Tensor, { offsets }: EncoderBatch, starts: Int32Array, ends: Int32Array): Tensor {
@@ -31,11 +44,21 @@ function spanLoss(logits: Tensor, { offsets }: EncoderBatch, starts: Int32Array,
  * are `starts` and `ends`, counted from the start of each sequence.
  */
 export const questionAnswering = defineHead({
-  schema: z.strictObject({ type: z.literal("question-answering") }),
-  bind: (_, { hiddenSize }) => ({
-    parameters: denseSpecs("span", 2, hiddenSize),
+  schema: z.strictObject({
+    type: z.literal("question-answering"),
+    transform: transformSchema.default(null),
+    /** Before the two scores. */
+    dropout: z.number().min(0).lt(1).default(0),
+  }),
+  bind: (config, encoder) => ({
+    parameters: [
+      ...transformSpecs("transform", config.transform, encoder, encoder.hiddenSize),
+      ...denseSpecs("span", 2, encoder.hiddenSize),
+    ],
     forward(hidden, batch, { starts, ends }, context) {
-      const logits = dense("span", hidden, context); // [tokens, 2]
+      const transformed = applyTransform("transform", hidden, config.transform, encoder, context);
+      const dropped = context.training ? dropout(transformed, config.dropout, context.seed) : transformed;
+      const logits = dense("span", dropped, context); // [tokens, 2]
       const column = (i: number) => reshape(slice(logits, [{}, { start: i, end: i + 1 }]), [hidden.shape[0]]);
       const output = { startLogits: column(0), endLogits: column(1) };
       if (starts === undefined && ends === undefined) return output;

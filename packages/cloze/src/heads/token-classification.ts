@@ -1,22 +1,28 @@
-import { dropout } from "@cloze/tensor";
 import { z } from "zod";
-import { checkCount, classLabels, defineHead, dense, denseSpecs } from "./head.js";
-import { rowLoss } from "./masked-language.js";
-import { checkNames, classifierFields } from "./sequence-classification.js";
+import { checkNames, classifierFields, classifierSpecs, classify, classLoss } from "./classifier.js";
+import { defineHead } from "./head.js";
+import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
 /** A class for each token; -100 where none is asked. */
 export const tokenClassification = defineHead({
-  schema: z.strictObject({ type: z.literal("token-classification"), ...classifierFields }),
-  bind(config, { hiddenSize }) {
+  schema: z.strictObject({
+    type: z.literal("token-classification"),
+    ...classifierFields,
+    transform: transformSchema.default(null),
+  }),
+  bind(config, encoder) {
     checkNames(config);
+    const { hiddenSize } = encoder;
     return {
-      parameters: denseSpecs("classifier", config.labels, hiddenSize),
-      forward(hidden, _, { labels }, context) {
-        const dropped = context.training ? dropout(hidden, config.dropout, context.seed) : hidden;
-        const logits = dense("classifier", dropped, context);
+      parameters: [
+        ...transformSpecs("transform", config.transform, encoder, hiddenSize),
+        ...classifierSpecs(config, hiddenSize),
+      ],
+      forward(hidden, _, { labels, classWeights }, context) {
+        const transformed = applyTransform("transform", hidden, config.transform, encoder, context);
+        const logits = classify(transformed, config, context);
         if (labels === undefined) return { logits };
-        checkCount("Labels of tokens", labels, hidden.shape[0]);
-        return { logits, loss: rowLoss(logits, classLabels("Labels of tokens", labels)) };
+        return { logits, loss: classLoss(logits, "Labels of tokens", labels, classWeights) };
       },
     };
   },

@@ -1,10 +1,12 @@
 // What happens inside one token: one line for each part.
 import type { z } from "zod";
-import type { BoundSlot, SlotPart } from "../part.js";
+import type { BoundSlot, EncoderFrame, SlotPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
 import { mlp } from "./mlp.js";
+import { none } from "./none.js";
 
 const parts = {
+  none,
   mlp,
 };
 
@@ -13,7 +15,7 @@ export type ChannelConfigInput = ConfigInputOf<typeof parts>;
 export const channelSchema = registrySchema("channel", parts);
 
 /** The channel part that a configuration names, for a hidden size. */
-export function bindChannel(config: ChannelConfig, hiddenSize: number): BoundSlot {
+export function bindChannel(config: ChannelConfig, hiddenSize: number, encoder: EncoderFrame): BoundSlot {
   const part: SlotPart<z.ZodType<ChannelConfig>> = parts[config.type];
-  return part.bind(config, hiddenSize);
+  return part.bind(config, hiddenSize, encoder);
 }

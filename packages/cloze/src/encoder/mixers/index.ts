@@ -1,10 +1,12 @@
 // How tokens exchange information: one line for each part.
 import type { z } from "zod";
-import type { BoundSlot, SlotPart } from "../part.js";
+import type { BoundSlot, EncoderFrame, SlotPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
 import { attention } from "./attention.js";
+import { none } from "./none.js";
 
 const parts = {
+  none,
   attention,
 };
 
@@ -13,7 +15,7 @@ export type MixerConfigInput = ConfigInputOf<typeof parts>;
 export const mixerSchema = registrySchema("mixer", parts);
 
 /** The mixer that a configuration names, for a hidden size. */
-export function bindMixer(config: MixerConfig, hiddenSize: number): BoundSlot {
+export function bindMixer(config: MixerConfig, hiddenSize: number, encoder: EncoderFrame): BoundSlot {
   const part: SlotPart<z.ZodType<MixerConfig>> = parts[config.type];
-  return part.bind(config, hiddenSize);
+  return part.bind(config, hiddenSize, encoder);
 }

@@ -1,0 +1,8 @@
+import { z } from "zod";
+import { defineSlot } from "../part.js";
+
+/** No mixer: the layer has no such branch. */
+export const none = defineSlot({
+  schema: z.strictObject({ type: z.literal("none") }),
+  bind: () => ({ matrices: [], absent: true, forward: (x) => x }),
+});

@@ -1,0 +1,38 @@
+// The norm that an encoder has everywhere: its parameters and its forward pass.
+import { add, layerNorm, rmsNorm, type Tensor } from "@cloze/tensor";
+import { lookUp } from "./parameters.js";
+import type { ParameterSpec } from "./part.js";
+
+/** The fields of an encoder's configuration that say what its norms are. */
+export interface NormConfig {
+  /** "layer": arXiv 1607.06450; "rms": arXiv 1910.07467, without mean and bias. */
+  readonly norm: "layer" | "rms";
+  readonly normBias: boolean;
+  readonly normEpsilon: number;
+}
+
+/** The vectors of a norm. */
+export const normSpecs = (name: string, width: number, { norm, normBias }: NormConfig): ParameterSpec[] => [
+  { name: `${name}.weight`, shape: [width], initial: "ones" },
+  ...(norm === "layer" && normBias ? [{ name: `${name}.bias`, shape: [width], initial: "zeros" as const }] : []),
+];
+
+/** norm(x + residual) with given vectors. x: [tokens, width] */
+export function applyNorm(
+  x: Tensor,
+  vector: (name: "weight" | "bias") => Tensor,
+  { norm, normBias, normEpsilon: epsilon }: NormConfig,
+  residual?: Tensor,
+): Tensor {
+  if (norm === "rms") return rmsNorm(residual === undefined ? x : add(x, residual), vector("weight"), { epsilon });
+  return layerNorm(x, vector("weight"), normBias ? vector("bias") : undefined, { epsilon, residual });
+}
+
+/** norm(x + residual) with the parameters of that name. x: [tokens, width] */
+export const normalize = (
+  x: Tensor,
+  parameters: ReadonlyMap<string, Tensor>,
+  name: string,
+  config: NormConfig,
+  residual?: Tensor,
+): Tensor => applyNorm(x, (part) => lookUp(parameters, `${name}.${part}`), config, residual);

@@ -1,0 +1,54 @@
+// A dense layer between the encoder and what predicts: BERT's pooler, RoBERTa's classifier, ModernBERT's head.
+import { dropout, linear, type Tensor } from "@cloze/tensor";
+import { z } from "zod";
+import { applyNorm, type NormConfig, normSpecs } from "../encoder/norm.js";
+import type { ParameterSpec } from "../encoder/part.js";
+import { activationSchema, type HeadContext } from "./head.js";
+
+/** null: there is none. */
+export const transformSchema = z
+  .strictObject({
+    activation: activationSchema.default("tanh"),
+    bias: z.boolean().default(true),
+    /** A norm after the activation. */
+    norm: z.boolean().default(false),
+    /** Before the dense layer. */
+    dropout: z.number().min(0).lt(1).default(0),
+  })
+  .nullable();
+
+export type TransformConfig = z.output<typeof transformSchema>;
+/** The same before defaults. */
+export type TransformInput = z.input<typeof transformSchema>;
+
+/** The parameters of a transform: `<name>.…` and `<name>Norm.…`. */
+export function transformSpecs(
+  name: string,
+  config: TransformConfig,
+  encoder: NormConfig,
+  inputs: number,
+  outputs = inputs,
+): ParameterSpec[] {
+  if (config === null) return [];
+  return [
+    { name: `${name}.weight`, shape: [outputs, inputs], initial: "normal" },
+    ...(config.bias ? [{ name: `${name}.bias`, shape: [outputs], initial: "zeros" as const }] : []),
+    ...(config.norm ? normSpecs(`${name}Norm`, outputs, encoder) : []),
+  ];
+}
+
+/** norm(activation(dropout(x) W^T + b)). x: [rows, inputs] -> [rows, outputs] */
+export function applyTransform(
+  name: string,
+  x: Tensor,
+  config: TransformConfig,
+  encoder: NormConfig,
+  { parameter, training, seed }: HeadContext,
+): Tensor {
+  if (config === null) return x;
+  // Another seed than the dropout before the classifier, which acts on a tensor of the same shape.
+  const input = training ? dropout(x, config.dropout, seed ^ 0x5bd1e995) : x;
+  const bias = config.bias ? parameter(`${name}.bias`) : undefined;
+  const y = linear(input, parameter(`${name}.weight`), bias, { activation: config.activation });
+  return config.norm ? applyNorm(y, (part) => parameter(`${name}Norm.${part}`), encoder) : y;
+}

@@ -1,0 +1,52 @@
+import { add, crossEntropy, div, reshape, slice, type Tensor, tensor } from "@cloze/tensor";
+import { z } from "zod";
+import { ClozeError } from "../errors.js";
+import { classifierFields, classifierSpecs, classify } from "./classifier.js";
+import { checkCount, classLabels, defineHead } from "./head.js";
+import { pool, poolerFields, poolerSpecs } from "./pooler.js";
+
+/** Mean cross-entropy of the choice inside each group. scores: [sequences, 1] */
+function choiceLoss(scores: Tensor, groups: Int32Array, labels: Int32Array | Float32Array): Tensor {
+  const questions = groups.length - 1;
+  checkCount("Labels of questions", labels, questions);
+  checkCount("Sequences in groups", { length: groups[questions] ?? 0 }, scores.shape[0]);
+  const choices = classLabels("Labels of questions", labels);
+  const losses = Array.from(choices, (choice, question) => {
+    const [start, end] = [groups[question], groups[question + 1]];
+    if (choice < 0 || choice >= end - start) {
+      throw new ClozeError("TARGET_OUT_OF_RANGE", "The right choice is none of the question's", {
+        expected: `0 to ${end - start - 1}`,
+        received: String(choice),
+      });
+    }
+    return crossEntropy(reshape(slice(scores, [{ start, end }]), [1, end - start]), tensor(Int32Array.of(choice)));
+  });
+  return div(losses.reduce(add), questions);
+}
+
+/**
+ * Multiple choice: one score for each sequence (a question with one of its choices); `groups` says which belong together,
+ * labels which of them is right. logits: [sequences, 1]
+ */
+export const multipleChoice = defineHead({
+  schema: z.strictObject({
+    type: z.literal("multiple-choice"),
+    dropout: classifierFields.dropout,
+    bias: classifierFields.bias,
+    ...poolerFields,
+  }),
+  bind: (config, encoder) => ({
+    parameters: [...poolerSpecs(config, encoder), ...classifierSpecs({ ...config, labels: 1 }, encoder.hiddenSize)],
+    forward(hidden, batch, { labels, groups }, context) {
+      const pooled = pool(hidden, batch, config, encoder, context);
+      const logits = classify(pooled, config, context);
+      if (labels === undefined) return { logits, pooled };
+      if (groups === undefined) {
+        throw new ClozeError("LABELS_SHAPE", "Labels of choices need groups", {
+          remedy: "Give groups: where the sequences of each question begin and end.",
+        });
+      }
+      return { logits, pooled, loss: choiceLoss(logits, groups, labels) };
+    },
+  }),
+});
