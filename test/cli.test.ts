@@ -232,7 +232,7 @@ describe("bad inputs", () => {
 
   test("models", async () => {
     const info = (name: string) => failure("info", name);
-    expect(await info("no-such-folder")).toBe("CONFIG_MISSING");
+    expect(await info("no-such-folder")).toBe("MODEL_NOT_FOUND");
     expect(await info("small.txt")).toBe("CONFIG_MISSING");
     const broken = copyOf("model", "broken");
     const weights = join(broken, "model.safetensors");

@@ -4,6 +4,7 @@ export {
   budgetBatches,
   shuffledBatches,
 } from "./data/batch-source.js";
+export { type PullOptions, type PullProgress, pullModel, resolveModelFolder } from "./data/hub/index.js";
 export {
   groupByTokenBudget,
   type PackedBatch,

@@ -5,6 +5,7 @@ import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
 import { createMeter } from "../training/progress.js";
 import { wholeNumber } from "./arguments.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 
 interface EmbedOptions extends CommonOptions {
@@ -34,7 +35,7 @@ export function addEmbed(program: Command): void {
     .command("embed")
     .description("turn texts into vectors")
     .argument("[texts...]", "texts; or use --input")
-    .requiredOption("--model <folder>", "a model folder (sentence-transformers or Hugging Face)")
+    .requiredOption(`--model ${modelArgument}`, "a model (sentence-transformers or Hugging Face)")
     .option("--input <file>", "one text a line; - for standard input")
     .option("--out <file>", "write JSON lines {text, vector} there")
     .addOption(
@@ -43,9 +44,9 @@ export function addEmbed(program: Command): void {
         .default("document"),
     )
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
-    .action((given: string[], options: EmbedOptions) => {
+    .action(async (given: string[], options: EmbedOptions) => {
       const texts = textsOf(given, options.input);
-      const embedder = loadEmbedder(options.model);
+      const embedder = loadEmbedder(await modelFolder(options.model, options));
       const progress = progressFor(options);
       const meter = createMeter("embed", () => done / texts.length);
       let done = 0;

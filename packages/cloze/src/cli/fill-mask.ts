@@ -5,6 +5,7 @@ import { fillMask } from "../tasks/fill-mask.js";
 import { loadTokenizer } from "../text/index.js";
 import { wholeNumber } from "./arguments.js";
 import { textsOf } from "./embed.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult } from "./output.js";
 
 interface FillMaskOptions extends CommonOptions {
@@ -19,19 +20,20 @@ export function addFillMask(program: Command): void {
     .command("fill-mask")
     .description("predict what stands at [MASK]")
     .argument("[texts...]", "texts with [MASK]; or use --input")
-    .requiredOption("--model <folder>", "a masked language model")
+    .requiredOption(`--model ${modelArgument}`, "a masked language model")
     .option("--input <file>", "one text a line; - for standard input")
     .option("--top <count>", "predictions per mask", wholeNumber(), 5)
-    .action((given: string[], options: FillMaskOptions) => {
+    .action(async (given: string[], options: FillMaskOptions) => {
       const texts = textsOf(given, options.input);
-      const model = loadModel(options.model, { architecture: "ForMaskedLM" });
+      const folder = await modelFolder(options.model, options);
+      const model = loadModel(folder, { architecture: "ForMaskedLM" });
       if (model.initialized.length > 0) {
         throw new ClozeError("HEAD_MISMATCH", `${options.model} holds no masked-language head`, {
           expected: "a model that was trained to predict masked tokens",
           remedy: "cloze pretrain makes one; --model there goes on from this one.",
         });
       }
-      const predictions = fillMask(model, loadTokenizer(options.model), texts, options.top);
+      const predictions = fillMask(model, loadTokenizer(folder), texts, options.top);
       model.dispose();
       printResult(options, predictions, () =>
         predictions

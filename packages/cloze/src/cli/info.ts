@@ -5,18 +5,19 @@ import type { Command } from "commander";
 import { loadModel } from "../families/index.js";
 import { loadTokenizer } from "../text/index.js";
 import { formatBytes, formatCount } from "../training/progress.js";
+import { modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult } from "./output.js";
 
 /** `cloze info` */
 export function addInfo(program: Command): void {
   program
     .command("info")
-    .description("what a model folder holds; without one, what this machine offers")
-    .argument("[folder]", "a model folder")
-    .action((folder: string | undefined, options: CommonOptions) => {
+    .description("what a model holds; without one, what this machine offers")
+    .argument("[model]", "a model folder, or an id of the hub")
+    .action(async (named: string | undefined, options: CommonOptions) => {
       const { name, isa } = backend();
       const machine = { backend: name, isa, threads: backend().threads(), node: process.version };
-      if (folder === undefined) {
+      if (named === undefined) {
         printResult(
           options,
           machine,
@@ -24,6 +25,7 @@ export function addInfo(program: Command): void {
         );
         return;
       }
+      const folder = await modelFolder(named, options);
       const model = loadModel(folder);
       const { config } = model.encoder;
       const parameters = [...model.parameters].map(([parameter, { shape, size }]) => ({

@@ -8,6 +8,7 @@ import { addFillMask } from "./fill-mask.js";
 import { addInfo } from "./info.js";
 import { reportError, watchOutput } from "./output.js";
 import { addPretrain } from "./pretrain.js";
+import { addPull } from "./pull.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
 
@@ -22,7 +23,8 @@ export function createProgram(): Command {
     .version(version)
     .showHelpAfterError("(add --help for what this command takes)")
     .exitOverride();
-  for (const add of [addTokenizer, addPretrain, addTrain, addEmbed, addFillMask, addInfo, addDemo]) add(program);
+  for (const add of [addTokenizer, addPretrain, addTrain, addEmbed, addFillMask, addInfo, addPull, addDemo])
+    add(program);
   const common = (command: Command) => {
     command
       .exitOverride()

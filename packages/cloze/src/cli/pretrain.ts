@@ -7,6 +7,7 @@ import type { MaskingUnit } from "../objectives/masked-language.js";
 import { loadTokenizer, readLines } from "../text/index.js";
 import { checkVocabulary, pretrain } from "../training/pretrain.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
 import { progressFor } from "./output.js";
 import { checkLength, printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
@@ -29,7 +30,7 @@ export function addPretrain(program: Command): void {
     .description("train a masked language model on text files, one document a line")
     .argument("<files...>", "text files")
     .option("--tokenizer <path>", "tokenizer.json or its folder (cloze tokenizer train makes one)")
-    .option("--model <folder>", "go on from this model, with its tokenizer, instead of from nothing")
+    .option(`--model ${modelArgument}`, "go on from this model, with its tokenizer, instead of from nothing")
     .addOption(new Option("--size <size>", "size of a new model").choices(Object.keys(modelSizes)).default("mini"))
     .option("--max-length <tokens>", "longest sequence", wholeNumber(8), 128)
     .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
@@ -44,12 +45,13 @@ export function addPretrain(program: Command): void {
     checkLength(options);
     const progress = progressFor(options);
     const lines = readLines(files);
-    const named = options.tokenizer ?? options.model;
+    const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
+    const named = options.tokenizer ?? start;
     const tokenizer = named === undefined ? tokenizerFor(options) : loadTokenizer(named);
     const { maxLength, learningRate } = options;
     const model =
-      options.model !== undefined
-        ? loadModel(options.model, { architecture: "ForMaskedLM" })
+      start !== undefined
+        ? loadModel(start, { architecture: "ForMaskedLM" })
         : createModel({
             architecture: "ForMaskedLM",
             config: encoderOfSize(options.size, tokenizer.vocabularySize, maxLength),

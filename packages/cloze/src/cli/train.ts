@@ -7,6 +7,7 @@ import { ClozeError } from "../errors.js";
 import { createModel } from "../families/index.js";
 import { readLines } from "../text/index.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
 import { progressFor } from "./output.js";
 import { checkLength, printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
@@ -66,7 +67,7 @@ export function addTrain(program: Command): void {
     .description("train an embedder on pairs of texts (contrastive): JSON lines {query, document}, or two columns")
     .argument("<files...>", "files of pairs")
     .option("--tokenizer <path>", "tokenizer.json or its folder, for a new model")
-    .option("--model <folder>", "go on from this model, with its tokenizer")
+    .option(`--model ${modelArgument}`, "go on from this model, with its tokenizer")
     .addOption(new Option("--size <size>", "size of a new model").choices(Object.keys(modelSizes)).default("mini"))
     .option("--max-length <tokens>", "longest text", wholeNumber(4), 128)
     .option("--batch-size <pairs>", "pairs of a batch", wholeNumber(2), 64)
@@ -77,7 +78,8 @@ export function addTrain(program: Command): void {
   withTrainingOptions(command).action(async (files: string[], options: TrainCommandOptions) => {
     checkLength(options);
     const progress = progressFor(options);
-    const { model: start, maxLength } = options;
+    const { maxLength } = options;
+    const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
     const build = () => {
       if (start !== undefined) {
         const loaded = loadEmbedder(start);
