@@ -15,6 +15,9 @@ export interface HeadFields {
   problem?: "regression" | "single" | "multi";
   /** Of the classifier. Default 0.1. */
   dropout?: number;
+  /** Of the classifier of tokens, and of answers, where it is another. */
+  tokenDropout?: number;
+  answerDropout?: number;
   /** The classifier has a bias. Default true. */
   bias?: boolean;
   /** How a sequence becomes one vector. Default "first". */
@@ -59,9 +62,14 @@ const heads: Readonly<Record<string, HeadMaker>> = {
   ForTokenClassification: (fields) => ({
     type: "token-classification",
     ...classifier(fields),
+    dropout: fields.tokenDropout ?? fields.dropout,
     transform: fields.tokenTransform,
   }),
-  ForQuestionAnswering: ({ tokenTransform }) => ({ type: "question-answering", transform: tokenTransform }),
+  ForQuestionAnswering: ({ tokenTransform, answerDropout }) => ({
+    type: "question-answering",
+    transform: tokenTransform,
+    dropout: answerDropout,
+  }),
   ForMultipleChoice: ({ dropout, bias, ...fields }) => ({ type: "multiple-choice", dropout, bias, ...pooled(fields) }),
 };
 

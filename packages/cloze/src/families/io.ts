@@ -99,8 +99,14 @@ function mergeFields(fromConfig: HeadFields, given: HeadFields): HeadFields {
   };
   // Names belong to the number of labels that they were given with.
   const namesFit = given.names !== undefined || given.labels === undefined || given.labels === merged.names?.length;
+  // A dropout that the caller gives is meant for whichever head there is.
+  const dropouts =
+    given.dropout === undefined
+      ? {}
+      : { tokenDropout: given.dropout, answerDropout: given.answerDropout ?? given.dropout };
   return {
     ...merged,
+    ...dropouts,
     names: namesFit ? merged.names : undefined,
     labels: given.labels ?? given.names?.length ?? merged.labels,
   };
@@ -211,7 +217,7 @@ function withTraining(encoder: EncoderConfigInput, json: ConfigJson): EncoderCon
   };
 }
 
-/** JSON with sorted keys, without what says nothing: dense weights, head sizes that follow, labels' standard names. */
+/** JSON with sorted keys, without what says nothing: dense weights, head sizes that follow. */
 function canonical({ hiddenSize }: EncoderConfig, value: unknown): string {
   const plain = (item: unknown): unknown => {
     if (Array.isArray(item)) return item.map(plain);
@@ -242,16 +248,20 @@ function describe(family: Family, config: EncoderConfig, head: HeadConfig): Conf
     architectures: [`${family.classPrefix}${architectureOfHead(head, family)}`],
     ...(Object.keys(own).length > 0 ? { cloze: own } : {}),
   };
-  const labelled = (described: HeadConfig) =>
-    "labels" in described && described.names === undefined
-      ? { ...described, names: defaultNames(described.labels) }
-      : described;
+  // Not every model type has a place for the dropout of every head; a model that only lacks it is still that model.
+  const comparable = (described: HeadConfig) => ({
+    ...described,
+    ...("labels" in described ? { names: described.names ?? defaultNames(described.labels) } : {}),
+    ...("dropout" in described ? { dropout: 0 } : {}),
+    ...("nextSentenceDropout" in described ? { nextSentenceDropout: 0 } : {}),
+    ...("pooler" in described && described.pooler !== null ? { pooler: { ...described.pooler, dropout: 0 } } : {}),
+  });
   try {
     const again = readDescription(json, family, {});
     const same =
       canonical(config, again.config) === canonical(config, config) &&
       // A head without parameters is read as a pooler; the file then shows that there is none.
-      (head.type === "none" || canonical(config, labelled(again.head)) === canonical(config, labelled(head)));
+      (head.type === "none" || canonical(config, comparable(again.head)) === canonical(config, comparable(head)));
     family.names(config, head);
     return same ? json : undefined;
   } catch (error) {

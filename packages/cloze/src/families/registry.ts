@@ -1,10 +1,27 @@
 // Model types: one line for each. The last one can write every model.
 import { ClozeError } from "../errors.js";
+import { albert } from "./albert.js";
 import { bert } from "./bert.js";
 import { cloze } from "./cloze.js";
+import { distilbert } from "./distilbert.js";
+import { electra } from "./electra.js";
+import { ernie } from "./ernie.js";
 import type { Family } from "./family.js";
+import { gpt2 } from "./gpt2.js";
+import { camembert, roberta, xlmRoberta } from "./roberta.js";
 
-export const families: readonly Family[] = [bert, cloze];
+export const families: readonly Family[] = [
+  bert,
+  roberta,
+  xlmRoberta,
+  camembert,
+  distilbert,
+  albert,
+  electra,
+  ernie,
+  gpt2,
+  cloze,
+];
 
 /** The family of a config.json's model type. @throws MODEL_TYPE_UNKNOWN */
 export function familyOf(modelType: unknown): Family {

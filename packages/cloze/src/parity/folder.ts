@@ -4,6 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ClozeError } from "../errors.js";
 import { type Check, failure } from "./check.js";
+import { checkMetrics } from "./metrics.js";
 import { checkModels } from "./models.js";
 import { checkTraining } from "./training.js";
 
@@ -54,13 +55,18 @@ export async function checkFolder(folder: string, onCheck: (check: Check) => voi
     throw new ClozeError("PARITY_FOLDER", `${folder} is no folder`, { remedy: "Give a folder laid out like parity/." });
   }
   const checks: Check[] = [];
+  const report = (found: readonly Check[]): void => {
+    for (const check of found) {
+      checks.push(check);
+      onCheck(check);
+    }
+  };
   const visit = async (at: string, name: string, depth: number): Promise<void> => {
+    // Stands beside folders of other parts, so that the search goes on below it.
+    if (existsSync(join(at, "metrics.json"))) report(checkMetrics(at, name === "" ? "metrics" : `${name}/metrics`));
     const kind = kinds.find(({ holds }) => holds.every((file) => existsSync(join(at, file))));
     if (kind !== undefined) {
-      for (const check of await kind.check(at, name)) {
-        checks.push(check);
-        onCheck(check);
-      }
+      report(await kind.check(at, name));
       return;
     }
     if (depth === 0) return;
@@ -75,7 +81,7 @@ export async function checkFolder(folder: string, onCheck: (check: Check) => voi
   await visit(root, single ? basename(root) : part, 3);
   if (checks.length === 0) {
     throw new ClozeError("PARITY_FOLDER", `${folder} holds nothing to compare`, {
-      expected: "models/<type>/cases.json, training/<run>/run.json or tokenizers/<name>/cases.jsonl",
+      expected: "models/<type>/cases.json, training/<run>/run.json, tokenizers/<name>/cases.jsonl or metrics.json",
     });
   }
   return checks;

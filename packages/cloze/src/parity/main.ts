@@ -1,4 +1,4 @@
-// `npm run --silent parity -- FOLDER [--json]`: how far Cloze lies from what PyTorch and transformers computed.
+// `npm run --silent parity -- FOLDER [--json]`: how far Cloze lies from what PyTorch, transformers and scikit-learn computed.
 import { parseArgs } from "node:util";
 import type { Check } from "./check.js";
 import { checkFolder } from "./folder.js";

@@ -35,6 +35,7 @@ function outputNamed(name: string, output: ModelOutput): Tensor | undefined {
     logits: output.logits,
     prediction_logits: output.logits,
     seq_relationship_logits: output.nextSentenceLogits,
+    sop_logits: output.nextSentenceLogits,
     start_logits: output.startLogits,
     end_logits: output.endLogits,
   };

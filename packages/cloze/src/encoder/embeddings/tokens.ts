@@ -120,9 +120,9 @@ function checkBatch(batch: EncoderBatch, config: Config, encoder: EncoderFrame):
   }
 }
 
-/** Rows of the word table. Padding that is not seen gets its row, but does not train it (as in PyTorch). -> [tokens, width] */
-function words(table: Tensor, { ids, visible }: EncoderBatch, padId: number | null): Tensor {
-  const rows = take(table, tensor(ids));
+/** Rows of a table. Padding that is not seen gets its row, but does not train it (as in PyTorch). -> [tokens, width] */
+function rowsWithPadding(table: Tensor, indices: Int32Array, { ids, visible }: EncoderBatch, padId: number | null) {
+  const rows = take(table, tensor(indices));
   if (visible === undefined || padId === null || !ids.includes(padId)) return rows;
   const trained = tensor(
     Float32Array.from(ids, (id) => Number(id !== padId)),
@@ -161,7 +161,7 @@ export const tokens = defineEmbeddings({
             seed: wordSeed,
           });
         }
-        const all = words(named("word.weight"), batch, padId);
+        const all = rowsWithPadding(named("word.weight"), batch.ids, batch, padId);
         if (dropRows === 0) return all;
         const random = randomSource(wordSeed);
         const mask = Float32Array.from({ length: batch.ids.length }, () => Number(random() >= dropRows));
@@ -173,7 +173,13 @@ export const tokens = defineEmbeddings({
       const summands = [wordVectors()];
       if (segmentVocabularySize > 0) summands.push(rows("segment", batch.segments));
       if (config.taskVocabularySize > 0) summands.push(rows("task", new Int32Array(batch.ids.length)));
-      if (config.positions === "learned") summands.push(rows("position", places));
+      if (config.positions === "learned") {
+        summands.push(
+          config.paddingPosition
+            ? rowsWithPadding(named("position.weight"), places, batch, padId)
+            : rows("position", places),
+        );
+      }
       let state: Tensor;
       if (!config.norm || projection === "before-norm") {
         state = summands.reduce(add);

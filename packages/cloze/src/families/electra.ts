@@ -1,0 +1,94 @@
+// ELECTRA (arXiv 2003.10555), as transformers has it: generator (ForMaskedLM) and discriminator (ForPreTraining).
+import { z } from "zod";
+import { parseConfig } from "../encoder/registry.js";
+import type { HeadFields } from "./architectures.js";
+import {
+  bertEmbeddingNames,
+  bertEncoder,
+  bertFields,
+  bertHead,
+  bertLayerNames,
+  rate,
+  size,
+  writeBertFields,
+} from "./bert-like.js";
+import type { Family } from "./family.js";
+import { labelFields } from "./labels.js";
+import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
+
+const schema = z.looseObject({
+  ...bertFields,
+  embedding_size: size.default(128),
+  hidden_size: size.default(256),
+  num_attention_heads: size.default(4),
+  intermediate_size: size.default(1024),
+  summary_last_dropout: rate.nullish(),
+});
+
+/** Names of ELECTRA's embeddings, which may be narrower than its layers. */
+export const narrowEmbeddingNames: NameRules = {
+  ...bertEmbeddingNames,
+  "embeddings.projection": "embeddings_project",
+};
+
+/** Names of the generator's head. */
+export const generatorNames: NameRules = {
+  transform: "generator_predictions.dense",
+  transformNorm: "generator_predictions.LayerNorm",
+  decoder: "generator_lm_head",
+};
+
+const language = ({ tied }: HeadFields) => ({ tied, transform: { activation: "gelu" as const, norm: true } });
+
+export const electra: Family = {
+  modelType: "electra",
+  classPrefix: "Electra",
+  fields: [...Object.keys(schema.shape), ...labelFields],
+  heads: {
+    Model: () => ({ type: "none" }),
+    ForMaskedLM: (fields) => ({ type: "masked-language", ...language(fields) }),
+    ForCausalLM: (fields) => ({ type: "causal-language", ...language(fields) }),
+    ForPreTraining: ({ activation }) => ({ type: "replaced-token", activation }),
+    ForSequenceClassification: (fields) => ({
+      type: "sequence-classification",
+      labels: fields.labels,
+      names: fields.names,
+      problem: fields.problem,
+      dropout: fields.dropout,
+      pooler: { activation: "gelu", dropout: fields.dropout },
+    }),
+    ForMultipleChoice: ({ dropout }) => ({ type: "multiple-choice", dropout, pooler: { activation: "gelu" } }),
+  },
+  readConfig(json) {
+    const config = parseConfig(schema, json, "config.json");
+    return {
+      encoder: {
+        ...bertEncoder(config),
+        embeddings: { dropout: config.hidden_dropout_prob, size: config.embedding_size },
+      },
+      head: bertHead(json, config),
+    };
+  },
+  writeConfig(encoder, head) {
+    const width = "size" in encoder.embeddings ? encoder.embeddings.size : undefined;
+    return { ...writeBertFields(encoder, head), embedding_size: width ?? encoder.hiddenSize };
+  },
+  names: (encoder, head) =>
+    namesByRules(encoder, head, {
+      base: "electra",
+      encoder: { ...narrowEmbeddingNames, ...bertLayerNames },
+      head: {
+        ...(head.type === "replaced-token"
+          ? {
+              transform: "discriminator_predictions.dense",
+              detector: "discriminator_predictions.dense_prediction",
+            }
+          : generatorNames),
+        ...(head.type === "sequence-classification"
+          ? { pooler: "classifier.dense", classifier: "classifier.out_proj" }
+          : { pooler: "sequence_summary.summary", classifier: "classifier" }),
+        span: "qa_outputs",
+      },
+    }),
+  aliases: commonAliases("electra", ["embeddings", "embeddings_project", "encoder"]),
+};
