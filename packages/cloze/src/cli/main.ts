@@ -2,6 +2,7 @@
 // The `cloze` command. One file per sub-command; each adds itself to the program.
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addData } from "./data.js";
 import { addDemo } from "./demo.js";
 import { addEmbed } from "./embed.js";
 import { addFillMask } from "./fill-mask.js";
@@ -23,7 +24,7 @@ export function createProgram(): Command {
     .version(version)
     .showHelpAfterError("(add --help for what this command takes)")
     .exitOverride();
-  for (const add of [addTokenizer, addPretrain, addTrain, addEmbed, addFillMask, addInfo, addPull, addDemo])
+  for (const add of [addTokenizer, addPretrain, addTrain, addEmbed, addFillMask, addInfo, addData, addPull, addDemo])
     add(program);
   const common = (command: Command) => {
     command

@@ -1,0 +1,76 @@
+// What kind of file rows come from: by its name, and by its first bytes where the name does not tell.
+import { ClozeError } from "../../errors.js";
+import { readHead } from "./text-blocks.js";
+
+/** Kinds of files. `json` is an array of objects, or an object that holds one; `squad` is the schema of SQuAD 1.1/2.0. */
+export type DataFormat = "tsv" | "csv" | "jsonl" | "json" | "squad" | "conll" | "parquet";
+
+/** All of {@link DataFormat}. */
+export const dataFormats: readonly DataFormat[] = ["tsv", "csv", "jsonl", "json", "squad", "conll", "parquet"];
+
+const extensions: Record<string, DataFormat> = {
+  tsv: "tsv",
+  tab: "tsv",
+  csv: "csv",
+  jsonl: "jsonl",
+  ndjson: "jsonl",
+  conll: "conll",
+  conll03: "conll",
+  iob: "conll",
+  iob2: "conll",
+  bio: "conll",
+  bioes: "conll",
+  parquet: "parquet",
+};
+
+const parses = (text: string): boolean => {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** JSON lines, SQuAD, or any other JSON value. */
+function formatOfJson(head: string): DataFormat {
+  const lines = head.split("\n").filter((line) => line.trim() !== "");
+  if (lines[0].trimStart().startsWith("{") && lines.length > 1 && parses(lines[0])) return "jsonl";
+  if (/^\s*\{/.test(head) && /"paragraphs"\s*:/.test(head)) return "squad";
+  if (lines.length === 1 && /^\s*\{/.test(head) && parses(head) && !/"data"\s*:\s*\[/.test(head)) return "jsonl";
+  return "json";
+}
+
+/** What the start of a text looks like; undefined when like nothing known. */
+export function formatOfText(head: string): DataFormat | undefined {
+  if (head.startsWith("PAR1")) return "parquet";
+  if (/^\s*[[{]/.test(head)) return formatOfJson(head);
+  if (head.startsWith("-DOCSTART-")) return "conll";
+  const lines = head.split(/\r?\n/).slice(0, 200);
+  const filled = lines.filter((line) => line !== "");
+  const columns = filled[0]?.split("\t").length ?? 0;
+  const blankInside = lines.slice(0, -1).some((line, i) => line === "" && lines[i + 1] !== "");
+  const columnar = filled.length > 1 && filled.slice(0, -1).every((line) => /^\S+(?:[ \t]+\S+){1,9}$/.test(line));
+  if (blankInside && columnar) return "conll";
+  if (columns > 1) return "tsv";
+  return filled[0]?.includes(",") ? "csv" : undefined;
+}
+
+/**
+ * The format of a file: by its extension (`.gz` and `.zst` aside), else by what it holds.
+ *
+ * @throws DATA_FORMAT_UNKNOWN, and what reading a file throws
+ */
+export async function detectFormat(path: string): Promise<DataFormat> {
+  const name = path.toLowerCase().replace(/\.(gz|zst|zstd)$/, "");
+  const known = extensions[name.slice(name.lastIndexOf(".") + 1)];
+  if (known !== undefined) return known;
+  const { text } = await readHead(path);
+  const format = text.trim() === "" ? undefined : formatOfText(text);
+  if (format !== undefined) return format;
+  throw new ClozeError("DATA_FORMAT_UNKNOWN", `What kind of data ${path} holds is unclear`, {
+    expected: "TSV, CSV, JSON lines, JSON, CoNLL columns, SQuAD JSON or Parquet",
+    received: JSON.stringify(text.slice(0, 60)),
+    remedy: `Say which: format (--format) is one of ${dataFormats.join(", ")}.`,
+  });
+}
