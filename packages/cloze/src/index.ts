@@ -13,6 +13,8 @@ export {
   type Sequence,
   unpadBatch,
 } from "./data/packed-batch.js";
+export type { TagScheme } from "./data/readers/index.js";
+export * from "./data/readers/index.js";
 export { openTokenStore, type TokenStore, writeTokenStore } from "./data/token-store.js";
 export { createEmbedder, type Embedder, type EmbedderOptions } from "./embedding/embedder.js";
 export { loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js";
