@@ -12,6 +12,7 @@
 #include "kernels/kernels.h"
 #undef CLOZE_ISA
 #include "memory.h"
+#include "plan.h"
 #include "thread-pool.h"
 
 extern "C" {
@@ -120,7 +121,7 @@ const char* best_isa() {
   return "baseline";
 }
 
-// load(isa) -> the kernels of that build, or undefined where the processor cannot run it.
+// load(isa) -> { kernels, places (in kernels.def), table } of that build, or undefined where the processor cannot run it.
 napi_value load(napi_env env, napi_callback_info info) {
   napi_value value;
   size_t count = 1;
@@ -138,13 +139,75 @@ napi_value load(napi_env env, napi_callback_info info) {
 #endif
   if (!table) return nullptr;
   napi_value kernels;
+  napi_value places;
   napi_create_object(env, &kernels);
-  size_t index = 0;
-#define KERNEL(name)                                                                                    \
-  define(env, kernels, camel_case(#name).c_str(), Wrap<decltype(&cloze::baseline::name)>::call, table[index++]);
+  napi_create_object(env, &places);
+  uint32_t index = 0;
+  const auto add = [&](const char* name, napi_callback callback) {
+    const std::string camel = camel_case(name);
+    napi_value place;
+    napi_create_uint32(env, index, &place);
+    napi_set_named_property(env, places, camel.c_str(), place);
+    define(env, kernels, camel.c_str(), callback, table[index++]);
+  };
+#define KERNEL(name) add(#name, Wrap<decltype(&cloze::baseline::name)>::call);
 #include "kernels/kernels.def"
 #undef KERNEL
-  return kernels;
+  napi_value result;
+  napi_value address;
+  napi_create_object(env, &result);
+  napi_create_double(env, static_cast<double>(reinterpret_cast<uintptr_t>(table)), &address);
+  napi_set_named_property(env, result, "kernels", kernels);
+  napi_set_named_property(env, result, "places", places);
+  napi_set_named_property(env, result, "table", address);
+  return result;
+}
+
+// A plan that runs on a thread of its own while JavaScript goes on. The caller keeps code and variables alive.
+struct PlanRun {
+  void* const* table;
+  const double* code;
+  int64_t length;
+  const double* variables;
+  napi_async_work work;
+  napi_deferred deferred;
+};
+
+// runPlan(table, code, length, variables): returns when all is done.
+void run_plan_now(void* const* table, const double* code, int64_t length, const double* variables) {
+  cloze::run_plan(table, code, length, variables);
+}
+
+// runPlanAsync(table, code, length, variables) -> a promise.
+napi_value run_plan_async(napi_env env, napi_callback_info info) {
+  napi_value values[4];
+  size_t count = 4;
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  if (count < 4) {
+    napi_throw_error(env, "KERNEL_ARGUMENTS", "runPlanAsync takes four arguments");
+    return nullptr;
+  }
+  auto* run = new PlanRun{argument<void* const*>(env, values[0]), argument<const double*>(env, values[1]),
+                          argument<int64_t>(env, values[2]), argument<const double*>(env, values[3]), nullptr, nullptr};
+  napi_value promise;
+  napi_value name;
+  napi_create_promise(env, &run->deferred, &promise);
+  napi_create_string_utf8(env, "cloze:plan", NAPI_AUTO_LENGTH, &name);
+  const auto execute = [](napi_env, void* data) {
+    const auto* job = static_cast<PlanRun*>(data);
+    cloze::run_plan(job->table, job->code, job->length, job->variables);
+  };
+  const auto complete = [](napi_env e, napi_status, void* data) {
+    auto* job = static_cast<PlanRun*>(data);
+    napi_value nothing;
+    napi_get_undefined(e, &nothing);
+    napi_resolve_deferred(e, job->deferred, nothing);
+    napi_delete_async_work(e, job->work);
+    delete job;
+  };
+  napi_create_async_work(env, nullptr, name, execute, complete, run, &run->work);
+  napi_queue_async_work(env, run->work);
+  return promise;
 }
 
 napi_value initialise(napi_env env, napi_value exports) {
@@ -154,6 +217,8 @@ napi_value initialise(napi_env env, napi_value exports) {
   define(env, exports, "load", load, nullptr);
 #define FUNCTION(name, function) \
   define(env, exports, name, Wrap<decltype(&function)>::call, reinterpret_cast<void*>(&function))
+  define(env, exports, "runPlanAsync", run_plan_async, nullptr);
+  FUNCTION("runPlan", run_plan_now);
   FUNCTION("allocate", allocate);
   FUNCTION("free", release);
   FUNCTION("trim", trim);

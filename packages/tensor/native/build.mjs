@@ -75,7 +75,7 @@ export async function buildNative({ log = console.error } = {}) {
     for (const source of files(join(here, "kernels"), /\.cpp$/)) add(source, isa, [...flags, `-DCLOZE_ISA=${isa}`]);
     add(join(here, "table.cpp"), isa, [...flags, `-DCLOZE_ISA=${isa}`]);
   }
-  for (const source of ["memory.cpp", "thread-pool.cpp"]) add(join(here, source), "", []);
+  for (const source of ["memory.cpp", "thread-pool.cpp", "plan.cpp"]) add(join(here, source), "", []);
   add(join(here, "binding.cpp"), "", [`-I${headers}`, "-DNODE_GYP_MODULE_NAME=cloze"]);
 
   if (jobs.length > 0) log(`Building the native kernels: ${jobs.length} files with ${compiler} …`);

@@ -17,6 +17,8 @@
 namespace cloze {
 namespace {
 
+thread_local bool inside = false;  // of a parallel body: what is called from there has this thread alone
+
 constexpr int spin_limit = 4000;  // about 50 microseconds: longer than the gap between two kernels of one layer
 
 struct Pool {
@@ -42,6 +44,7 @@ struct Pool {
   }
 
   void loop(int thread, uint64_t seen) {
+    inside = true;
     for (;;) {
       int spins = 0;
       while (epoch.load(std::memory_order_acquire) == seen && spins < spin_limit) {
@@ -102,7 +105,6 @@ struct Scratch {
   }
 };
 thread_local Scratch scratch;
-thread_local bool inside = false;
 
 }  // namespace
 
@@ -126,7 +128,7 @@ void parallel_for(int64_t count, Body body, void* context) {
   p.owner.unlock();
 }
 
-int thread_count() { return pool().threads; }
+int thread_count() { return inside ? 1 : pool().threads; }
 
 void set_thread_count(int threads) {
   Pool& p = pool();

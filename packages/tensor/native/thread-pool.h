@@ -18,6 +18,7 @@ inline void parallel(int64_t count, F&& f) {
   parallel_for(count, call, &f);
 }
 
+// Threads that a parallel call from here would use: 1 inside a body.
 int thread_count();
 void set_thread_count(int threads);
 

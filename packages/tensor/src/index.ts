@@ -67,6 +67,16 @@ export { decayGroups, type Optimizer, type ParameterGroup } from "./optim/optimi
 export * from "./optim/schedules.js";
 export { createSgd, type SgdOptions } from "./optim/sgd.js";
 export {
+  type BatchPlan,
+  createPlanBuilder,
+  type PlanAttentionOptions,
+  type PlanBatch,
+  type PlanBuilder,
+  type PlanOperand,
+  type PlanValue,
+} from "./plan/builder.js";
+export type { PlanSizes } from "./plan/plan.js";
+export {
   createRandom,
   type Random,
   type RandomState,

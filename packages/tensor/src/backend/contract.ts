@@ -29,11 +29,22 @@ export interface Kernels
     EmbeddingKernels,
     AttentionKernels {}
 
+/** Runs many kernel calls at once; see plan.ts. Addresses point to float64 numbers. */
+export interface PlanRunner {
+  /** The number of a kernel in the code of a plan. */
+  place(kernel: keyof Kernels): number;
+  run(code: number, length: number, variables: number): void;
+  /** On another thread. */
+  runAsync(code: number, length: number, variables: number): Promise<void>;
+}
+
 export interface Backend {
   readonly name: "native" | "reference";
   /** The instruction set in use ("avx512", "avx2", "baseline") or "typescript". */
   readonly isa: string;
   readonly kernels: Kernels;
+  /** Absent: plans are run call by call. */
+  readonly plans?: PlanRunner;
   /** Memory for `count` elements, not cleared. Throws OUT_OF_MEMORY. */
   allocate(count: number, dtype: DType): number;
   free(address: number): void;

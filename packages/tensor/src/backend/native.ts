@@ -9,7 +9,9 @@ import type { Backend, Kernels } from "./contract.js";
 
 interface NativeModule {
   readonly bestIsa: string;
-  load(isa: string): Kernels | undefined;
+  load(isa: string): { kernels: Kernels; places: Readonly<Record<string, number>>; table: number } | undefined;
+  runPlan(table: number, code: number, length: number, variables: number): void;
+  runPlanAsync(table: number, code: number, length: number, variables: number): Promise<void>;
   allocate(bytes: number): number;
   free(address: number): void;
   trim(): void;
@@ -48,8 +50,8 @@ function findModule(): NativeModule | undefined {
 export function createNativeBackend(isa = ""): Backend | undefined {
   const native = findModule();
   if (native === undefined) return undefined;
-  const kernels = native.load(isa);
-  if (kernels === undefined) {
+  const build = native.load(isa);
+  if (build === undefined) {
     throw new ClozeError("ISA_NOT_SUPPORTED", "This processor cannot run the instruction set that CLOZE_ISA asks for", {
       expected: `at most "${native.bestIsa}"`,
       received: `"${isa}"`,
@@ -59,7 +61,12 @@ export function createNativeBackend(isa = ""): Backend | undefined {
   return {
     name: "native",
     isa: isa || native.bestIsa,
-    kernels,
+    kernels: build.kernels,
+    plans: {
+      place: (kernel) => build.places[kernel],
+      run: (code, length, variables) => native.runPlan(build.table, code, length, variables),
+      runAsync: (code, length, variables) => native.runPlanAsync(build.table, code, length, variables),
+    },
     allocate(count: number, dtype: DType) {
       if (dtype === "float64") {
         throw new ClozeError("DTYPE_NOT_SUPPORTED", "float64 runs on the reference backend only", {

@@ -1,0 +1,379 @@
+// Writes a plan: values that have rows for each token or sequence, and the kernel calls between them.
+
+import { type ActivationName, activationCode } from "../backend/contract/network.js";
+import type { Kernels } from "../backend/contract.js";
+import { backend } from "../backend/index.js";
+import { ClozeError } from "../errors.js";
+import { contiguous } from "../ops/movement.js";
+import type { Tensor } from "../tensor.js";
+import { empty } from "../tensor.js";
+import {
+  type ArenaSize,
+  createPlan,
+  type Plan,
+  type PlanArgument,
+  type PlanCall,
+  type PlanMemory,
+  type PlanSizes,
+  planArgument,
+} from "./plan.js";
+
+/** Rows of scratch memory that a call writes and others read. */
+export interface PlanValue {
+  readonly kind: "numbers" | "integers";
+  readonly per: "token" | "sequence";
+  /** Elements of a row. */
+  readonly width: number;
+}
+
+/** Columns of a value from a place on. */
+export interface PlanColumns {
+  readonly of: PlanValue;
+  readonly from: number;
+}
+
+/** A value, some of its columns or a tensor stand for their pointers; a word for a size; the rest for itself. */
+export type PlanOperand = PlanValue | PlanColumns | Tensor | "rows" | "tokens" | "sequences" | number | null;
+
+/** What a batch gives to a plan. */
+export interface PlanInputs {
+  readonly ids: PlanValue;
+  readonly segments: PlanValue;
+  readonly positions: PlanValue;
+  /** [sequences + 1] */
+  readonly offsets: PlanValue;
+}
+
+export interface PlanBatch {
+  readonly ids: Int32Array;
+  readonly segments: Int32Array;
+  readonly positions: Int32Array;
+  readonly offsets: Int32Array;
+}
+
+/** A plan with its inputs and its output. */
+export interface BatchPlan {
+  /** -> [tokens or sequences, width] */
+  run(batch: PlanBatch): Float32Array;
+  /** The same on another thread, where the backend can; runs may overlap. */
+  runAsync(batch: PlanBatch): Promise<Float32Array>;
+  /** Bytes of scratch memory that a batch of these sizes takes. */
+  bytes(sizes: PlanSizes): number;
+  /** Frees weights and scratch memory. */
+  close(): void;
+}
+
+export interface PlanAttentionOptions {
+  readonly heads: number;
+  /** Default 1 / sqrt(head size). */
+  readonly scale?: number;
+  readonly causal?: boolean;
+  readonly window?: number;
+}
+
+export interface PlanBuilder {
+  readonly inputs: PlanInputs;
+  /** activation(x weight^T + bias) + residual. weight: [outputs, inputs] */
+  linear(
+    x: PlanValue,
+    weight: Tensor,
+    bias?: Tensor,
+    options?: { activation?: ActivationName; residual?: PlanValue },
+  ): PlanValue;
+  /** layerNorm(x + residual) */
+  layerNorm(
+    x: PlanValue,
+    weight: Tensor,
+    bias: Tensor | undefined,
+    options: { epsilon: number; residual?: PlanValue },
+  ): PlanValue;
+  /** qkv: [tokens, 3 heads size] -> [tokens, heads size] */
+  attention(qkv: PlanValue, options: PlanAttentionOptions): PlanValue;
+  /** Rows of a table, one for each row of the indices. */
+  take(table: Tensor, indices: PlanValue): PlanValue;
+  /** One vector for each sequence of token rows. */
+  pool(x: PlanValue, pooling: "first" | "mean"): PlanValue;
+  /** Keeps something until the plan is closed. */
+  own(release: () => void): void;
+  /** Any kernel: `operands` are its arguments in order. */
+  call(kernel: keyof Kernels, operands: readonly PlanOperand[], about: CallEffects): void;
+  /** New rows. */
+  value(width: number, per?: PlanValue["per"], kind?: PlanValue["kind"]): PlanValue;
+  build(output: PlanValue, options?: { composed?: boolean }): BatchPlan;
+}
+
+interface CallEffects {
+  readonly reads: readonly PlanValue[];
+  readonly writes: readonly PlanValue[];
+  /** Row i of what it writes depends on row i of what it reads, and its row count is "rows". Default false. */
+  readonly rowWise?: boolean;
+}
+
+interface Recorded extends CallEffects {
+  readonly kernel: keyof Kernels;
+  readonly operands: readonly PlanOperand[];
+}
+
+/** Columns of each arena, so that values which do not live at the same time share them. */
+function placeValues(calls: readonly Recorded[], inputs: readonly PlanValue[], output: PlanValue) {
+  const lives = new Map<PlanValue, { first: number; last: number }>();
+  const touch = (value: PlanValue, at: number): void => {
+    const life = lives.get(value) ?? { first: at, last: at };
+    lives.set(value, { first: Math.min(life.first, at), last: Math.max(life.last, at) });
+  };
+  // Calls of one group run block after block, so a value of a group lives as long as the group does.
+  const groups: { first: number; last: number }[] = [];
+  calls.forEach((call, i) => {
+    const before = groups[i - 1];
+    groups.push(call.rowWise && calls[i - 1]?.rowWise ? before : { first: i, last: i });
+    groups[i].last = i;
+  });
+  calls.forEach(({ reads, writes }, i) => {
+    for (const value of [...reads, ...writes]) {
+      touch(value, groups[i].first);
+      touch(value, groups[i].last);
+    }
+  });
+  for (const input of inputs) {
+    touch(input, -1);
+    touch(input, calls.length);
+  }
+  touch(output, calls.length);
+  const columns = new Map<PlanValue, number>();
+  const sizes = { numbers: { token: 0, sequence: 0 }, integers: { token: 0, sequence: 0 } };
+  const sorted = [...lives].sort(([a], [b]) => b.width - a.width);
+  for (const [value, life] of sorted) {
+    const taken = [...columns]
+      .filter(([other]) => {
+        const o = lives.get(other);
+        const together = o !== undefined && o.first <= life.last && life.first <= o.last;
+        return together && other.kind === value.kind && other.per === value.per;
+      })
+      .map(([other, column]) => ({ from: column, to: column + other.width }))
+      .sort((a, b) => a.from - b.from);
+    let column = 0;
+    for (const { from, to } of taken) {
+      if (column + value.width <= from) break;
+      column = Math.max(column, to);
+    }
+    columns.set(value, column);
+    sizes[value.kind][value.per] = Math.max(sizes[value.kind][value.per], column + value.width);
+  }
+  const arena = (kind: PlanValue["kind"]): ArenaSize => ({
+    perToken: sizes[kind].token,
+    perSequence: sizes[kind].sequence,
+  });
+  return { columns, numbers: arena("numbers"), integers: arena("integers") };
+}
+
+/**
+ * Starts a plan. Weights are used in the order of the kernels: they are copied once, and later changes do not matter.
+ *
+ * @example
+ * const builder = createPlanBuilder();
+ * const hidden = builder.linear(builder.take(words, builder.inputs.ids), weight, bias, { activation: "gelu" });
+ * const plan = builder.build(builder.pool(hidden, "mean"));
+ */
+export function createPlanBuilder(): PlanBuilder {
+  const calls: Recorded[] = [];
+  const owned: (() => void)[] = [];
+  const { kernels } = backend();
+  const value: PlanBuilder["value"] = (width, per = "token", kind = "numbers") => ({ kind, per, width });
+  const inputs: PlanInputs = {
+    ids: value(1, "token", "integers"),
+    segments: value(1, "token", "integers"),
+    positions: value(1, "token", "integers"),
+    offsets: value(1, "sequence", "integers"),
+  };
+  const call: PlanBuilder["call"] = (kernel, operands, about) => {
+    calls.push({ kernel, operands, ...about });
+  };
+  const copied = (tensor: Tensor): Tensor => {
+    const copy = empty(tensor.shape, tensor.dtype).keep("weights");
+    if (tensor.size > 0) backend().copy(contiguous(tensor).pointer, copy.pointer, tensor.size, tensor.dtype);
+    owned.push(() => copy.dispose());
+    return copy;
+  };
+  const countOf = (x: PlanValue): PlanOperand => (x.per === "token" ? "rows" : "sequences");
+  const isRows = (...values: readonly (PlanValue | undefined)[]): boolean =>
+    values.every((each) => each === undefined || each.per === "token");
+
+  function packed(weight: Tensor): Tensor {
+    const [n, k] = weight.shape;
+    const tensor = empty([Math.max(1, Math.ceil(kernels.packedWeightBytes(n, k) / 4))]).keep("weights");
+    if (weight.size > 0) kernels.packWeightF32(contiguous(weight).pointer, tensor.pointer, n, k);
+    owned.push(() => tensor.dispose());
+    return tensor;
+  }
+
+  const builder: PlanBuilder = {
+    inputs,
+    value,
+    call,
+    own: (release) => owned.push(release),
+    linear(x, weight, bias, { activation = "none", residual } = {}) {
+      const [n, k] = weight.shape;
+      const y = value(n, x.per);
+      call(
+        "linearPackedF32",
+        [
+          x,
+          packed(weight),
+          bias === undefined ? null : copied(bias),
+          y,
+          countOf(x),
+          n,
+          k,
+          k,
+          n,
+          activationCode[activation],
+          null,
+          residual ?? null,
+        ],
+        { reads: [x, ...(residual === undefined ? [] : [residual])], writes: [y], rowWise: isRows(x, residual) },
+      );
+      return y;
+    },
+    layerNorm(x, weight, bias, { epsilon, residual }) {
+      const y = value(x.width, x.per);
+      const statistics = value(2, x.per);
+      call(
+        "layerNormF32",
+        [
+          x,
+          residual ?? null,
+          copied(weight),
+          bias === undefined ? null : copied(bias),
+          y,
+          null,
+          statistics,
+          countOf(x),
+          x.width,
+          epsilon,
+        ],
+        {
+          reads: [x, ...(residual === undefined ? [] : [residual])],
+          writes: [y, statistics],
+          rowWise: isRows(x, residual),
+        },
+      );
+      return y;
+    },
+    attention(qkv, { heads, scale, causal = false, window = 0 }) {
+      const inner = qkv.width / 3;
+      const size = inner / heads;
+      const y = value(inner);
+      const logSums = value(heads);
+      const part = (third: number): PlanColumns => ({ of: qkv, from: third * inner });
+      call(
+        "attentionF32",
+        [
+          part(0),
+          part(1),
+          part(2),
+          y,
+          logSums,
+          inputs.offsets,
+          "sequences",
+          "tokens",
+          heads,
+          size,
+          3 * inner,
+          3 * inner,
+          3 * inner,
+          inner,
+          scale ?? 1 / Math.sqrt(size),
+          Number(causal),
+          window,
+          0,
+          0,
+        ],
+        { reads: [qkv, inputs.offsets], writes: [y, logSums] },
+      );
+      return y;
+    },
+    take(table, indices) {
+      const width = table.shape[1];
+      const y = value(width, indices.per);
+      call("takeRowsF32", [copied(table), indices, y, countOf(indices), width], {
+        reads: [indices],
+        writes: [y],
+        rowWise: isRows(indices),
+      });
+      return y;
+    },
+    pool(x, pooling) {
+      const y = value(x.width, "sequence");
+      const about = { reads: [x, inputs.offsets], writes: [y] };
+      if (pooling === "first") call("takeRowsF32", [x, inputs.offsets, y, "sequences", x.width], about);
+      else call("segmentSumF32", [x, inputs.offsets, y, "sequences", x.width, 1], about);
+      return y;
+    },
+    build(output, options) {
+      const all = Object.values(inputs) as PlanValue[];
+      const { columns, numbers, integers } = placeValues(calls, all, output);
+      const arenas = { numbers, integers };
+      const pointer = (target: PlanValue, shift: number, rowWise: boolean): PlanArgument => {
+        const column = columns.get(target);
+        if (column === undefined) throw new ClozeError("INTERNAL", "A plan uses a value that no call writes");
+        const perToken = target.per === "token" ? column : arenas[target.kind].perToken;
+        return planArgument({
+          one: 4 * shift,
+          [target.kind]: 1,
+          tokensRounded: 4 * perToken,
+          ...(target.per === "sequence" ? { sequencesRounded: 4 * column } : {}),
+          ...(rowWise && target.per === "token" ? { row: 4 * target.width } : {}),
+        });
+      };
+      const encoded = calls.map(({ kernel, operands, rowWise = false }): PlanCall => {
+        const argument = (operand: PlanOperand): PlanArgument => {
+          if (operand === null || typeof operand === "number") return operand;
+          if (operand === "rows") return planArgument(rowWise ? { rows: 1 } : { tokens: 1 });
+          if (operand === "tokens") return planArgument({ tokens: 1 });
+          if (operand === "sequences") return planArgument({ sequences: 1 });
+          if ("of" in operand) return pointer(operand.of, operand.from, rowWise);
+          return "per" in operand ? pointer(operand, 0, rowWise) : (operand.pointer as number);
+        };
+        return { kernel, arguments: operands.map(argument), rowWise };
+      });
+      const plan: Plan = createPlan({ calls: encoded, numbers, integers }, options);
+      const sizesOf = ({ ids, offsets }: PlanBatch): PlanSizes => ({
+        tokens: ids.length,
+        sequences: offsets.length - 1,
+      });
+      const place = (target: PlanValue): ArenaSize => {
+        const column = columns.get(target) ?? 0;
+        return target.per === "token"
+          ? { perToken: column, perSequence: 0 }
+          : { perToken: arenas[target.kind].perToken, perSequence: column };
+      };
+      const fill = (batch: PlanBatch, sizes: PlanSizes) => (memory: PlanMemory) => {
+        for (const name of ["ids", "segments", "positions", "offsets"] as const) {
+          memory.writeIntegers(plan.offsetOf(place(inputs[name]), sizes), batch[name]);
+        }
+      };
+      const read = (sizes: PlanSizes) => (memory: PlanMemory) => {
+        const rows = output.per === "token" ? sizes.tokens : sizes.sequences;
+        const result = new Float32Array(rows * output.width);
+        if (result.length > 0) memory.readNumbers(plan.offsetOf(place(output), sizes), result);
+        return result;
+      };
+      return {
+        run(batch) {
+          const sizes = sizesOf(batch);
+          return plan.run(sizes, fill(batch, sizes), read(sizes));
+        },
+        async runAsync(batch) {
+          const sizes = sizesOf(batch);
+          return plan.runAsync(sizes, fill(batch, sizes), read(sizes));
+        },
+        bytes: plan.bytes,
+        close() {
+          plan.close();
+          for (const release of owned.splice(0)) release();
+        },
+      };
+    },
+  };
+  return builder;
+}
