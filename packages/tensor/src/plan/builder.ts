@@ -33,7 +33,7 @@ export interface PlanColumns {
 }
 
 /** A value, some of its columns or a tensor stand for their pointers; a word for a size; the rest for itself. */
-export type PlanOperand = PlanValue | PlanColumns | Tensor | "rows" | "tokens" | "sequences" | number | null;
+export type PlanOperand = PlanValue | PlanColumns | Tensor | "tokens" | "sequences" | number | null;
 
 /** What a batch gives to a plan. */
 export interface PlanInputs {
@@ -105,8 +105,6 @@ export interface PlanBuilder {
 interface CallEffects {
   readonly reads: readonly PlanValue[];
   readonly writes: readonly PlanValue[];
-  /** Row i of what it writes depends on row i of what it reads, and its row count is "rows". Default false. */
-  readonly rowWise?: boolean;
 }
 
 interface Recorded extends CallEffects {
@@ -121,18 +119,8 @@ function placeValues(calls: readonly Recorded[], inputs: readonly PlanValue[], o
     const life = lives.get(value) ?? { first: at, last: at };
     lives.set(value, { first: Math.min(life.first, at), last: Math.max(life.last, at) });
   };
-  // Calls of one group run block after block, so a value of a group lives as long as the group does.
-  const groups: { first: number; last: number }[] = [];
-  calls.forEach((call, i) => {
-    const before = groups[i - 1];
-    groups.push(call.rowWise && calls[i - 1]?.rowWise ? before : { first: i, last: i });
-    groups[i].last = i;
-  });
   calls.forEach(({ reads, writes }, i) => {
-    for (const value of [...reads, ...writes]) {
-      touch(value, groups[i].first);
-      touch(value, groups[i].last);
-    }
+    for (const value of [...reads, ...writes]) touch(value, i);
   });
   for (const input of inputs) {
     touch(input, -1);
@@ -194,10 +182,7 @@ export function createPlanBuilder(): PlanBuilder {
     owned.push(() => copy.dispose());
     return copy;
   };
-  const countOf = (x: PlanValue): PlanOperand => (x.per === "token" ? "rows" : "sequences");
-  const isRows = (...values: readonly (PlanValue | undefined)[]): boolean =>
-    values.every((each) => each === undefined || each.per === "token");
-
+  const countOf = (x: PlanValue): PlanOperand => (x.per === "token" ? "tokens" : "sequences");
   function packed(weight: Tensor): Tensor {
     const [n, k] = weight.shape;
     const tensor = empty([Math.max(1, Math.ceil(kernels.packedWeightBytes(n, k) / 4))]).keep("weights");
@@ -230,7 +215,7 @@ export function createPlanBuilder(): PlanBuilder {
           null,
           residual ?? null,
         ],
-        { reads: [x, ...(residual === undefined ? [] : [residual])], writes: [y], rowWise: isRows(x, residual) },
+        { reads: [x, ...(residual === undefined ? [] : [residual])], writes: [y] },
       );
       return y;
     },
@@ -254,7 +239,6 @@ export function createPlanBuilder(): PlanBuilder {
         {
           reads: [x, ...(residual === undefined ? [] : [residual])],
           writes: [y, statistics],
-          rowWise: isRows(x, residual),
         },
       );
       return y;
@@ -298,7 +282,6 @@ export function createPlanBuilder(): PlanBuilder {
       call("takeRowsF32", [copied(table), indices, y, countOf(indices), width], {
         reads: [indices],
         writes: [y],
-        rowWise: isRows(indices),
       });
       return y;
     },
@@ -313,7 +296,7 @@ export function createPlanBuilder(): PlanBuilder {
       const all = Object.values(inputs) as PlanValue[];
       const { columns, numbers, integers } = placeValues(calls, all, output);
       const arenas = { numbers, integers };
-      const pointer = (target: PlanValue, shift: number, rowWise: boolean): PlanArgument => {
+      const pointer = (target: PlanValue, shift: number): PlanArgument => {
         const column = columns.get(target);
         if (column === undefined) throw new ClozeError("INTERNAL", "A plan uses a value that no call writes");
         const perToken = target.per === "token" ? column : arenas[target.kind].perToken;
@@ -322,19 +305,17 @@ export function createPlanBuilder(): PlanBuilder {
           [target.kind]: 1,
           tokensRounded: 4 * perToken,
           ...(target.per === "sequence" ? { sequencesRounded: 4 * column } : {}),
-          ...(rowWise && target.per === "token" ? { row: 4 * target.width } : {}),
         });
       };
-      const encoded = calls.map(({ kernel, operands, rowWise = false }): PlanCall => {
+      const encoded = calls.map(({ kernel, operands }): PlanCall => {
         const argument = (operand: PlanOperand): PlanArgument => {
           if (operand === null || typeof operand === "number") return operand;
-          if (operand === "rows") return planArgument(rowWise ? { rows: 1 } : { tokens: 1 });
           if (operand === "tokens") return planArgument({ tokens: 1 });
           if (operand === "sequences") return planArgument({ sequences: 1 });
-          if ("of" in operand) return pointer(operand.of, operand.from, rowWise);
-          return "per" in operand ? pointer(operand, 0, rowWise) : (operand.pointer as number);
+          if ("of" in operand) return pointer(operand.of, operand.from);
+          return "per" in operand ? pointer(operand, 0) : (operand.pointer as number);
         };
-        return { kernel, arguments: operands.map(argument), rowWise };
+        return { kernel, arguments: operands.map(argument) };
       });
       const plan: Plan = createPlan({ calls: encoded, numbers, integers }, options);
       const sizesOf = ({ ids, offsets }: PlanBatch): PlanSizes => ({

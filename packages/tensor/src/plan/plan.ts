@@ -16,11 +16,6 @@ export type PlanArgument = number | null | readonly number[];
 export interface PlanCall {
   readonly kernel: keyof Kernels;
   readonly arguments: readonly PlanArgument[];
-  /**
-   * Calls that follow each other and work row by row, on rows `row` to `row + rows`: with many tokens a thread takes a block
-   * of rows through all of them, so that what lies between them stays in its cache.
-   */
-  readonly rowWise: boolean;
 }
 
 /** What arguments are made of, in the order of their coefficients (native/plan.h). */
@@ -32,8 +27,6 @@ export const planVariables = [
   "sequencesRounded",
   "numbers",
   "integers",
-  "row",
-  "rows",
 ] as const;
 type PlanVariable = (typeof planVariables)[number];
 
@@ -91,20 +84,15 @@ const coefficientsOf = (argument: PlanArgument): readonly number[] =>
 /** The calls as native/plan.h reads them. */
 function encode(calls: readonly PlanCall[], place: (kernel: keyof Kernels) => number): Float64Array {
   const code: number[] = [];
-  calls.forEach(({ kernel, arguments: list, rowWise }, i) => {
-    if (rowWise && (i === 0 || !calls[i - 1].rowWise)) {
-      const end = calls.findIndex((call, j) => j > i && !call.rowWise);
-      code.push(-1, (end < 0 ? calls.length : end) - i);
-    }
+  for (const { kernel, arguments: list } of calls) {
     code.push(place(kernel), list.length);
     for (const argument of list) code.push(...coefficientsOf(argument));
-  });
+  }
   return Float64Array.from(code);
 }
 
 /** The plain twin of the native run: call by call. */
-function runCalls({ kernels }: Backend, calls: readonly PlanCall[], given: Float64Array): void {
-  const variables = [...given, 0, given[1]];
+function runCalls({ kernels }: Backend, calls: readonly PlanCall[], variables: Float64Array): void {
   for (const { kernel, arguments: list } of calls) {
     const values = list.map((argument): Pointer => {
       if (argument === null || typeof argument === "number") return argument;
