@@ -9,6 +9,7 @@
 #include "../simd.h"
 #include "../thread-pool.h"
 #include "../vector-math.h"
+#include "activate.h"
 #include "gemm-kernel.h"
 
 namespace cloze::CLOZE_ISA {
@@ -35,8 +36,6 @@ inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-enum class Activation : int32_t { none, gelu, gelu_tanh, relu, silu, tanh };
-
 struct Job {
   const float* a;
   int64_t row_a, col_a;
@@ -59,16 +58,6 @@ struct Job {
   // Length of the blocks of k (the last may be shorter).
   int64_t pass_length() const { return divide_up(divide_up(k, passes()), 8) * 8; }
 };
-
-template <Activation kind>
-CLOZE_INLINE vf activate(vf x) {
-  if constexpr (kind == Activation::gelu) return vgelu(x);
-  if constexpr (kind == Activation::gelu_tanh) return vgelu_tanh(x);
-  if constexpr (kind == Activation::relu) return vrelu(x);
-  if constexpr (kind == Activation::silu) return vsilu(x);
-  if constexpr (kind == Activation::tanh) return vtanh(x);
-  return x;
-}
 
 // What becomes of one tile of sums: `sums` is [rows, columns] with rows `ld` apart, at (row, column) of C.
 struct Tile {
@@ -134,14 +123,8 @@ void finish_product(const Job& job, const Tile& tile) {
 
 void finish(const Job& job, const Tile& tile) {
   if (!job.linear) return finish_product(job, tile);
-  switch (tile.last ? job.activation : Activation::none) {
-    case Activation::gelu: return finish_linear<Activation::gelu>(job, tile);
-    case Activation::gelu_tanh: return finish_linear<Activation::gelu_tanh>(job, tile);
-    case Activation::relu: return finish_linear<Activation::relu>(job, tile);
-    case Activation::silu: return finish_linear<Activation::silu>(job, tile);
-    case Activation::tanh: return finish_linear<Activation::tanh>(job, tile);
-    default: return finish_linear<Activation::none>(job, tile);
-  }
+  with_activation(tile.last ? job.activation : Activation::none,
+                  [&]<Activation kind>() { finish_linear<kind>(job, tile); });
 }
 
 // Whether sums may go straight into C, and if so whether they are added to what is there.

@@ -8,6 +8,7 @@
 #include "embedding.h"
 #include "fourier.h"
 #include "gemm.h"
+#include "int8-gemm.h"
 #include "reduce.h"
 #include "normalize.h"
 #include "optimizer.h"

@@ -5,6 +5,7 @@ import type { CoreKernels } from "./contract/core.js";
 import type { ElementwiseKernels } from "./contract/elementwise.js";
 import type { EmbeddingKernels } from "./contract/embedding.js";
 import type { FourierKernels } from "./contract/fourier.js";
+import type { Int8Kernels } from "./contract/int8.js";
 import type { MatmulKernels } from "./contract/matmul.js";
 import type { AttentionKernels, NetworkKernels } from "./contract/network.js";
 import type { OptimizerKernels } from "./contract/optimizer.js";
@@ -21,6 +22,7 @@ export interface Kernels
     OptimizerKernels,
     ElementwiseKernels,
     FourierKernels,
+    Int8Kernels,
     MatmulKernels,
     QuantizeKernels,
     RecurrentKernels,

@@ -6,6 +6,7 @@ import { coreKernels } from "./reference/core.js";
 import { elementwiseKernels } from "./reference/elementwise.js";
 import { embeddingKernels } from "./reference/embedding.js";
 import { fourierKernels } from "./reference/fourier.js";
+import { int8Kernels } from "./reference/int8.js";
 import { matmulKernels } from "./reference/matmul.js";
 import { createReferenceMemory } from "./reference/memory.js";
 import { networkKernels } from "./reference/network.js";
@@ -16,6 +17,7 @@ import { reduceKernels } from "./reference/reduce.js";
 
 export function createReferenceBackend(): Backend {
   const memory = createReferenceMemory();
+  const network = networkKernels(memory);
   return {
     name: "reference",
     isa: "typescript",
@@ -28,7 +30,8 @@ export function createReferenceBackend(): Backend {
       ...recurrentKernels(memory),
       ...reduceKernels(memory),
       ...optimizerKernels(memory),
-      ...networkKernels(memory),
+      ...network,
+      ...int8Kernels(memory, network.activationF32),
       ...embeddingKernels(memory),
       ...attentionKernels(memory),
     },

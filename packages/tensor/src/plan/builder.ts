@@ -71,6 +71,14 @@ export interface PlanAttentionOptions {
   readonly window?: number;
 }
 
+export interface PlanBuilderOptions {
+  /**
+   * How matrices are multiplied. "int8": weights as 8-bit codes with a scale for each output, activations as 8-bit codes
+   * with a scale and a zero for each row, found anew at each run; sums are exact. Default "float32".
+   */
+  weights?: "float32" | "int8";
+}
+
 export interface PlanBuilder {
   readonly inputs: PlanInputs;
   /** activation(x weight^T + bias) + residual. weight: [outputs, inputs] */
@@ -78,7 +86,7 @@ export interface PlanBuilder {
     x: PlanValue,
     weight: Tensor,
     bias?: Tensor,
-    options?: { activation?: ActivationName; residual?: PlanValue },
+    options?: { activation?: ActivationName; residual?: PlanValue; weights?: PlanBuilderOptions["weights"] },
   ): PlanValue;
   /** layerNorm(x + residual) */
   layerNorm(
@@ -162,7 +170,7 @@ function placeValues(calls: readonly Recorded[], inputs: readonly PlanValue[], o
  * const hidden = builder.linear(builder.take(words, builder.inputs.ids), weight, bias, { activation: "gelu" });
  * const plan = builder.build(builder.pool(hidden, "mean"));
  */
-export function createPlanBuilder(): PlanBuilder {
+export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = {}): PlanBuilder {
   const calls: Recorded[] = [];
   const owned: (() => void)[] = [];
   const { kernels } = backend();
@@ -191,12 +199,64 @@ export function createPlanBuilder(): PlanBuilder {
     return tensor;
   }
 
+  // Codes of a value, and the scale and the zero of its rows: made once, for whoever multiplies it.
+  const quantized = new Map<PlanValue, { codes: PlanValue; parameters: PlanValue }>();
+  function codesOf(x: PlanValue) {
+    const known = quantized.get(x);
+    if (known !== undefined) return known;
+    const made = { codes: value(kernels.int8RowBytes(x.width) / 4, x.per), parameters: value(2, x.per) };
+    call("quantizeRowsF32", [x, made.codes, made.parameters, countOf(x), x.width], {
+      reads: [x],
+      writes: [made.codes, made.parameters],
+    });
+    quantized.set(x, made);
+    return made;
+  }
+
+  function linearInt8(
+    x: PlanValue,
+    weight: Tensor,
+    bias: Tensor | undefined,
+    activation: ActivationName,
+    residual: PlanValue | undefined,
+  ): PlanValue {
+    const [n, k] = weight.shape;
+    const { codes, parameters } = codesOf(x);
+    const packedCodes = empty([Math.max(1, Math.ceil(kernels.packedInt8Bytes(n, k) / 4))]).keep("weights");
+    const columns = empty([2, n]).keep("weights");
+    kernels.packInt8F32(contiguous(weight).pointer, packedCodes.pointer, columns.pointer, n, k);
+    owned.push(() => {
+      packedCodes.dispose();
+      columns.dispose();
+    });
+    const y = value(n, x.per);
+    call(
+      "linearInt8F32",
+      [
+        codes,
+        parameters,
+        packedCodes,
+        columns,
+        bias === undefined ? null : copied(bias),
+        y,
+        countOf(x),
+        n,
+        k,
+        activationCode[activation],
+        residual ?? null,
+      ],
+      { reads: [codes, parameters, ...(residual === undefined ? [] : [residual])], writes: [y] },
+    );
+    return y;
+  }
+
   const builder: PlanBuilder = {
     inputs,
     value,
     call,
     own: (release) => owned.push(release),
-    linear(x, weight, bias, { activation = "none", residual } = {}) {
+    linear(x, weight, bias, { activation = "none", residual, weights: wanted = weights } = {}) {
+      if (wanted === "int8" && weight.size > 0) return linearInt8(x, weight, bias, activation, residual);
       const [n, k] = weight.shape;
       const y = value(n, x.per);
       call(

@@ -1,0 +1,32 @@
+// Activations in the epilogue of matrix products, by the numbers that gemm.h lists.
+#pragma once
+#include "../vector-math.h"
+
+namespace cloze::CLOZE_ISA {
+
+enum class Activation : int32_t { none, gelu, gelu_tanh, relu, silu, tanh };
+
+template <Activation kind>
+CLOZE_INLINE vf activate(vf x) {
+  if constexpr (kind == Activation::gelu) return vgelu(x);
+  if constexpr (kind == Activation::gelu_tanh) return vgelu_tanh(x);
+  if constexpr (kind == Activation::relu) return vrelu(x);
+  if constexpr (kind == Activation::silu) return vsilu(x);
+  if constexpr (kind == Activation::tanh) return vtanh(x);
+  return x;
+}
+
+// f.template operator()<kind>() for an activation that is known at run time only.
+template <class F>
+CLOZE_INLINE void with_activation(Activation kind, F&& f) {
+  switch (kind) {
+    case Activation::gelu: return f.template operator()<Activation::gelu>();
+    case Activation::gelu_tanh: return f.template operator()<Activation::gelu_tanh>();
+    case Activation::relu: return f.template operator()<Activation::relu>();
+    case Activation::silu: return f.template operator()<Activation::silu>();
+    case Activation::tanh: return f.template operator()<Activation::tanh>();
+    default: return f.template operator()<Activation::none>();
+  }
+}
+
+}  // namespace cloze::CLOZE_ISA

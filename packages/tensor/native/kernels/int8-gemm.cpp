@@ -1,0 +1,209 @@
+#include "int8-gemm.h"
+
+#include "../simd.h"
+#include "../thread-pool.h"
+#include "activate.h"
+
+namespace cloze::CLOZE_ISA {
+namespace {
+
+// A step multiplies the codes that fit in 32 bits: four of 8 bits, or two of 16.
+#if defined(__AVX512VNNI__)
+typedef uint8_t Code;
+typedef int8_t WeightCode;
+constexpr int tile_rows = 14;
+CLOZE_INLINE vi dot_step(vi sum, vi a, vi b) {
+  return reinterpret_cast<vi>(
+      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+}
+#elif defined(__AVX2__)
+typedef int16_t Code;
+typedef int16_t WeightCode;
+constexpr int tile_rows = 6;
+CLOZE_INLINE vi dot_step(vi sum, vi a, vi b) {
+  return sum + reinterpret_cast<vi>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+}
+#else
+typedef int16_t Code;
+typedef int16_t WeightCode;
+constexpr int tile_rows = 4;
+CLOZE_INLINE vi dot_step(vi sum, vi a, vi b) {
+#if defined(__SSE2__)
+  return sum + reinterpret_cast<vi>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  // The low and the high 16 bits of each lane, as signed numbers.
+  return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
+#endif
+typedef Code codes_of_vector __attribute__((vector_size(VW * sizeof(Code)), aligned(1), may_alias));
+
+constexpr int per_step = 4 / sizeof(Code);
+constexpr int tile_vectors = 2;
+constexpr int64_t tile_columns = tile_vectors * VW;
+constexpr int64_t block_rows = 12 * tile_rows;
+constexpr double serial_work = 1.6e6;
+
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+inline int64_t steps_of(int64_t k) { return divide_up(k, per_step); }
+
+struct Job {
+  const int32_t* a;           // [m, steps]
+  const float* rows;          // [m, 2]: scale, zero
+  const int32_t* b;           // [panels, steps, tile_columns]
+  const float* scales;        // [n]
+  const float* sums;          // [n]
+  const float* bias;
+  const float* residual;
+  float* y;
+  int64_t n, steps;
+};
+
+// Rows [row, row + H) of one panel.
+template <int H, Activation kind>
+void tile(const Job& job, int64_t row, int64_t panel) {
+  vi sum[H][tile_vectors];
+  for (int i = 0; i < H; ++i)
+    for (int j = 0; j < tile_vectors; ++j) sum[i][j] = vi{};
+  const int32_t* a[H];
+  for (int i = 0; i < H; ++i) a[i] = job.a + (row + i) * job.steps;
+  const int32_t* b = job.b + panel * job.steps * tile_columns;
+  for (int64_t s = 0; s < job.steps; ++s, b += tile_columns) {
+    const vi b0 = loadu_i(b), b1 = loadu_i(b + VW);
+#pragma GCC unroll 14
+    for (int i = 0; i < H; ++i) {
+      const vi x = broadcast_i(a[i][s]);
+      sum[i][0] = dot_step(sum[i][0], x, b0);
+      sum[i][1] = dot_step(sum[i][1], x, b1);
+    }
+  }
+  for (int j = 0; j < tile_vectors; ++j) {
+    const int64_t column = panel * tile_columns + j * VW;
+    const int64_t count = least(VW, job.n - column);
+    if (count <= 0) break;
+    const bool whole = count == VW;
+    const auto read = [&](const float* p) { return whole ? loadu(p) : load_part(p, count); };
+    const vf scale = read(job.scales + column);
+    const vi codes = to_int(read(job.sums + column));
+    const vf bias = job.bias ? read(job.bias + column) : vzero();
+    for (int i = 0; i < H; ++i) {
+      const float* parameters = job.rows + 2 * (row + i);
+      const vi exact = sum[i][j] - codes * broadcast_i(static_cast<int32_t>(parameters[1]));
+      vf x = activate<kind>(fma(to_float(exact), scale * parameters[0], bias));
+      const int64_t at = (row + i) * job.n + column;
+      if (job.residual) x += read(job.residual + at);
+      if (whole) storeu(job.y + at, x);
+      else store_part(job.y + at, x, count);
+    }
+  }
+}
+
+template <int H, Activation kind>
+void tile_of_height(const Job& job, int64_t row, int64_t panel, int height) {
+  if constexpr (H > 0) {
+    if (height == H) return tile<H, kind>(job, row, panel);
+    return tile_of_height<H - 1, kind>(job, row, panel, height);
+  }
+}
+
+template <Activation kind>
+void product(const Job& job, int64_t m) {
+  const int64_t panels = divide_up(job.n, tile_columns);
+  const int64_t threads = thread_count();
+  const double work = static_cast<double>(m) * static_cast<double>(panels * tile_columns) * static_cast<double>(job.steps * per_step);
+  int64_t row_blocks = divide_up(m, block_rows);
+  int64_t column_blocks = 1;
+  if (work > serial_work && threads > 1) {
+    if (row_blocks > 1) row_blocks = divide_up(row_blocks, threads) * threads;
+    const int64_t wanted = least(4 * threads, static_cast<int64_t>(work / serial_work) + 1);
+    if (row_blocks < wanted) column_blocks = most(1, least(divide_up(wanted, row_blocks), divide_up(panels, 2)));
+  }
+  parallel(row_blocks * column_blocks, [&](int64_t index, int) {
+    const int64_t r = index / column_blocks, c = index % column_blocks;
+    const int64_t from = m * r / row_blocks, rows = m * (r + 1) / row_blocks - from;
+    const int64_t tiles = divide_up(rows, tile_rows);
+    for (int64_t panel = panels * c / column_blocks; panel < panels * (c + 1) / column_blocks; ++panel) {
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t first = rows * t / tiles;
+        tile_of_height<tile_rows, kind>(job, from + first, panel, static_cast<int>(rows * (t + 1) / tiles - first));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+int64_t int8_row_bytes(int64_t k) { return 4 * steps_of(k); }
+
+void quantize_rows_f32(const float* x, void* codes, float* parameters, int64_t rows, int64_t k) {
+  const int64_t padded = steps_of(k) * per_step;
+  const int64_t group = most(1, 32768 / most(1, k));
+  parallel(divide_up(rows, group), [&](int64_t index, int) {
+    for (int64_t row = index * group; row < least(rows, (index + 1) * group); ++row) {
+      const float* from = x + row * k;
+      Code* to = static_cast<Code*>(codes) + row * padded;
+      vf low = vzero(), high = vzero(), nothing = vzero();
+      int64_t i = 0;
+      for (; i + VW <= k; i += VW) {
+        const vf v = loadu(from + i);
+        low = vmin(v, low), high = vmax(v, high), nothing += v * 0.0f;
+      }
+      if (i < k) {
+        const vf v = load_part(from + i, k - i);
+        low = vmin(v, low), high = vmax(v, high), nothing += v * 0.0f;
+      }
+      const float least_value = -reduce_max(-low), span = reduce_max(high) - least_value;
+      const float scale = span > 1e-30f ? span / 255.0f : 1.0f;
+      const float broken = reduce_sum(nothing);  // not a number where the row holds one that is none
+      const float zero = broken == 0.0f ? static_cast<float>(static_cast<int32_t>(-least_value / scale + 0.5f)) : 0.0f;
+      parameters[2 * row] = scale + broken;
+      parameters[2 * row + 1] = zero;
+      const vf inverse = broadcast(1.0f / scale), shift = broadcast(zero + 0.5f);
+      const auto code = [&](vf v) { return to_int(vmin(vmax(fma(v, inverse, shift), vzero()), broadcast(255.0f))); };
+      for (i = 0; i + VW <= k; i += VW)
+        *reinterpret_cast<codes_of_vector*>(to + i) = __builtin_convertvector(code(loadu(from + i)), codes_of_vector);
+      if (i < k) {
+        const vi last = code(load_part(from + i, k - i));
+        for (int j = 0; i + j < k; ++j) to[i + j] = static_cast<Code>(last[j]);
+      }
+      for (i = k; i < padded; ++i) to[i] = 0;
+    }
+  });
+}
+
+int64_t packed_int8_bytes(int64_t n, int64_t k) { return divide_up(n, tile_columns) * tile_columns * 4 * most(1, steps_of(k)); }
+
+void pack_int8_f32(const float* w, void* packed, float* columns, int64_t n, int64_t k) {
+  const int64_t steps = steps_of(k);
+  parallel(divide_up(n, tile_columns), [&](int64_t panel, int) {
+    auto* to = static_cast<WeightCode*>(packed) + panel * steps * tile_columns * per_step;
+    for (int64_t c = 0; c < tile_columns; ++c) {
+      const int64_t column = panel * tile_columns + c;
+      const float* from = w + column * k;
+      float largest = 0.0f;
+      if (column < n)
+        for (int64_t i = 0; i < k; ++i) largest = __builtin_fmaxf(largest, __builtin_fabsf(from[i]));
+      const float scale = largest > 0.0f ? largest / 127.0f : 1.0f;
+      int64_t sum = 0;
+      for (int64_t i = 0; i < steps * per_step; ++i) {
+        const float code = column < n && i < k ? __builtin_nearbyintf(from[i] / scale) : 0.0f;
+        const auto kept = static_cast<WeightCode>(code < -127.0f ? -127.0f : code > 127.0f ? 127.0f : code);
+        to[(i / per_step * tile_columns + c) * per_step + i % per_step] = kept;
+        sum += kept;
+      }
+      if (column < n) columns[column] = scale, columns[n + column] = static_cast<float>(sum);
+    }
+  });
+}
+
+void linear_int8_f32(const void* codes, const float* parameters, const void* packed, const float* columns, const float* bias,
+                     float* y, int64_t m, int64_t n, int64_t k, int32_t activation, const float* residual) {
+  if (m <= 0 || n <= 0) return;
+  const Job job{static_cast<const int32_t*>(codes), parameters, static_cast<const int32_t*>(packed), columns, columns + n,
+                bias, residual, y, n, steps_of(k)};
+  with_activation(static_cast<Activation>(activation), [&]<Activation kind>() { product<kind>(job, m); });
+}
+
+}  // namespace cloze::CLOZE_ISA
