@@ -9,6 +9,11 @@ export interface EncoderBatch extends PackedBatch {
   readonly visible?: Int32Array;
   /** 1: a token that all tokens of its sequence look at, and that looks at all (Longformer). Default: none. [tokens] */
   readonly globalTokens?: Uint8Array;
+  /**
+   * The length that a library that pads would have given all sequences. Only mixers whose pattern follows from it (BigBird)
+   * ask; default: each sequence has its own.
+   */
+  readonly paddedLength?: number;
   /** What stands in place of ids where the input is no text: pixels, [images x channels x height x width]. */
   readonly values?: Float32Array;
 }

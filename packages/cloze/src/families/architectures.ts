@@ -34,6 +34,10 @@ export interface HeadFields {
   tied?: boolean;
   /** The decoder has a bias. Default true. */
   decoderBias?: boolean;
+  /** The id of the token that separates two texts, for heads whose global tokens depend on it. */
+  separatorId?: number;
+  /** The feed-forward before the scores of answers. Default: none. */
+  answerFeedForward?: { intermediateSize: number; activation?: ActivationName };
 }
 
 const language = ({ tied, activation, transform, decoderBias }: HeadFields) => ({
@@ -65,12 +69,20 @@ const heads: Readonly<Record<string, HeadMaker>> = {
     dropout: fields.tokenDropout ?? fields.dropout,
     transform: fields.tokenTransform,
   }),
-  ForQuestionAnswering: ({ tokenTransform, answerDropout }) => ({
+  ForQuestionAnswering: ({ tokenTransform, answerDropout, separatorId, answerFeedForward }) => ({
     type: "question-answering",
     transform: tokenTransform,
     dropout: answerDropout,
+    separatorId,
+    feedForward: answerFeedForward,
   }),
-  ForMultipleChoice: ({ dropout, bias, ...fields }) => ({ type: "multiple-choice", dropout, bias, ...pooled(fields) }),
+  ForMultipleChoice: ({ dropout, bias, separatorId, ...fields }) => ({
+    type: "multiple-choice",
+    dropout,
+    bias,
+    separatorId,
+    ...pooled(fields),
+  }),
 };
 
 type WithHeads = Pick<Family, "heads">;

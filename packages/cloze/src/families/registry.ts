@@ -8,6 +8,7 @@ import { electra } from "./electra.js";
 import { ernie } from "./ernie.js";
 import type { Family } from "./family.js";
 import { gpt2 } from "./gpt2.js";
+import { longformer } from "./longformer.js";
 import { camembert, roberta, xlmRoberta } from "./roberta.js";
 
 export const families: readonly Family[] = [
@@ -20,6 +21,7 @@ export const families: readonly Family[] = [
   electra,
   ernie,
   gpt2,
+  longformer,
   cloze,
 ];
 

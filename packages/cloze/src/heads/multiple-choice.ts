@@ -4,6 +4,7 @@ import { ClozeError } from "../errors.js";
 import { classifierFields, classifierSpecs, classify } from "./classifier.js";
 import { checkCount, classLabels, defineHead } from "./head.js";
 import { pool, poolerFields, poolerSpecs } from "./pooler.js";
+import { separatorPlaces, tokensWhere } from "./separator.js";
 
 /** Mean cross-entropy of the choice inside each group. scores: [sequences, 1] */
 function choiceLoss(scores: Tensor, groups: Int32Array, labels: Int32Array | Float32Array): Tensor {
@@ -34,6 +35,8 @@ export const multipleChoice = defineHead({
     dropout: classifierFields.dropout,
     bias: classifierFields.bias,
     ...poolerFields,
+    /** The id of the token behind the question; what follows the two that stand between texts are global tokens. */
+    separatorId: z.int().min(0).optional(),
   }),
   bind: (config, encoder) => ({
     parameters: [...poolerSpecs(config, encoder), ...classifierSpecs({ ...config, labels: 1 }, encoder.hiddenSize)],
@@ -47,6 +50,10 @@ export const multipleChoice = defineHead({
         });
       }
       return { logits, pooled, loss: choiceLoss(logits, groups, labels) };
+    },
+    globalTokens(batch) {
+      const ends = separatorPlaces(batch, config.separatorId);
+      return tokensWhere(batch, (place, s) => ends[s] >= 0 && place > ends[s] + 1);
     },
   }),
 });

@@ -1,7 +1,9 @@
 // Where an answer starts and ends in its sequence.
 import {
+  add,
   concat,
   dropout,
+  linear,
   logSoftmax,
   mul,
   reshape,
@@ -14,9 +16,12 @@ import {
 } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
+import type { EncoderConfig } from "../encoder/config.js";
+import { applyNorm, normSpecs } from "../encoder/norm.js";
 import { ClozeError } from "../errors.js";
-import { checkCount, defineHead, dense, denseSpecs } from "./head.js";
+import { activationSchema, checkCount, defineHead, dense, denseSpecs, type HeadContext } from "./head.js";
 import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
+import { separatorPlaces, tokensWhere } from "./separator.js";
 
 /** Mean over the counted starts, and over the counted ends, averaged. logits: [tokens, 2] */
 function spanLoss(logits: Tensor, { offsets }: EncoderBatch, starts: Int32Array, ends: Int32Array): Tensor {
@@ -39,26 +44,69 @@ function spanLoss(logits: Tensor, { offsets }: EncoderBatch, starts: Int32Array,
   return sum(mul(concat(chosen, 0), tensor(Float32Array.from(weights))));
 }
 
+const schema = z.strictObject({
+  type: z.literal("question-answering"),
+  transform: transformSchema.default(null),
+  /** Before the two scores; in the feed-forward, where there is one. */
+  dropout: z.number().min(0).lt(1).default(0),
+  /** A layer of the head's own (BigBird): norm(x + W2 act(W1 x)). */
+  feedForward: z
+    .strictObject({ intermediateSize: z.int().min(1), activation: activationSchema.default("gelu") })
+    .nullable()
+    .default(null),
+  /** The id of the token behind the question; the tokens before the first one are the question, and global tokens. */
+  separatorId: z.int().min(0).optional(),
+  /** No answer starts or ends in the question; the first token stays, for "no answer". */
+  maskQuestion: z.boolean().default(false),
+});
+type Config = z.output<typeof schema>;
+
+/** norm(x + dropout(W2 act(W1 dropout(x)))). x: [tokens, hidden] */
+function feedForward(
+  x: Tensor,
+  { feedForward: layer, dropout: rate }: Config,
+  encoder: EncoderConfig,
+  context: HeadContext,
+) {
+  if (layer === null) return context.training ? dropout(x, rate, context.seed) : x;
+  const { parameter, training, seed } = context;
+  const drop = (input: Tensor, place: number): Tensor => (training ? dropout(input, rate, seed ^ place) : input);
+  const inner = dense("intermediate", drop(x, 0), context, { activation: layer.activation });
+  const outer = drop(linear(inner, parameter("output.weight"), parameter("output.bias")), 0x5bd1e995);
+  return applyNorm(outer, (part) => parameter(`outputNorm.${part}`), encoder, x);
+}
+
+/** Logits without those of the question. logits: [tokens, 2] */
+function withoutQuestion(logits: Tensor, batch: EncoderBatch, separatorId: number): Tensor {
+  const ends = separatorPlaces(batch, separatorId);
+  const masked = tokensWhere(batch, (place, s) => place > 0 && place <= ends[s]);
+  const penalties = Float32Array.from(masked, (isQuestion) => -1e6 * isQuestion);
+  return add(logits, tensor(penalties, [masked.length, 1]));
+}
+
 /**
  * Extractive question answering: logits over the tokens of each sequence for the start and the end of the answer. Labels
  * are `starts` and `ends`, counted from the start of each sequence.
  */
 export const questionAnswering = defineHead({
-  schema: z.strictObject({
-    type: z.literal("question-answering"),
-    transform: transformSchema.default(null),
-    /** Before the two scores. */
-    dropout: z.number().min(0).lt(1).default(0),
-  }),
+  schema,
   bind: (config, encoder) => ({
     parameters: [
       ...transformSpecs("transform", config.transform, encoder, encoder.hiddenSize),
+      ...(config.feedForward === null
+        ? []
+        : [
+            ...denseSpecs("intermediate", config.feedForward.intermediateSize, encoder.hiddenSize),
+            ...denseSpecs("output", encoder.hiddenSize, config.feedForward.intermediateSize),
+            ...normSpecs("outputNorm", encoder.hiddenSize, encoder),
+          ]),
       ...denseSpecs("span", 2, encoder.hiddenSize),
     ],
     forward(hidden, batch, { starts, ends }, context) {
       const transformed = applyTransform("transform", hidden, config.transform, encoder, context);
-      const dropped = context.training ? dropout(transformed, config.dropout, context.seed) : transformed;
-      const logits = dense("span", dropped, context); // [tokens, 2]
+      const all = dense("span", feedForward(transformed, config, encoder, context), context); // [tokens, 2]
+      const { separatorId, maskQuestion } = config;
+      const logits = maskQuestion && separatorId !== undefined ? withoutQuestion(all, batch, separatorId) : all;
       const column = (i: number) => reshape(slice(logits, [{}, { start: i, end: i + 1 }]), [hidden.shape[0]]);
       const output = { startLogits: column(0), endLogits: column(1) };
       if (starts === undefined && ends === undefined) return output;
@@ -70,6 +118,10 @@ export const questionAnswering = defineHead({
       checkCount("Starts of answers", starts, batch.offsets.length - 1);
       checkCount("Ends of answers", ends, batch.offsets.length - 1);
       return { ...output, loss: spanLoss(logits, batch, starts, ends) };
+    },
+    globalTokens(batch) {
+      const ends = separatorPlaces(batch, config.separatorId);
+      return tokensWhere(batch, (place, s) => place < ends[s]);
     },
   }),
 });

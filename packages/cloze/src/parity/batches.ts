@@ -15,6 +15,7 @@ export interface PaddedInputs {
   readonly ids: Int32Array;
   readonly segments: Int32Array;
   readonly mask: Int32Array;
+  readonly global?: Int32Array;
   /** Labels by their name there. */
   readonly labels: ReadonlyMap<string, Int32Array>;
 }
@@ -23,7 +24,7 @@ const labelNames = ["labels", "start_positions", "end_positions", "next_sentence
 
 /** Reads `<prefix>input_ids` and what stands beside it. */
 export function readInputs(file: SafetensorsFile, prefix: string, names: readonly string[]): PaddedInputs {
-  const known = ["input_ids", "attention_mask", "token_type_ids", ...labelNames];
+  const known = ["input_ids", "attention_mask", "token_type_ids", "global_attention_mask", ...labelNames];
   const unknown = names.filter((name) => !known.includes(name));
   if (!names.includes("input_ids") || unknown.length > 0) {
     throw new ClozeError("PARITY_INPUT", "The case has inputs that this program does not know", {
@@ -43,17 +44,29 @@ export function readInputs(file: SafetensorsFile, prefix: string, names: readonl
     ids: read("input_ids", 0),
     segments: read("token_type_ids", 0),
     mask,
+    global: names.includes("global_attention_mask") ? read("global_attention_mask", 0) : undefined,
     places: Int32Array.from(mask.keys()).filter((place) => mask[place] !== 0),
     labels: new Map(labelNames.filter((name) => names.includes(name)).map((name) => [name, read(name, 0)])),
   };
 }
 
 /** The batch without its padding. */
-export const packedBatch = ({ ids, segments, mask, sequences, length }: PaddedInputs): EncoderBatch =>
-  unpadBatch({ ids, segments, attentionMask: mask, sequences, length });
+export const packedBatch = ({
+  ids,
+  segments,
+  mask,
+  global,
+  places,
+  sequences,
+  length,
+}: PaddedInputs): EncoderBatch => ({
+  ...unpadBatch({ ids, segments, attentionMask: mask, sequences, length }),
+  paddedLength: length,
+  ...(global === undefined ? {} : { globalTokens: Uint8Array.from(places, (place) => global[place]) }),
+});
 
 /** The batch with its padding as tokens that look but are not seen. Padding stands on the right. */
-export function paddedBatch({ ids, segments, mask, sequences, length }: PaddedInputs): EncoderBatch {
+export function paddedBatch({ ids, segments, mask, global, sequences, length }: PaddedInputs): EncoderBatch {
   const visible = Int32Array.from({ length: sequences }, (_, s) =>
     mask.subarray(s * length, (s + 1) * length).reduce((count, value) => count + value, 0),
   );
@@ -67,6 +80,7 @@ export function paddedBatch({ ids, segments, mask, sequences, length }: PaddedIn
     positions: Int32Array.from(ids, (_, i) => i % length),
     offsets: Int32Array.from({ length: sequences + 1 }, (_, s) => s * length),
     visible,
+    ...(global === undefined ? {} : { globalTokens: Uint8Array.from(global) }),
   };
 }
 

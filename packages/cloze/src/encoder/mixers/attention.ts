@@ -1,9 +1,9 @@
 // Multi-head self-attention (arXiv 1706.03762).
 import { selfAttention } from "@cloze/tensor";
 import { z } from "zod";
-import { ClozeError } from "../../errors.js";
 import { defineSlot } from "../part.js";
 import { weightSchema } from "../weights/index.js";
+import { innerSize } from "./attention-size.js";
 import { attendComposed, distanceMask, splitColumns } from "./composed-attention.js";
 
 const schema = z.strictObject({
@@ -18,24 +18,20 @@ const schema = z.strictObject({
   /** A token sees those at most this far away; 0: all of its sequence. */
   window: z.int().min(0).default(0),
   bias: z.boolean().default(true),
+  /** Of the output, where it is another. */
+  outputBias: z.boolean().optional(),
   weights: z.strictObject({ queryKeyValue: weightSchema.optional(), output: weightSchema.optional() }).optional(),
 });
 
 /** Multi-head self-attention inside each sequence. */
 export const attention = defineSlot({
   schema,
-  bind({ heads, headSize, dropout: rate, causal, window, bias }, hiddenSize) {
-    if (headSize === undefined && hiddenSize % heads !== 0) {
-      throw new ClozeError("CONFIG_INVALID", "attention: the hidden size is no multiple of the number of heads", {
-        received: `hiddenSize ${hiddenSize}, heads ${heads}`,
-        remedy: "Change one of them, or give headSize.",
-      });
-    }
-    const inner = heads * (headSize ?? hiddenSize / heads);
+  bind({ heads, headSize, dropout: rate, causal, window, bias, outputBias }, hiddenSize) {
+    const inner = innerSize("attention", heads, headSize, hiddenSize);
     return {
       matrices: [
         { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
-        { name: "output", outputs: hiddenSize, inputs: inner, bias, residual: true },
+        { name: "output", outputs: hiddenSize, inputs: inner, bias: outputBias ?? bias, residual: true },
       ],
       forward(x, { linear }, { batch, offsets, training, seed }) {
         const qkv = linear("queryKeyValue", x);

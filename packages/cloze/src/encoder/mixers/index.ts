@@ -3,11 +3,13 @@ import type { z } from "zod";
 import type { BoundSlot, EncoderFrame, SlotPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
 import { attention } from "./attention.js";
+import { longformer } from "./longformer.js";
 import { none } from "./none.js";
 
 const parts = {
   none,
   attention,
+  longformer,
 };
 
 export type MixerConfig = ConfigOf<typeof parts>;
