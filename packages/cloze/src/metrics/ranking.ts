@@ -56,7 +56,7 @@ export function standardizeScores(scores: ArrayLike<number>): Float32Array {
 /** Standardised `first` plus `weight` times standardised `second`. */
 export function fuseScores(first: ArrayLike<number>, second: ArrayLike<number>, weight: number): Float32Array {
   if (first.length !== second.length) {
-    throw new ClozeError("RANKING_LENGTHS", "Only score rows over the same documents can be fused.", {
+    throw new ClozeError("METRIC_SHAPE", "Only score rows over the same documents can be fused.", {
       expected: `${first.length} scores`,
       received: String(second.length),
     });
