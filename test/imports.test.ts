@@ -29,7 +29,7 @@ const tensorFloors = [
   ["."],
   ["ops", "io"],
   ["autograd"],
-  ["optim"],
+  ["optim", "plan"],
   ["testing"],
   ["index.ts"],
 ];

@@ -23,6 +23,7 @@ export { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "./e
 export { createEncoder, type Encoder, type EncoderOptions, type EncoderOutput } from "./encoder/encoder.js";
 export { ClozeError } from "./errors.js";
 export { createModel, loadModel, type Model, saveModel } from "./families/index.js";
+export { type CompiledModel, type CompileOptions, compile } from "./inference/compile.js";
 export * from "./metrics/index.js";
 export { cachedContrastive, contrastiveLoss, normalizeRows } from "./objectives/contrastive.js";
 export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masked-language.js";

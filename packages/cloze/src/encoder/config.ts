@@ -13,6 +13,8 @@ const layerSchema = z.strictObject({
   channel: channelSchema,
   /** After the mixer and after the channel. */
   dropout: rate.default(0.1),
+  /** After the mixer, where it is another. */
+  mixerDropout: rate.optional(),
   /** What a branch takes is added to what it gives. */
   residual: z.boolean().default(true),
   /** The norms of the two branches. */

@@ -1,12 +1,12 @@
 // The encoder: embeddings, then layers of slots.
-import { scope, type Tensor, tensor } from "@cloze/tensor";
+import { type PlanBatch, type PlanBuilder, type PlanValue, scope, type Tensor, tensor } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { EncoderBatch } from "./batch.js";
 import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "./config.js";
 import { bindEmbeddings } from "./embeddings/index.js";
 import { createLayer, type Layer } from "./layer.js";
-import { normalize, normSpecs } from "./norm.js";
-import { createParameters, type ParameterSource, prefixed } from "./parameters.js";
+import { normalize, normSpecs, planNorm, unplanned } from "./norm.js";
+import { createParameters, lookUp, type ParameterSource, prefixed } from "./parameters.js";
 import type { ParameterSpec } from "./part.js";
 import { deriveSeed } from "./seeds.js";
 
@@ -38,6 +38,14 @@ export interface Encoder {
    * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, DEPTH_OUT_OF_RANGE
    */
   forward(batch: EncoderBatch, options?: EncoderOptions): EncoderOutput;
+  /**
+   * Writes the forward pass into a plan. -> [tokens, hidden]
+   *
+   * @throws PLAN_UNSUPPORTED naming the part that plans do not know
+   */
+  plan(builder: PlanBuilder): PlanValue;
+  /** The integers that a plan of this encoder takes for a batch. @throws what `forward` throws about batches */
+  planBatch(batch: EncoderBatch): PlanBatch;
   /** Frees the parameters. */
   dispose(): void;
 }
@@ -136,6 +144,17 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
     config,
     parameters,
     forward: (batch, options = {}) => scope(() => run(batch, options)),
+    plan(builder) {
+      if (embeddings.plan === undefined) throw unplanned(`embeddings of the type "${config.embeddings.type}"`);
+      const first = embeddings.plan(ofEmbeddings, builder);
+      const last = layers.reduce((state, layer) => layer.plan(state, parameters, builder), first);
+      if (!hasFinalNorm(config)) return last;
+      return planNorm(last, (part) => lookUp(parameters, `${finalNorm}.${part}`), config, builder);
+    },
+    planBatch(batch) {
+      embeddings.check(batch);
+      return embeddings.planBatch?.(batch) ?? batch;
+    },
     dispose() {
       for (const parameter of parameters.values()) parameter.dispose();
     },

@@ -1,9 +1,9 @@
 // One layer: a mixer and a channel, each with its norm and its residual.
-import { add, dropout, type Tensor } from "@cloze/tensor";
+import { add, dropout, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
 import { bindChannel } from "./channels/index.js";
 import type { EncoderConfig, LayerConfig } from "./config.js";
 import { bindMixer } from "./mixers/index.js";
-import { normalize, normSpecs } from "./norm.js";
+import { normalize, normSpecs, planNorm, unplanned } from "./norm.js";
 import { lookUp, prefixed } from "./parameters.js";
 import type { BoundSlot, BoundWeight, ParameterSpec, SlotAccess, SlotContext, WithWeights } from "./part.js";
 import { bindWeight, weightSchema } from "./weights/index.js";
@@ -16,6 +16,8 @@ interface Slot {
   /** See `BoundSlot.shared`. */
   readonly shared: readonly ParameterSpec[];
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
+  /** The branch in a plan, with what is added to it. @throws PLAN_UNSUPPORTED */
+  plan(x: PlanValue, parameters: Parameters, builder: PlanBuilder, residual?: PlanValue): PlanValue;
 }
 
 /** A layer before it has parameters. */
@@ -26,12 +28,14 @@ export interface Layer {
   readonly shared: readonly ParameterSpec[];
   /** x: [tokens, hidden] -> [tokens, hidden] */
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
+  /** The same in a plan. @throws PLAN_UNSUPPORTED */
+  plan(x: PlanValue, parameters: Parameters, builder: PlanBuilder): PlanValue;
 }
 
 function slotOf(
   prefix: string,
   bound: BoundSlot,
-  settings: WithWeights | { type: string },
+  settings: WithWeights & { readonly type: string },
   startAtZero: boolean,
 ): Slot {
   const weights = "weights" in settings ? settings.weights : undefined;
@@ -59,22 +63,49 @@ function slotOf(
       };
       return bound.forward(x, access, context);
     },
+    plan(x, parameters, builder, residual) {
+      if (bound.plan === undefined) throw unplanned(`the part "${settings.type}"`);
+      return bound.plan(x, {
+        builder,
+        parameter: (name) => lookUp(parameters, `${prefix}.${name}`),
+        linear(name, input, options = {}) {
+          const weight = matrices.get(name);
+          if (weight?.plan === undefined) throw unplanned(`the way in which ${prefix}.${name} is stored`);
+          const last = bound.matrices.some((matrix) => matrix.name === name && matrix.residual);
+          const parameter = (local: string) => lookUp(parameters, `${prefix}.${name}.${local}`);
+          return weight.plan(input, parameter, last ? { ...options, residual } : options, builder);
+        },
+      });
+    },
   };
 }
 
 /** Builds layer `index` of an encoder. */
 export function createLayer(config: EncoderConfig, layer: LayerConfig, index: number): Layer {
-  const { mixer, channel, dropout: rate, residual, sharedWith } = layer;
+  const { mixer, channel, residual, sharedWith } = layer;
   const { hiddenSize, normPosition, residualInit } = config;
   const prefix = `layers.${sharedWith ?? index}`;
   const zero = residualInit === "zero";
   const branches = [
-    { name: "mixer", bound: bindMixer(mixer, hiddenSize, config), settings: mixer, hasNorm: layer.mixerNorm },
-    { name: "channel", bound: bindChannel(channel, hiddenSize, config), settings: channel, hasNorm: layer.channelNorm },
+    {
+      name: "mixer",
+      bound: bindMixer(mixer, hiddenSize, config),
+      settings: mixer,
+      hasNorm: layer.mixerNorm,
+      rate: layer.mixerDropout ?? layer.dropout,
+    },
+    {
+      name: "channel",
+      bound: bindChannel(channel, hiddenSize, config),
+      settings: channel,
+      hasNorm: layer.channelNorm,
+      rate: layer.dropout,
+    },
   ]
     .filter(({ bound }) => !bound.absent)
-    .map(({ name, bound, settings, hasNorm }) => ({
+    .map(({ name, bound, settings, hasNorm, rate }) => ({
       name,
+      rate,
       norm: hasNorm ? `${prefix}.${name}Norm` : undefined,
       slot: slotOf(`${prefix}.${name}`, bound, settings, zero),
     }));
@@ -87,7 +118,7 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
     shared: branches.flatMap(({ slot }) => slot.shared),
     forward(x, parameters, context) {
       let state = x;
-      for (const { name, slot, norm } of branches) {
+      for (const { name, slot, norm, rate } of branches) {
         const norms = (input: Tensor, added?: Tensor): Tensor => {
           if (norm !== undefined) return normalize(input, parameters, norm, config, added);
           return added === undefined ? input : add(input, added);
@@ -97,6 +128,19 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
         const dropped = context.training ? dropout(branch, rate, context.seed(name)) : branch;
         if (normPosition === "post") state = norms(dropped, residual ? state : undefined);
         else state = residual ? add(state, dropped) : dropped;
+      }
+      return state;
+    },
+    plan(x, parameters, builder) {
+      let state = x;
+      for (const { slot, norm } of branches) {
+        const norms = (input: PlanValue): PlanValue =>
+          norm === undefined
+            ? input
+            : planNorm(input, (part) => lookUp(parameters, `${norm}.${part}`), config, builder);
+        const before = normPosition === "pre" ? norms(state) : state;
+        const branch = slot.plan(before, parameters, builder, residual ? state : undefined);
+        state = normPosition === "pre" ? branch : norms(branch);
       }
       return state;
     },

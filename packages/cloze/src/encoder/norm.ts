@@ -1,5 +1,6 @@
 // The norm that an encoder has everywhere: its parameters and its forward pass.
-import { add, layerNorm, rmsNorm, type Tensor } from "@cloze/tensor";
+import { add, layerNorm, type PlanBuilder, type PlanValue, rmsNorm, type Tensor } from "@cloze/tensor";
+import { ClozeError } from "../errors.js";
 import { lookUp } from "./parameters.js";
 import type { ParameterSpec } from "./part.js";
 
@@ -36,3 +37,20 @@ export const normalize = (
   config: NormConfig,
   residual?: Tensor,
 ): Tensor => applyNorm(x, (part) => lookUp(parameters, `${name}.${part}`), config, residual);
+
+/** The same in a plan. @throws PLAN_UNSUPPORTED */
+export function planNorm(
+  x: PlanValue,
+  vector: (name: "weight" | "bias") => Tensor,
+  { norm, normBias, normEpsilon: epsilon }: NormConfig,
+  builder: PlanBuilder,
+): PlanValue {
+  if (norm !== "layer") throw unplanned(`norms of the kind "${norm}"`);
+  return builder.layerNorm(x, vector("weight"), normBias ? vector("bias") : undefined, { epsilon });
+}
+
+/** The error for what plans do not know; whoever compiles a model runs it without a plan then. */
+export const unplanned = (what: string): ClozeError =>
+  new ClozeError("PLAN_UNSUPPORTED", `Plans do not know ${what}`, {
+    remedy: "The model runs through the engine instead, with the same results.",
+  });

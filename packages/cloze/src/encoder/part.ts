@@ -1,6 +1,6 @@
 // What fills a slot of the encoder. A part declares its configuration, its parameters and its forward pass; whoever builds
 // the encoder asks for no part by name.
-import type { ActivationName, Random, Shape, Tensor } from "@cloze/tensor";
+import type { ActivationName, PlanBatch, PlanBuilder, PlanValue, Random, Shape, Tensor } from "@cloze/tensor";
 import type { z } from "zod";
 import type { EncoderBatch } from "./batch.js";
 import type { NormConfig } from "./norm.js";
@@ -39,6 +39,21 @@ export interface BoundWeight {
   readonly parameters: readonly ParameterSpec[];
   /** activation(x matrix^T + bias). x: [tokens, inputs] -> [tokens, outputs] */
   linear(x: Tensor, parameter: (name: string) => Tensor, options: { activation?: ActivationName }): Tensor;
+  /** The same in a plan, with a residual; absent: models with this part run without plans. */
+  plan?(
+    x: PlanValue,
+    parameter: (name: string) => Tensor,
+    options: { activation?: ActivationName; residual?: PlanValue },
+    builder: PlanBuilder,
+  ): PlanValue;
+}
+
+/** What the plan of a part can reach. */
+export interface PlanAccess {
+  readonly builder: PlanBuilder;
+  /** As in `SlotAccess`; the last matrix of a residual branch adds what the branch took, where the layer asks for it. */
+  linear(matrix: string, x: PlanValue, options?: { activation?: ActivationName }): PlanValue;
+  parameter(name: string): Tensor;
 }
 
 /** What parts may know of the encoder around them. */
@@ -83,6 +98,8 @@ export interface BoundSlot {
   readonly absent?: true;
   /** x: [tokens, hidden] -> [tokens, hidden], without residual or norm. */
   forward(x: Tensor, access: SlotAccess, context: SlotContext): Tensor;
+  /** The same in a plan; what it gives is the matrix that is declared `residual`. Absent: models with this part run without. */
+  plan?(x: PlanValue, access: PlanAccess): PlanValue;
 }
 
 /** A part for a slot: `mixers/` (between tokens) and `channels/` (inside a token). */
@@ -105,6 +122,10 @@ export interface BoundEmbeddings {
    * @param dropoutSeed undefined outside of training
    */
   forward(batch: EncoderBatch, parameters: ReadonlyMap<string, Tensor>, dropoutSeed: number | undefined): Tensor;
+  /** The same in a plan; absent: models with these embeddings run without. */
+  plan?(parameters: ReadonlyMap<string, Tensor>, builder: PlanBuilder): PlanValue;
+  /** The integers that the plan takes for a batch. Default: the batch's own. */
+  planBatch?(batch: EncoderBatch): PlanBatch;
 }
 
 /** A part that makes vectors of the input: `embeddings/`. */

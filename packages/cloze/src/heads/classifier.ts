@@ -8,6 +8,8 @@ import {
   mean,
   mul,
   neg,
+  type PlanBuilder,
+  type PlanValue,
   softplus,
   sub,
   sum,
@@ -50,6 +52,17 @@ export function classify(x: Tensor, config: { dropout: number; bias: boolean }, 
   const bias = config.bias ? context.parameter("classifier.bias") : undefined;
   return linear(dropped, context.parameter("classifier.weight"), bias);
 }
+
+/** The classifier in a plan. */
+export const planClassifier = (
+  x: PlanValue,
+  config: { bias: boolean },
+  parameter: (name: string) => Tensor,
+  builder: PlanBuilder,
+): PlanValue =>
+  builder.linear(x, parameter("classifier.weight"), config.bias ? parameter("classifier.bias") : undefined, {
+    weights: "float32",
+  });
 
 function checkWeights(weights: Float32Array, { shape }: Tensor): void {
   if (weights.length === shape[1]) return;

@@ -1,7 +1,7 @@
 // A dense layer between the encoder and what predicts: BERT's pooler, RoBERTa's classifier, ModernBERT's head.
-import { dropout, linear, type Tensor } from "@cloze/tensor";
+import { dropout, linear, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { applyNorm, type NormConfig, normSpecs } from "../encoder/norm.js";
+import { applyNorm, type NormConfig, normSpecs, planNorm } from "../encoder/norm.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { activationSchema, type HeadContext } from "./head.js";
 
@@ -51,4 +51,21 @@ export function applyTransform(
   const bias = config.bias ? parameter(`${name}.bias`) : undefined;
   const y = linear(input, parameter(`${name}.weight`), bias, { activation: config.activation });
   return config.norm ? applyNorm(y, (part) => parameter(`${name}Norm.${part}`), encoder) : y;
+}
+
+/** The same in a plan. */
+export function planTransform(
+  name: string,
+  x: PlanValue,
+  config: TransformConfig,
+  encoder: NormConfig,
+  parameter: (name: string) => Tensor,
+  builder: PlanBuilder,
+): PlanValue {
+  if (config === null) return x;
+  const bias = config.bias ? parameter(`${name}.bias`) : undefined;
+  // Heads are small: they stay in float32 whatever the encoder is made of.
+  const options = { activation: config.activation, weights: "float32" } as const;
+  const y = builder.linear(x, parameter(`${name}.weight`), bias, options);
+  return config.norm ? planNorm(y, (part) => parameter(`${name}Norm.${part}`), encoder, builder) : y;
 }

@@ -1,8 +1,21 @@
 // What stands on an encoder: a head declares its configuration, its parameters, and what it makes of the hidden states.
-import { concat, linear, max, reshape, segmentMean, slice, type Tensor, take, tensor } from "@cloze/tensor";
+import {
+  concat,
+  linear,
+  max,
+  type PlanBuilder,
+  type PlanValue,
+  reshape,
+  segmentMean,
+  slice,
+  type Tensor,
+  take,
+  tensor,
+} from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
+import { unplanned } from "../encoder/norm.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
 
@@ -62,6 +75,8 @@ export interface BoundHead {
   maskedLanguageLoss?(hidden: Tensor, rows: Int32Array, targets: Int32Array, context: HeadContext): Tensor;
   /** The tokens that mixers with global tokens take where the batch names none. [tokens] */
   globalTokens?(batch: EncoderBatch): Uint8Array;
+  /** Its logits in a plan; absent: plans end at the hidden states. @throws PLAN_UNSUPPORTED */
+  plan?(hidden: PlanValue, parameter: (name: string) => Tensor, builder: PlanBuilder): PlanValue;
 }
 
 export interface HeadPart<Schema extends z.ZodType> {
@@ -111,6 +126,16 @@ const poolings: Readonly<Record<z.output<typeof poolingSchema>, (hidden: Tensor,
     return concat(rows, 0);
   },
 };
+
+/** One vector for each sequence, in a plan. @throws PLAN_UNSUPPORTED */
+export function planPooling(
+  hidden: PlanValue,
+  pooling: z.output<typeof poolingSchema>,
+  builder: PlanBuilder,
+): PlanValue {
+  if (pooling === "first" || pooling === "mean") return builder.pool(hidden, pooling);
+  throw unplanned(`pooling by "${pooling}"`);
+}
 
 /**
  * One vector for each sequence. hidden: [tokens, hidden] -> [sequences, hidden]

@@ -1,8 +1,9 @@
 // Heads by name: one line for each.
-import { scope, type Tensor } from "@cloze/tensor";
+import { type PlanBuilder, type PlanValue, scope, type Tensor } from "@cloze/tensor";
 import type { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
+import { unplanned } from "../encoder/norm.js";
 import { createParameters, lookUp, type ParameterSource } from "../encoder/parameters.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { type ConfigInputOf, type ConfigOf, parseConfig, registrySchema } from "../encoder/registry.js";
@@ -73,6 +74,8 @@ export interface Head {
   maskedLanguageLoss(hidden: Tensor, rows: Int32Array, targets: Int32Array): Tensor;
   /** The tokens that mixers with global tokens take where the batch names none. [tokens] */
   globalTokens(batch: EncoderBatch): Uint8Array | undefined;
+  /** What the head makes of hidden states (its logits), in a plan. @throws PLAN_UNSUPPORTED */
+  plan(hidden: PlanValue, builder: PlanBuilder): PlanValue;
   dispose(): void;
 }
 
@@ -113,6 +116,10 @@ export function createHead(
       return scope(() => loss(hidden, rows, targets, contextOf({})));
     },
     globalTokens: (batch) => bound.globalTokens?.(batch),
+    plan(hidden, builder) {
+      if (bound.plan === undefined) throw unplanned(`the head "${config.type}"`);
+      return bound.plan(hidden, (name) => lookUp(parameters, name), builder);
+    },
     dispose() {
       for (const parameter of parameters.values()) parameter.dispose();
     },

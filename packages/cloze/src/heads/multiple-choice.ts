@@ -1,9 +1,9 @@
 import { add, crossEntropy, div, reshape, slice, type Tensor, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../errors.js";
-import { classifierFields, classifierSpecs, classify } from "./classifier.js";
+import { classifierFields, classifierSpecs, classify, planClassifier } from "./classifier.js";
 import { checkCount, classLabels, defineHead } from "./head.js";
-import { pool, poolerFields, poolerSpecs } from "./pooler.js";
+import { planPooler, pool, poolerFields, poolerSpecs } from "./pooler.js";
 import { separatorPlaces, tokensWhere } from "./separator.js";
 
 /** Mean cross-entropy of the choice inside each group. scores: [sequences, 1] */
@@ -50,6 +50,10 @@ export const multipleChoice = defineHead({
         });
       }
       return { logits, pooled, loss: choiceLoss(logits, groups, labels) };
+    },
+    plan(hidden, parameter, builder) {
+      const pooled = planPooler(hidden, config, encoder, parameter, builder);
+      return planClassifier(pooled, config, parameter, builder);
     },
     globalTokens(batch) {
       const ends = separatorPlaces(batch, config.separatorId);

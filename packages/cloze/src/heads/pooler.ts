@@ -1,9 +1,9 @@
-import type { Tensor } from "@cloze/tensor";
+import type { PlanBuilder, PlanValue, Tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderFrame, ParameterSpec } from "../encoder/part.js";
-import { defineHead, type HeadContext, poolingSchema, poolTokens } from "./head.js";
-import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
+import { defineHead, type HeadContext, planPooling, poolingSchema, poolTokens } from "./head.js";
+import { applyTransform, planTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
 /** How heads that need one vector for each sequence get it. */
 export const poolerFields = {
@@ -26,12 +26,22 @@ export const pool = (
   context: HeadContext,
 ): Tensor => applyTransform("pooler", poolTokens(hidden, batch, pooling), pooler, encoder, context);
 
+/** The same in a plan. */
+export const planPooler = (
+  hidden: PlanValue,
+  { pooling, pooler }: PoolerConfig,
+  encoder: EncoderFrame,
+  parameter: (name: string) => Tensor,
+  builder: PlanBuilder,
+): PlanValue => planTransform("pooler", planPooling(hidden, pooling, builder), pooler, encoder, parameter, builder);
+
 /** BERT's pooler alone. */
 export const pooler = defineHead({
   schema: z.strictObject({ type: z.literal("pooler"), ...poolerFields }),
   bind: (config, encoder) => ({
     parameters: poolerSpecs(config, encoder),
     forward: (hidden, batch, _labels, context) => ({ pooled: pool(hidden, batch, config, encoder, context) }),
+    plan: (hidden, parameter, builder) => planPooler(hidden, config, encoder, parameter, builder),
   }),
 });
 

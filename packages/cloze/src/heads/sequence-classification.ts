@@ -1,9 +1,17 @@
 // One prediction for each sequence: a class, several labels at once, or numbers.
 import { binaryCrossEntropy, meanSquaredError, type Tensor, tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { checkNames, classifierFields, classifierSpecs, classify, classLoss, weightedLabelLoss } from "./classifier.js";
+import {
+  checkNames,
+  classifierFields,
+  classifierSpecs,
+  classify,
+  classLoss,
+  planClassifier,
+  weightedLabelLoss,
+} from "./classifier.js";
 import { checkCount, defineHead, type Labels } from "./head.js";
-import { pool, poolerFields, poolerSpecs } from "./pooler.js";
+import { planPooler, pool, poolerFields, poolerSpecs } from "./pooler.js";
 
 type Problem = "regression" | "single" | "multi";
 
@@ -50,6 +58,10 @@ export const sequenceClassification = defineHead({
         if (labels === undefined) return { logits, pooled };
         const problem = config.problem ?? problemOf(labels, config.labels);
         return { logits, pooled, loss: lossOf(logits, labels, problem, classWeights) };
+      },
+      plan(hidden, parameter, builder) {
+        const pooled = planPooler(hidden, config, encoder, parameter, builder);
+        return planClassifier(pooled, config, parameter, builder);
       },
       globalTokens({ ids, offsets }) {
         const first = new Uint8Array(ids.length);

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { checkNames, classifierFields, classifierSpecs, classify, classLoss } from "./classifier.js";
+import { checkNames, classifierFields, classifierSpecs, classify, classLoss, planClassifier } from "./classifier.js";
 import { defineHead } from "./head.js";
-import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
+import { applyTransform, planTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
 /** A class for each token; -100 where none is asked. */
 export const tokenClassification = defineHead({
@@ -23,6 +23,10 @@ export const tokenClassification = defineHead({
         const logits = classify(transformed, config, context);
         if (labels === undefined) return { logits };
         return { logits, loss: classLoss(logits, "Labels of tokens", labels, classWeights) };
+      },
+      plan(hidden, parameter, builder) {
+        const transformed = planTransform("transform", hidden, config.transform, encoder, parameter, builder);
+        return planClassifier(transformed, config, parameter, builder);
       },
     };
   },

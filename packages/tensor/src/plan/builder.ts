@@ -1,5 +1,6 @@
 // Writes a plan: values that have rows for each token or sequence, and the kernel calls between them.
 
+import { binaryCode } from "../backend/contract/elementwise.js";
 import { type ActivationName, activationCode } from "../backend/contract/network.js";
 import type { Kernels } from "../backend/contract.js";
 import { backend } from "../backend/index.js";
@@ -99,6 +100,10 @@ export interface PlanBuilder {
   attention(qkv: PlanValue, options: PlanAttentionOptions): PlanValue;
   /** Rows of a table, one for each row of the indices. */
   take(table: Tensor, indices: PlanValue): PlanValue;
+  /** Rows of a table, each multiplied by a row of gates. */
+  takeGated(table: Tensor, indices: PlanValue, gates: Tensor, gateIndices: PlanValue): PlanValue;
+  /** a + b */
+  add(a: PlanValue, b: PlanValue): PlanValue;
   /** One vector for each sequence of token rows. */
   pool(x: PlanValue, pooling: "first" | "mean"): PlanValue;
   /** Keeps something until the plan is closed. */
@@ -108,6 +113,8 @@ export interface PlanBuilder {
   /** New rows. */
   value(width: number, per?: PlanValue["per"], kind?: PlanValue["kind"]): PlanValue;
   build(output: PlanValue, options?: { composed?: boolean }): BatchPlan;
+  /** Frees what was made so far, when there will be no plan. */
+  discard(): void;
 }
 
 interface CallEffects {
@@ -345,12 +352,33 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
       });
       return y;
     },
+    takeGated(table, indices, gates, gateIndices) {
+      const width = table.shape[1];
+      const y = value(width, indices.per);
+      call("gatedRowsF32", [copied(table), indices, copied(gates), gateIndices, y, countOf(indices), width, 0, 0], {
+        reads: [indices, gateIndices],
+        writes: [y],
+      });
+      return y;
+    },
+    add(a, b) {
+      const y = value(a.width, a.per);
+      const { width } = a;
+      call("binaryF32", [binaryCode.add, a, b, y, countOf(a), width, width, 1, width, 1], {
+        reads: [a, b],
+        writes: [y],
+      });
+      return y;
+    },
     pool(x, pooling) {
       const y = value(x.width, "sequence");
       const about = { reads: [x, inputs.offsets], writes: [y] };
       if (pooling === "first") call("takeRowsF32", [x, inputs.offsets, y, "sequences", x.width], about);
       else call("segmentSumF32", [x, inputs.offsets, y, "sequences", x.width, 1], about);
       return y;
+    },
+    discard() {
+      for (const release of owned.splice(0)) release();
     },
     build(output, options) {
       const all = Object.values(inputs) as PlanValue[];

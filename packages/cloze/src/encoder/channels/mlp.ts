@@ -18,6 +18,7 @@ export const mlp = defineSlot({
         { name: "output", outputs: hiddenSize, inputs: intermediateSize, bias, residual: true },
       ],
       forward: (x, { linear }) => linear("output", linear("input", x, { activation })),
+      plan: (x, { linear }) => linear("output", linear("input", x, { activation })),
     };
   },
 });

@@ -1,10 +1,10 @@
 // From ids to vectors: words, positions and segments, added up.
-import { add, dropout, linear, mul, sub, type Tensor, take, takeGated, tensor } from "@cloze/tensor";
+import { add, dropout, linear, mul, type PlanValue, sub, type Tensor, take, takeGated, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { randomSource } from "../../data/random-source.js";
 import { ClozeError } from "../../errors.js";
 import type { EncoderBatch } from "../batch.js";
-import { normalize, normSpecs } from "../norm.js";
+import { normalize, normSpecs, planNorm, unplanned } from "../norm.js";
 import { lookUp } from "../parameters.js";
 import { defineEmbeddings, type EncoderFrame, type ParameterSpec } from "../part.js";
 import { deriveSeed } from "../seeds.js";
@@ -27,6 +27,8 @@ const schema = z.strictObject({
    */
   projection: z.enum(["none", "before-norm", "after-norm", "after-dropout"]).optional(),
   projectionBias: z.boolean().default(true),
+  /** What the vectors of words are multiplied by. */
+  wordScale: z.number().positive().default(1),
   norm: z.boolean().default(true),
   dropout: rate.default(0.1),
   /** Share of whole words that are left out while training (their vector is 0). */
@@ -170,7 +172,8 @@ export const tokens = defineEmbeddings({
       const projection = projectionOf(config, encoder);
       const project = (x: Tensor): Tensor =>
         linear(x, named("projection.weight"), config.projectionBias ? named("projection.bias") : undefined);
-      const summands = [wordVectors()];
+      const words = wordVectors();
+      const summands = [config.wordScale === 1 ? words : mul(words, config.wordScale)];
       if (segmentVocabularySize > 0) summands.push(rows("segment", batch.segments));
       if (config.taskVocabularySize > 0) summands.push(rows("task", new Int32Array(batch.ids.length)));
       if (config.positions === "learned") {
@@ -194,5 +197,26 @@ export const tokens = defineEmbeddings({
       if (dropoutSeed !== undefined) state = dropout(state, config.dropout, dropoutSeed);
       return projection === "after-dropout" ? project(state) : state;
     },
+    plan(parameters, builder) {
+      const named = (name: string): Tensor => lookUp(parameters, name);
+      const { ids, segments, positions } = builder.inputs;
+      const projection = projectionOf(config, encoder);
+      const project = (x: PlanValue): PlanValue =>
+        builder.linear(x, named("projection.weight"), config.projectionBias ? named("projection.bias") : undefined);
+      const norm = (x: PlanValue): PlanValue =>
+        config.norm ? planNorm(x, (part) => named(`norm.${part}`), encoder, builder) : x;
+      let state =
+        config.positions === "gated"
+          ? builder.takeGated(named("word.weight"), ids, named("gate.weight"), positions)
+          : builder.take(named("word.weight"), ids);
+      if (encoder.segmentVocabularySize > 0)
+        state = builder.add(state, builder.take(named("segment.weight"), segments));
+      if (config.taskVocabularySize > 0) throw unplanned("vectors of tasks");
+      if (config.positions === "learned") state = builder.add(state, builder.take(named("position.weight"), positions));
+      if (projection === "before-norm") state = project(state);
+      state = norm(state);
+      return projection === "none" || projection === "before-norm" ? state : project(state);
+    },
+    planBatch: (batch) => ({ ...batch, positions: positionRows(batch, config, encoder.padId) }),
   }),
 });

@@ -40,6 +40,8 @@ export const attention = defineSlot({
         const [q, k, v] = splitColumns(qkv, 3);
         return linear("output", attendComposed(q, k, v, batch, { ...options, mask: distanceMask(options) }));
       },
+      plan: (x, { linear, builder }) =>
+        linear("output", builder.attention(linear("queryKeyValue", x), { heads, causal, window })),
     };
   },
 });

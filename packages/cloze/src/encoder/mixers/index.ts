@@ -3,6 +3,8 @@ import type { z } from "zod";
 import type { BoundSlot, EncoderFrame, SlotPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
 import { attention } from "./attention.js";
+import { blockSparseAttention } from "./block-sparse-attention.js";
+import { fourier } from "./fourier.js";
 import { longformer } from "./longformer.js";
 import { none } from "./none.js";
 
@@ -10,6 +12,8 @@ const parts = {
   none,
   attention,
   longformer,
+  "block-sparse-attention": blockSparseAttention,
+  fourier,
 };
 
 export type MixerConfig = ConfigOf<typeof parts>;

@@ -11,6 +11,8 @@ export const dense = defineWeight({
     return {
       parameters: bias ? [weight, shift] : [weight],
       linear: (x, parameter, options) => linear(x, parameter("weight"), bias ? parameter("bias") : undefined, options),
+      plan: (x, parameter, options, builder) =>
+        builder.linear(x, parameter("weight"), bias ? parameter("bias") : undefined, options),
     };
   },
 });
