@@ -2,6 +2,7 @@
 import { ClozeError } from "../errors.js";
 import { albert } from "./albert.js";
 import { bert } from "./bert.js";
+import { bigBird } from "./big-bird.js";
 import { cloze } from "./cloze.js";
 import { distilbert } from "./distilbert.js";
 import { electra } from "./electra.js";
@@ -22,6 +23,7 @@ export const families: readonly Family[] = [
   ernie,
   gpt2,
   longformer,
+  bigBird,
   cloze,
 ];
 

@@ -212,6 +212,7 @@ export const tokens = defineEmbeddings({
       if (encoder.segmentVocabularySize > 0)
         state = builder.add(state, builder.take(named("segment.weight"), segments));
       if (config.taskVocabularySize > 0) throw unplanned("vectors of tasks");
+      if (config.wordScale !== 1) throw unplanned("scaled vectors of words");
       if (config.positions === "learned") state = builder.add(state, builder.take(named("position.weight"), positions));
       if (projection === "before-norm") state = project(state);
       state = norm(state);
