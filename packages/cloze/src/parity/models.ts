@@ -65,13 +65,15 @@ function checkOutputs(
           }
           const expected = numbers(file.load(`${folder}.output.${output}`));
           const [rows, columns, ...width] = outputs[output];
-          const perToken =
-            rows === inputs.sequences && columns === inputs.length && ours.shape[0] === inputs.places.length;
+          // BigBird's hidden states are longer than its inputs by what it padded them with.
+          const { length, places, sequences } = inputs;
+          const each = width.reduce((a, b) => a * b, 1);
+          const perToken = rows === sequences && columns >= length && ours.size === places.length * each;
           const picked = perToken
             ? pickRows(
                 expected,
-                inputs.places,
-                width.reduce((a, b) => a * b, 1),
+                places.map((place) => Math.floor(place / length) * columns + (place % length)),
+                each,
               )
             : expected;
           comparison.add(output, ours.toTypedArray(), picked);
