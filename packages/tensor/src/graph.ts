@@ -89,7 +89,15 @@ export const enableGrad = <T>(body: () => T): T => withFlag(gradEnabled, (value)
  * Runs a function with every fused operation replaced by its composed definition, which can be differentiated twice.
  * Slower; for second derivatives and for tests that hold fused against composed.
  */
-export const composed = <T>(body: () => T): T => withFlag(isComposing, (value) => (composing = value), true, body);
+export const composed = <T>(body: () => T): T => withComposing(true, body);
+
+/** Runs a function inside `composed`, or outside of it. */
+export const withComposing = <T>(value: boolean, body: () => T): T =>
+  withFlag(isComposing, (flag) => (composing = flag), value, body);
+
+/** Puts a tensor away as the operations of this moment do. */
+export const saveForBackward: SaveHook = (tensor, operation) =>
+  (hooks[hooks.length - 1] ?? saveByReference)(tensor, operation);
 
 /** Runs a function with a hook on what is saved for the backward pass. */
 export function withSaveHook<T>(hook: SaveHook, body: () => T): T {
@@ -199,7 +207,7 @@ export function record({ name, inputs, outputs, save = [], backward, differentia
     const output = outputs.indexOf(tensor);
     const input = inputs.indexOf(tensor);
     const kept = output >= 0 ? results[output] : tensor;
-    const saved = (hooks[hooks.length - 1] ?? saveByReference)(kept, name);
+    const saved = saveForBackward(kept, name);
     // Where the backward pass is differentiated again, a restored tensor must be in the graph.
     if (output < 0 && input < 0) return saved;
     return {

@@ -9,6 +9,7 @@ export {
   type Kernels,
   withBackend,
 } from "./backend/index.js";
+export { checkpoint } from "./checkpoint.js";
 export type { DType, TypedArray } from "./dtype.js";
 export { ClozeError, type ClozeErrorDetails } from "./errors.js";
 export { composed, enableGrad, gradEnabled, noGrad, type SavedTensor, type SaveHook, withSaveHook } from "./graph.js";

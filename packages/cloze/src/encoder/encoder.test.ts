@@ -229,3 +229,31 @@ test("nothing leaks: forward in a scope, training steps, and an encoder that fai
   expect(() => createEncoder(config, { load })).toThrow("is not there");
   expect(memory.stats()).toMatchObject({ liveBytes: before.liveBytes, allocations: before.allocations });
 });
+
+test("layers that run again: the same gradients, and about one layer's memory", () => {
+  const config: EncoderConfigInput = {
+    ...uniformEncoder({ vocabularySize: 30, hiddenSize: 16, layers: 6, heads: 4, maxPositions: 12 }),
+  };
+  const run = (recompute: boolean) => {
+    const encoder = createEncoder(config, { seed: 5 });
+    const before = memory.stats().byKind.saved;
+    const saved = scope(() => {
+      const { hidden } = encoder.forward(batch, { training: true, seed: 3, recompute });
+      const bytes = memory.stats().byKind.saved - before;
+      memory.resetPeak();
+      const start = memory.stats().liveBytes;
+      backward(sum(mul(hidden, hidden)));
+      return { bytes, backward: memory.stats().peakBytes - start };
+    });
+    const gradients = [...encoder.parameters].map(([name, value]) => [name, value.grad?.toTypedArray()]);
+    encoder.dispose();
+    expect(memory.stats().byKind.saved).toBe(before);
+    return { saved, gradients };
+  };
+  const usual = run(false);
+  const again = run(true);
+  expect(again.gradients).toEqual(usual.gradients);
+  expect(again.saved.bytes).toBeLessThan(usual.saved.bytes / 4);
+  // In the backward pass, what one layer saves comes on top.
+  expect(again.saved.bytes + again.saved.backward).toBeLessThan(usual.saved.bytes + usual.saved.backward);
+});

@@ -98,11 +98,18 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: Linear
     name: "linear",
     inputs,
     outputs: [y],
-    save: before === undefined ? [source, matrix] : [source, matrix, before],
+    // A frozen weight needs no x, and an x without gradient no weight: what is not looked at is not kept.
+    save: [
+      ...(matrix.requiresGrad ? [source] : []),
+      ...(source.requiresGrad ? [matrix] : []),
+      ...(before === undefined ? [] : [before]),
+    ],
     differentiable: false,
     backward([gradient], context) {
       if (gradient === undefined) return [];
-      const [input, w, preactivation] = context.saved;
+      const rest = [...context.saved];
+      const preactivation = keepsBefore ? rest.pop() : undefined;
+      const [input, w] = [rest[0], rest[rest.length - 1]];
       const g = preactivation === undefined ? contiguous(gradient) : activationGradient(preactivation, gradient, name);
       return [
         context.needs(0) ? matmul(g, w) : undefined,
