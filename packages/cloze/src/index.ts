@@ -1,4 +1,5 @@
 // The public surface of cloze, by folder.
+export { type PruneOptions, type PruneReport, pruneByMagnitude } from "./compression/pruning/magnitude.js";
 export {
   type BatchSource,
   budgetBatches,

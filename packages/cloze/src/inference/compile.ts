@@ -8,9 +8,10 @@ import { planPooling, poolTokens } from "../heads/head.js";
 export interface CompileOptions {
   /**
    * "float32" as they are, or "int8": 8-bit codes for weights (a scale for each output) and for what they are multiplied
-   * with (a scale for each token, found at each run); three times as fast where the processor has VNNI. Heads stay float32.
+   * with (a scale for each token, found at each run); three times as fast where the processor has VNNI. "sparse": pruned
+   * matrices as the blocks that are left, where that is faster. Heads stay float32.
    */
-  weights?: "float32" | "int8";
+  weights?: "float32" | "int8" | "sparse";
   /**
    * "hidden": [tokens, hidden]; "pooled": one vector for each sequence by `pooling`; "head": what the head makes of it
    * (logits of sequences or tokens; a pooler's output). Default "hidden".

@@ -10,6 +10,7 @@
 #include "gemm.h"
 #include "int8-gemm.h"
 #include "reduce.h"
+#include "sparse-gemm.h"
 #include "normalize.h"
 #include "optimizer.h"
 #include "quantize.h"

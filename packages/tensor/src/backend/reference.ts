@@ -14,6 +14,7 @@ import { optimizerKernels } from "./reference/optimizer.js";
 import { quantizeKernels } from "./reference/quantize.js";
 import { recurrentKernels } from "./reference/recurrent.js";
 import { reduceKernels } from "./reference/reduce.js";
+import { sparseKernels } from "./reference/sparse.js";
 
 export function createReferenceBackend(): Backend {
   const memory = createReferenceMemory();
@@ -32,6 +33,7 @@ export function createReferenceBackend(): Backend {
       ...optimizerKernels(memory),
       ...network,
       ...int8Kernels(memory, network.activationF32),
+      ...sparseKernels(memory, network.activationF32),
       ...embeddingKernels(memory),
       ...attentionKernels(memory),
     },

@@ -18,6 +18,7 @@ import {
   type PlanSizes,
   planArgument,
 } from "./plan.js";
+import { disposeBlocks, fastestBlocks, storeBlocks } from "./sparse-weight.js";
 
 /** Rows of scratch memory that a call writes and others read. */
 export interface PlanValue {
@@ -75,9 +76,10 @@ export interface PlanAttentionOptions {
 export interface PlanBuilderOptions {
   /**
    * How matrices are multiplied. "int8": weights as 8-bit codes with a scale for each output, activations as 8-bit codes
-   * with a scale and a zero for each row, found anew at each run; sums are exact. Default "float32".
+   * with a scale and a zero for each row, found anew at each run; sums are exact. "sparse": matrices that hold many zeros as
+   * the blocks that they have left, where that is faster on this machine (it is tried out). Default "float32".
    */
-  weights?: "float32" | "int8";
+  weights?: "float32" | "int8" | "sparse";
 }
 
 export interface PlanBuilder {
@@ -257,6 +259,40 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
     return y;
   }
 
+  function linearSparse(
+    x: PlanValue,
+    weight: Tensor,
+    bias: Tensor | undefined,
+    activation: ActivationName,
+    residual: PlanValue | undefined,
+  ): PlanValue | undefined {
+    const blocks = fastestBlocks(weight);
+    if (blocks === undefined) return undefined;
+    const [n, k] = weight.shape;
+    const stored = storeBlocks(blocks);
+    owned.push(() => disposeBlocks(stored));
+    const y = value(n, x.per);
+    call(
+      "linearSparseF32",
+      [
+        x,
+        stored.starts,
+        stored.inputs,
+        stored.values,
+        bias === undefined ? null : copied(bias),
+        y,
+        countOf(x),
+        n,
+        k,
+        stored.height,
+        activationCode[activation],
+        residual ?? null,
+      ],
+      { reads: [x, ...(residual === undefined ? [] : [residual])], writes: [y] },
+    );
+    return y;
+  }
+
   const builder: PlanBuilder = {
     inputs,
     value,
@@ -264,6 +300,8 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
     own: (release) => owned.push(release),
     linear(x, weight, bias, { activation = "none", residual, weights: wanted = weights } = {}) {
       if (wanted === "int8" && weight.size > 0) return linearInt8(x, weight, bias, activation, residual);
+      const sparse = wanted === "sparse" ? linearSparse(x, weight, bias, activation, residual) : undefined;
+      if (sparse !== undefined) return sparse;
       const [n, k] = weight.shape;
       const y = value(n, x.per);
       call(
