@@ -234,11 +234,14 @@ test("layers that run again: the same gradients, and about one layer's memory", 
   const config: EncoderConfigInput = {
     ...uniformEncoder({ vocabularySize: 30, hiddenSize: 16, layers: 6, heads: 4, maxPositions: 12 }),
   };
+  const long = packSequences(
+    Array.from({ length: 30 }, (_, i) => ({ ids: Array.from({ length: 12 }, (_, j) => (i + j) % 30) })),
+  );
   const run = (recompute: boolean) => {
     const encoder = createEncoder(config, { seed: 5 });
     const before = memory.stats().byKind.saved;
     const saved = scope(() => {
-      const { hidden } = encoder.forward(batch, { training: true, seed: 3, recompute });
+      const { hidden } = encoder.forward(long, { training: true, seed: 3, recompute });
       const bytes = memory.stats().byKind.saved - before;
       memory.resetPeak();
       const start = memory.stats().liveBytes;
@@ -255,5 +258,5 @@ test("layers that run again: the same gradients, and about one layer's memory", 
   expect(again.gradients).toEqual(usual.gradients);
   expect(again.saved.bytes).toBeLessThan(usual.saved.bytes / 4);
   // In the backward pass, what one layer saves comes on top.
-  expect(again.saved.bytes + again.saved.backward).toBeLessThan(usual.saved.bytes + usual.saved.backward);
+  expect(again.saved.bytes + again.saved.backward).toBeLessThan((usual.saved.bytes + usual.saved.backward) / 2);
 });
