@@ -93,7 +93,7 @@ export function attentionProbabilities(
     const penalty = Float32Array.from({ length: length * seen }, (_, at) =>
       mask(Math.floor(at / seen), at % seen, sequence) ? -1e30 : 0,
     );
-    scores = add(scores, tensor(penalty, [length, seen]));
+    scores = add(scores, tensor(penalty, [length, seen], scores.dtype));
   }
   return dropout(softmax(scores), rate, seed + index);
 }
