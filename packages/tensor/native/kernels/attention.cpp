@@ -1,10 +1,11 @@
-// Tiles of queries against all keys of a sequence: the scores of a tile stay in the cache, and their products with the
-// keys and values are small matrix products. Items are (sequence, head), or (sequence, head, tile) in the forward pass.
+// Tiles of queries against the keys of a sequence that they see: scores stay in the cache, and their products with the keys
+// and values are small matrix products. Items are (sequence, head), or (sequence, head, tile) in the forward pass.
 #include "attention.h"
 
 #include "../thread-pool.h"
 #include "../vector-math.h"
 #include "../vector-random.h"
+#include "gemm-kernel.h"
 #include "gemm.h"
 
 namespace cloze::CLOZE_ISA {
@@ -27,12 +28,14 @@ Range visible(int64_t row, int64_t length, int32_t causal, int64_t window) {
   return range;
 }
 
-void apply_dropout(float* p, int64_t count, uint32_t key, uint32_t threshold) {
+// p holds the probabilities of the keys `first` to first + count.
+void apply_dropout(float* p, int64_t first, int64_t count, uint32_t key, uint32_t threshold) {
+  const auto place = static_cast<uint32_t>(first);
   int64_t i = 0;
   for (; i + VW <= count; i += VW)
-    storeu(p + i, select(dropped_lanes(key, static_cast<uint32_t>(i), threshold), vzero(), loadu(p + i)));
+    storeu(p + i, select(dropped_lanes(key, place + static_cast<uint32_t>(i), threshold), vzero(), loadu(p + i)));
   for (; i < count; ++i)
-    if (random_bits(key, static_cast<uint32_t>(i)) < threshold) p[i] = 0.0f;
+    if (random_bits(key, place + static_cast<uint32_t>(i)) < threshold) p[i] = 0.0f;
 }
 
 // p[i] = exp(s[i] * scale - shift) over a row, zero outside the range; returns the sum.
@@ -77,13 +80,84 @@ int64_t most_tiles(const int32_t* offsets, int64_t sequences) {
   return (longest + tile - 1) / tile;
 }
 
+// One tile of queries of one sequence and head, as attention_f32 sees it.
+struct Tile {
+  const float* q;  // first query of the tile
+  const float* k;  // first key of the sequence
+  const float* v;
+  float* out;
+  float* log_sums;
+  int64_t first, rows, length, size;
+  int64_t ldq, ldk, ldv, ldo;
+  float scale, keep;
+  int32_t causal;
+  int64_t window;
+  uint32_t threshold;
+  uint32_t seed, place;  // of the first query among all rows of the probabilities
+};
+
+inline int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+// Keys and values are packed once for the tile; then few queries at a time go from scores to their result, so that scores
+// never leave the first-level cache.
+void attend_tile(const Tile& t, int thread) {
+  const int64_t low = visible(t.first, t.length, t.causal, t.window).first;
+  const int64_t high = visible(t.first + t.rows - 1, t.length, t.causal, t.window).last;
+  const int64_t keys = high - low, padded = round_up(keys, tile_columns);
+  const int64_t value_panels = (t.size + tile_columns - 1) / tile_columns;
+  const int64_t key_elements = padded * t.size + VW, value_elements = value_panels * keys * tile_columns + VW;
+  float* const packed_keys = thread_scratch(thread, static_cast<size_t>(key_elements + value_elements + tile_rows * padded + VW) * sizeof(float), 0);
+  float* const packed_values = packed_keys + key_elements;
+  float* const scores = packed_values + value_elements;
+  for (int64_t c = 0; c < keys; c += tile_columns)
+    pack_panel(packed_keys + c * t.size, tile_columns, static_cast<int>(keys - c < tile_columns ? keys - c : tile_columns), t.size,
+               t.k + (low + c) * t.ldk, t.ldk, 1);
+  for (int64_t c = 0; c < t.size; c += tile_columns)
+    pack_panel(packed_values + c * keys, tile_columns, static_cast<int>(t.size - c < tile_columns ? t.size - c : tile_columns), keys,
+               t.v + low * t.ldv + c, 1, t.ldv);
+  const int64_t blocks = (t.rows + tile_rows - 1) / tile_rows;
+  float inverses[tile_rows];
+  alignas(64) float sums[tile_rows * tile_columns];
+  for (int64_t b = 0; b < blocks; ++b) {
+    const int64_t from = t.rows * b / blocks;
+    const int height = static_cast<int>(t.rows * (b + 1) / blocks - from);
+    // The keys of these queries, from the start of a panel on.
+    const int64_t begin = (visible(t.first + from, t.length, t.causal, t.window).first - low) / tile_columns * tile_columns;
+    const int64_t end = visible(t.first + from + height - 1, t.length, t.causal, t.window).last - low;
+    const TileKernel product = tile_kernel(height, tile_vectors, true);
+    for (int64_t c = begin; c < end; c += tile_columns)
+      product(t.size, t.q + from * t.ldq, t.ldq, packed_keys + c * t.size, tile_columns, scores + (c - begin), padded, false);
+    for (int i = 0; i < height; ++i) {
+      float* row = scores + i * padded;
+      Range range = visible(t.first + from + i, t.length, t.causal, t.window);
+      range.first -= low + begin, range.last -= low + begin;
+      const float most = largest(row, range) * t.scale;
+      const float sum = exponentials(row, range, end - begin, t.scale, most);
+      t.log_sums[from + i] = most + __builtin_logf(sum);
+      inverses[i] = t.keep / sum;
+      if (t.threshold > 0)
+        apply_dropout(row, low + begin, end - begin, row_key(t.seed, t.place + static_cast<uint32_t>(from + i)), t.threshold);
+    }
+    for (int64_t c = 0; c < t.size; c += tile_columns) {
+      const int64_t width = t.size - c < tile_columns ? t.size - c : tile_columns;
+      product(end - begin, scores, padded, packed_values + c * keys + begin * tile_columns, tile_columns, sums, tile_columns, false);
+      for (int i = 0; i < height; ++i) {
+        float* to = t.out + (from + i) * t.ldo + c;
+        int64_t j = 0;
+        for (; j + VW <= width; j += VW) storeu(to + j, loadu(sums + i * tile_columns + j) * inverses[i]);
+        if (j < width) store_part(to + j, loadu(sums + i * tile_columns + j) * inverses[i], width - j);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void attention_f32(const float* q, const float* k, const float* v, float* out, float* log_sums, const int32_t* offsets,
                    int64_t sequences, int64_t tokens, int64_t heads, int64_t size, int64_t ldq, int64_t ldk, int64_t ldv,
                    int64_t ldo, float scale, int32_t causal, int64_t window, float rate, int64_t seed) {
   const int64_t tiles = most_tiles(offsets, sequences);
-  const uint32_t threshold = drop_threshold(rate);
+  const uint32_t threshold = rate > 0.0f ? drop_threshold(rate) : 0;
   const float keep = rate > 0.0f ? 1.0f / (1.0f - rate) : 1.0f;
   parallel(sequences * heads * tiles, [&](int64_t index, int thread) {
     const int64_t s = index / (heads * tiles);
@@ -93,26 +167,11 @@ void attention_f32(const float* q, const float* k, const float* v, float* out, f
     const int64_t first = index % tiles * tile;
     const int64_t rows = length - first < tile ? length - first : tile;
     if (rows <= 0) return;
-    float* scores = thread_scratch(thread, static_cast<size_t>(rows * length) * sizeof(float), 0);
-    const int64_t column = head * size;
-    matmul_f32(q + (start + first) * ldq + column, k + start * ldk + column, scores, 1, rows, length, size, 0, 0, 0, ldq, 1,
-               1, ldk, length, 1.0f, 0.0f);
-    for (int64_t r = 0; r < rows; ++r) {
-      float* row = scores + r * length;
-      const Range range = visible(first + r, length, causal, window);
-      const float most = largest(row, range) * scale;
-      const float sum = exponentials(row, range, length, scale, most);
-      const int64_t at = head * tokens + start + first + r;
-      log_sums[at] = most + __builtin_logf(sum);
-      const float inverse = keep / sum;
-      int64_t i = range.first;
-      for (; i + VW <= range.last; i += VW) storeu(row + i, loadu(row + i) * inverse);
-      for (; i < range.last; ++i) row[i] *= inverse;
-      if (rate > 0.0f)
-        apply_dropout(row, length, row_key(static_cast<uint32_t>(seed), static_cast<uint32_t>(at)), threshold);
-    }
-    matmul_f32(scores, v + start * ldv + column, out + (start + first) * ldo + column, 1, rows, size, length, 0, 0, 0, length,
-               1, ldv, 1, ldo, 1.0f, 0.0f);
+    const int64_t column = head * size, place = head * tokens + start + first;
+    attend_tile({q + (start + first) * ldq + column, k + start * ldk + column, v + start * ldv + column,
+                 out + (start + first) * ldo + column, log_sums + place, first, rows, length, size, ldq, ldk, ldv, ldo, scale,
+                 keep, causal, window, threshold, static_cast<uint32_t>(seed), static_cast<uint32_t>(place)},
+                thread);
   });
 }
 

@@ -3,6 +3,7 @@
 #include "../simd.h"
 #include "../thread-pool.h"
 #include "activate.h"
+#include "gemm-kernel.h"
 
 namespace cloze::CLOZE_ISA {
 namespace {
@@ -17,29 +18,6 @@ inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Exchanges rows and columns of VW vectors, in log2(VW) rounds: in each, the halves of two rows trade places.
-template <int S>
-CLOZE_INLINE void trade(vf* rows) {
-  vi low, high;
-  for (int j = 0; j < VW; ++j) {
-    low[j] = (j & S) == 0 ? j : VW + j - S;
-    high[j] = (j & S) == 0 ? j + S : VW + j;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < VW; ++i) {
-    if (i & S) continue;
-    const vf a = rows[i], b = rows[i + S];
-    rows[i] = __builtin_shuffle(a, b, low);
-    rows[i + S] = __builtin_shuffle(a, b, high);
-  }
-}
-CLOZE_INLINE void transpose_square(vf* rows) {
-  if constexpr (VW >= 16) trade<8>(rows);
-  if constexpr (VW >= 8) trade<4>(rows);
-  trade<2>(rows);
-  trade<1>(rows);
-}
-
 // to[c, r] = from[r, c] for `rows` x `columns`, rows `ld_from` and `ld_to` apart; rows beyond `rows` are written as 0 up to
 // a multiple of VW.
 void transpose_block(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to) {
@@ -49,7 +27,7 @@ void transpose_block(const float* from, int64_t ld_from, int64_t rows, int64_t c
       const int64_t height = least(VW, rows - r), width = least(VW, columns - c);
       for (int i = 0; i < VW; ++i)
         square[i] = i >= height ? vzero() : width == VW ? loadu(from + (r + i) * ld_from + c) : load_part(from + (r + i) * ld_from + c, width);
-      transpose_square(square);
+      transpose(square);
       for (int j = 0; j < width; ++j) storeu(to + (c + j) * ld_to + r, square[j]);
     }
   }
@@ -102,7 +80,7 @@ CLOZE_INLINE void write_back(const Job& job, const float* results, int64_t chunk
       vf square[VW];
 #pragma GCC unroll 16
       for (int i = 0; i < VW; ++i) square[i] = i < width ? loadu(results + (j + i) * chunk + t) : vzero();
-      transpose_square(square);
+      transpose(square);
       const int64_t height = least(VW, rows - t);
       for (int i = 0; i < height; ++i) {
         const int64_t at = (row + t + i) * job.n + column + j;
