@@ -39,6 +39,8 @@ export function product(a: Tensor, b: Tensor, into: Tensor, beta: number): void 
 export function operand(x: Tensor, batch: readonly number[]): Tensor {
   const readable = hasUnitAxis(x) ? x : contiguous(x);
   if (x.rank === 2) return readable;
+  // One leading axis that need not be spread: the kernel takes its step too.
+  if (x.rank === 3 && batch.length === 1 && batch[0] === x.shape[0]) return readable;
   const whole = contiguous(broadcastTo(readable, [...batch, ...x.shape.slice(-2)]));
   return reshape(whole, [-1, ...x.shape.slice(-2)]);
 }

@@ -236,6 +236,8 @@ describe("matmul", () => {
       expectNativeEqualsReference(() => matmul(sample([m, k]), sample([k, n], 2)), 1e-4);
       expectNativeEqualsReference(() => matmul(transpose(sample([k, m])), transpose(sample([n, k], 2))), 1e-4);
       expectNativeEqualsReference(() => matmul(sample([3, m, k]), sample([k, n], 2)), 1e-4);
+      expectNativeEqualsReference(() => matmul(sample([3, m, k]), permute(sample([3, n, k], 2), [0, 2, 1])), 1e-4);
+      expectNativeEqualsReference(() => matmul(permute(sample([m, 3, k]), [1, 0, 2]), sample([3, k, n], 2)), 1e-4);
     }
   });
 });

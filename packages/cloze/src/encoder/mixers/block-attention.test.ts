@@ -205,7 +205,8 @@ describe.each(cases)("%s", (_, config, twin, batch, training) => {
     const expected = run(batch, x, weights, { training, twin });
     const close = (a: number[], b: number[], name: string): void => {
       expect(a.length, name).toBe(b.length);
-      expect(Math.max(...a.map((value, i) => Math.abs(value - b[i]))), name).toBeLessThan(1e-9);
+      // What is added to scores is stored in single precision.
+      expect(Math.max(...a.map((value, i) => Math.abs(value - b[i]))), name).toBeLessThan(1e-7);
     };
     close(received.output, expected.output, "output");
     for (const name of Object.keys(expected.gradients)) {
@@ -307,7 +308,7 @@ test("random blocks outside of training, where that is asked for", () => {
   const [x, weights] = [draw(32 * hiddenSize), draw(32 * hiddenSize)];
   const { output } = run(batch, x, weights);
   const random = run(batch, x, weights, { training: true, twin: sparseTwin }).output;
-  expect(Math.max(...output.map((value, i) => Math.abs(value - random[i])))).toBeLessThan(1e-9);
+  expect(Math.max(...output.map((value, i) => Math.abs(value - random[i])))).toBeLessThan(1e-7);
   const first = run(batch, x, weights, { twin: sparseTwin }).output;
   expect(Math.max(...output.map((value, i) => Math.abs(value - first[i])))).toBeGreaterThan(1e-3);
 });

@@ -23,6 +23,8 @@ export interface QueryBlock {
   readonly queries: ArrayLike<number>;
   /** Rows that they look at, for each head (or once, where all heads look at the same); a row counts as often as it is named. */
   readonly keys: readonly ArrayLike<number>[];
+  /** How often the first so many of the keys count. Default: once, as all others. */
+  readonly repeated?: { readonly keys: number; readonly times: number };
 }
 
 /** Blocks of one size as plain data; `planBlocks` makes it. A slot that is not used holds row 0. */
@@ -48,7 +50,8 @@ const hidden = -1e30;
  * Plans blocks of one size.
  *
  * @param keys slots for keys; fewer keys leave slots that nobody looks at
- * @param hides whether a query may not look at one of the keys of its block, by rows; then the heads have one list
+ * @param hides whether a query may not look at one of the keys of its block, by rows; then the heads have one list, and
+ * nothing is repeated
  */
 export function planBlocks(
   blocks: readonly QueryBlock[],
@@ -66,7 +69,11 @@ export function planBlocks(
     block.keys.forEach((list, l) => {
       const at = (b * lists + l) * keys;
       keyRows.set(list, at);
-      if (!perQuery) penalties.fill(0, at, at + list.length);
+      if (perQuery) return;
+      penalties.fill(0, at, at + list.length);
+      if (block.repeated !== undefined) {
+        penalties.fill(Math.log(block.repeated.times), at, at + Math.min(block.repeated.keys, list.length));
+      }
     });
     if (hides === undefined) return;
     const [list] = block.keys;

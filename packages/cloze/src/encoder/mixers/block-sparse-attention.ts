@@ -43,19 +43,24 @@ interface SparsePlan {
   readonly sparse: readonly BlockPlan[];
 }
 
-/** For each head the blocks that the blocks 1 to blocks - 2 look at by chance; one list where all heads have the same. */
+/** For each head the blocks that the blocks 1 to blocks - 2 look at by chance. */
 type Choices = (blocks: number) => number[][][];
 
 const range = (start: number, end: number): number[] =>
   Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
 
-/** The blocks that an inner block looks at whatever the choice. */
+/** The blocks that an inner block looks at whatever the choice; the first block is the first of them. */
 function fixedBlocks(block: number, blocks: number): number[] {
   const near = [block - 1, block, block + 1];
   return [...(block === 1 ? [] : [0]), ...near, ...(block === blocks - 2 ? [] : [blocks - 1])];
 }
 
-function planSparse(batch: EncoderBatch, { blockSize, randomBlocks: count }: Config, choices: Choices): SparsePlan {
+/** @param choices undefined: the first block takes the places */
+function planSparse(
+  batch: EncoderBatch,
+  { blockSize, randomBlocks: count }: Config,
+  choices: Choices | undefined,
+): SparsePlan {
   const full: BlockPlan[] = [];
   const sparse: BlockPlan[] = [];
   const inner: QueryBlock[] = [];
@@ -79,7 +84,7 @@ function planSparse(batch: EncoderBatch, { blockSize, randomBlocks: count }: Con
         seen,
       ),
     );
-    const byHead = choices(blocks);
+    const byHead = choices?.(blocks) ?? [range(0, blocks - 2).map((): number[] => [])];
     for (let block = 1; block < blocks - 1; block++) {
       const queries = rowsOf(blocked, block);
       if (queries.length === 0) break;
@@ -87,10 +92,11 @@ function planSparse(batch: EncoderBatch, { blockSize, randomBlocks: count }: Con
       inner.push({
         queries,
         keys: byHead.map((chosen) => [...fixed, ...chosen[block - 1]].flatMap((other) => rowsOf(blocked, other))),
+        ...(choices === undefined ? { repeated: { keys: blockSize, times: 1 + count } } : {}),
       });
     }
   }
-  if (inner.length > 0) sparse.push(planBlocks(inner, blockSize, (5 + count) * blockSize));
+  if (inner.length > 0) sparse.push(planBlocks(inner, blockSize, (choices ? 5 + count : 5) * blockSize));
   return { full, sparse };
 }
 
@@ -111,7 +117,6 @@ export const blockSparseAttention = defineSlot({
       known.set(blocks, choices);
       return choices;
     };
-    const first: Choices = (blocks) => [range(0, blocks - 2).map(() => new Array<number>(count).fill(0))];
     const key = [blockSize, count, heads].join();
     return {
       matrices: [
@@ -121,7 +126,7 @@ export const blockSparseAttention = defineSlot({
       forward(x, { linear }, { batch, offsets, training, seed, once }) {
         const random = training || config.randomInEvaluation;
         const { full, sparse } = once(`block-sparse ${key} ${random ? chance : "first"}`, () =>
-          planSparse(batch, config, random ? drawn : first),
+          planSparse(batch, config, random ? drawn : undefined),
         );
         const qkv = linear("queryKeyValue", x);
         const options = { heads, dropout: training ? rate : 0, seed: seed("attention") };
