@@ -300,6 +300,20 @@ function configOf(model: Model, family: Family, written: ConfigJson): ConfigJson
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+/** The family that a model is saved as (that of its source where it can), and the fields with which it describes it. */
+export function descriptionOf(
+  config: EncoderConfig,
+  head: HeadConfig,
+  source: ConfigJson = {},
+): { family: Family; written: ConfigJson } {
+  const preferred = families.filter(({ modelType }) => modelType === source.model_type);
+  for (const family of [...preferred, ...families]) {
+    const written = describe(family, config, head);
+    if (written !== undefined) return { family, written };
+  }
+  throw new ClozeError("INTERNAL", "No family could write this model");
+}
+
 /**
  * Saves a model as config.json and model.safetensors. A model that transformers has a class for opens there; others are
  * saved as model type "cloze". Each file appears whole or not at all, the weights first.
@@ -310,22 +324,14 @@ function configOf(model: Model, family: Family, written: ConfigJson): ConfigJson
  */
 export function saveModel(model: Model, folder: string): void {
   const { config, head, carried } = model;
-  const preferred = families.filter(({ modelType }) => modelType === model.source?.model_type);
-  let family: Family = cloze;
-  let written: ConfigJson | undefined;
-  for (const candidate of [...preferred, ...families]) {
-    family = candidate;
-    written = describe(candidate, config, head.config);
-    if (written !== undefined) break;
-  }
-  if (written === undefined) throw new ClozeError("INTERNAL", "No family could write this model");
+  const { family, written } = descriptionOf(config, head.config, model.source);
   try {
     mkdirSync(folder, { recursive: true });
   } catch (cause) {
     throw new ClozeError("FILE_WRITE", `The folder ${folder} could not be made`, { cause });
   }
   const names = family.names(config, head.config);
-  const extra = family === preferred[0] ? [...carried] : [];
+  const extra = family.modelType === model.source?.model_type ? [...carried] : [];
   scope(() =>
     writeSafetensors(join(folder, "model.safetensors"), [...toFile(names, model.parameters), ...extra], {
       format: "pt",
