@@ -33,6 +33,8 @@ export { createExactIndex, type ExactIndex } from "./retrieval/exact.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
 export { fillMask } from "./tasks/fill-mask.js";
 export * from "./text/index.js";
+export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
+export { loadLora, saveLora } from "./training/policies/lora-files.js";
 export { type PretrainOptions, pretrain } from "./training/pretrain.js";
 export { createProgress } from "./training/progress.js";
 export { type TrainOptions, type TrainResult, train } from "./training/trainer.js";

@@ -56,7 +56,9 @@ function slotOf(
         linear(name, input, options = {}) {
           const weight = matrices.get(name);
           if (weight === undefined) throw new Error(`${prefix} declares no matrix ${name}`);
-          return weight.linear(input, (local) => lookUp(parameters, `${prefix}.${name}.${local}`), options);
+          const parameter = (local: string) => lookUp(parameters, `${prefix}.${name}.${local}`);
+          const seed = context.training ? context.seed(`${prefix}.${name}`) : undefined;
+          return weight.linear(input, parameter, { ...options, seed });
         },
         parameter: (name) => lookUp(parameters, `${prefix}.${name}`),
         shared: (name) => lookUp(parameters, `shared.${name}`),

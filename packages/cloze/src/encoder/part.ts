@@ -34,11 +34,18 @@ export interface WithWeights {
   readonly weights?: Readonly<Record<string, { readonly type: string }>>;
 }
 
+/** What a weight part is told about a multiplication. */
+export interface WeightOptions {
+  readonly activation?: ActivationName;
+  /** A seed for random choices in training; absent at evaluation. */
+  readonly seed?: number;
+}
+
 /** A weight part with its configuration, for one matrix. */
 export interface BoundWeight {
   readonly parameters: readonly ParameterSpec[];
   /** activation(x matrix^T + bias). x: [tokens, inputs] -> [tokens, outputs] */
-  linear(x: Tensor, parameter: (name: string) => Tensor, options: { activation?: ActivationName }): Tensor;
+  linear(x: Tensor, parameter: (name: string) => Tensor, options: WeightOptions): Tensor;
   /** The same in a plan, with a residual; absent: models with this part run without plans. */
   plan?(
     x: PlanValue,

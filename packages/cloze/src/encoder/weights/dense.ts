@@ -10,7 +10,8 @@ export const dense = defineWeight({
     const shift: ParameterSpec = { name: "bias", shape: [outputs], initial: "zeros" };
     return {
       parameters: bias ? [weight, shift] : [weight],
-      linear: (x, parameter, options) => linear(x, parameter("weight"), bias ? parameter("bias") : undefined, options),
+      linear: (x, parameter, { activation }) =>
+        linear(x, parameter("weight"), bias ? parameter("bias") : undefined, { activation }),
       plan: (x, parameter, options, builder) =>
         builder.linear(x, parameter("weight"), bias ? parameter("bias") : undefined, options),
     };

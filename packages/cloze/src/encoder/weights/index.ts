@@ -4,10 +4,23 @@ import type { z } from "zod";
 import type { BoundWeight, MatrixSpec, WeightPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
 import { dense } from "./dense.js";
+import { loraOver } from "./lora.js";
 
-const parts = {
+/** Those that hold a matrix of their own. */
+const stored = {
   dense,
 };
+
+/** All, with those that stand on another one. */
+const parts = {
+  ...stored,
+  lora: loraOver(registrySchema("weight", stored), bindStored),
+};
+
+function bindStored(config: ConfigOf<typeof stored>, matrix: MatrixSpec): BoundWeight {
+  const part: WeightPart<z.ZodType<ConfigOf<typeof stored>>> = stored[config.type];
+  return part.bind(config, matrix);
+}
 
 export type WeightConfig = ConfigOf<typeof parts>;
 export type WeightConfigInput = ConfigInputOf<typeof parts>;
