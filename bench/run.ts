@@ -2,6 +2,7 @@
 import { closeEverything, type Options, type Row } from "./harness.js";
 import { encoder } from "./suites/encoder.js";
 import { gemm } from "./suites/gemm.js";
+import { inference } from "./suites/inference.js";
 import { memory } from "./suites/memory.js";
 import { ops } from "./suites/ops.js";
 import { tokenizer } from "./suites/tokenizer.js";
@@ -11,13 +12,14 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   gemm,
   ops,
   encoder,
+  inference,
   training,
   memory,
   tokenizer,
 };
 const usage = `Usage: npm run --silent bench -- <suite> [case] [--json] [--peers-only]
   suites: ${Object.keys(suites).join(", ")}
-  case           only cases whose name holds this, such as "bert-base 8x128" (suites encoder, gemm, training)
+  case           only cases whose name holds this, such as "bert-base 8x128" (suites encoder, inference, gemm, training)
   --json         standard output is one JSON array of rows
   --peers-only   measure the peers and leave our side out`;
 

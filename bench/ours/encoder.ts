@@ -1,22 +1,32 @@
-// Our side of the suite `encoder`.
-import { noGrad, packWeights, scope } from "@cloze/tensor";
-import { loadModel, packSequences } from "cloze";
+// Our side of the suites `encoder` and `inference`.
+import { type CompileOptions, compile, loadModel, packSequences, pruneByMagnitude } from "cloze";
 import type { Job } from "../harness.js";
 
+export interface EncoderWork {
+  /** Default "float32". */
+  weights?: CompileOptions["weights"];
+  /** Share of the blocks of 16 outputs at 1 input that are set to zero first. */
+  sparsity?: number;
+}
+
 /**
- * The forward pass of the BertForMaskedLM folder's encoder on rows of ids (ragged; packed while preparing), without
- * gradients or dropout. `outputs()` gives [last hidden states, packed: tokens × hidden].
+ * The forward pass of the BertForMaskedLM folder's encoder on rows of ids (ragged; packed while preparing), as a plan.
+ * `outputs()` gives [last hidden states, packed: tokens × hidden].
  */
-export async function prepareEncoder(folder: string, ids: number[][]): Promise<Job> {
+export async function prepareEncoder(
+  folder: string,
+  ids: number[][],
+  { weights, sparsity }: EncoderWork = {},
+): Promise<Job> {
   const model = loadModel(folder);
-  const release = packWeights(model.encoder.parameters.values());
+  if (sparsity !== undefined) pruneByMagnitude(model, { sparsity });
+  const compiled = compile(model, { weights });
   const batch = packSequences(ids.map((row) => ({ ids: row })));
-  const forward = () => noGrad(() => model.encoder.forward(batch).hidden);
   return {
-    run: () => scope(() => void forward()),
-    outputs: () => [scope(() => forward().toTypedArray() as Float32Array)],
+    run: () => void compiled.runSync(batch),
+    outputs: () => [compiled.runSync(batch)],
     close() {
-      release();
+      compiled.close();
       model.dispose();
     },
   };

@@ -1,5 +1,5 @@
 // onnxruntime-node as a server of JSON lines on standard input and output:
-//   {"cmd":"prepare","model":"bert-base","ids":[[…],…],"out":"PREFIX"}   ragged ids; padded here
+//   {"cmd":"prepare","model":"bert-base","file":"model.onnx","ids":[[…],…],"out":"PREFIX"}   ragged ids; padded here
 //   {"cmd":"run","repeat":3} -> {"ok":true,"milliseconds":[…]}           {"cmd":"close"}
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -21,9 +21,10 @@ let feeds;
 
 const handlers = {
   async prepare(request) {
-    if (model !== request.model) {
+    const file = join(peers, "cache", request.model, request.file ?? "model.onnx");
+    if (model !== file) {
       await session?.release();
-      session = await InferenceSession.create(join(peers, "cache", request.model, "model.onnx"), {
+      session = await InferenceSession.create(file, {
         executionProviders: ["cpu"],
         graphOptimizationLevel: "all",
         intraOpNumThreads: threads,
@@ -32,7 +33,7 @@ const handlers = {
         logSeverityLevel: 3,
         ...(process.env.ORT_SAVE_OPTIMIZED ? { optimizedModelFilePath: process.env.ORT_SAVE_OPTIMIZED } : {}),
       });
-      model = request.model;
+      model = file;
     }
     const rows = request.ids;
     const width = Math.max(...rows.map((row) => row.length));

@@ -77,6 +77,7 @@ export {
   type PlanValue,
 } from "./plan/builder.js";
 export type { PlanSizes } from "./plan/plan.js";
+export { type BlockHeight, disposeBlocks, findBlocks, type SparseBlocks, storeBlocks } from "./plan/sparse-weight.js";
 export {
   createRandom,
   type Random,
