@@ -5,8 +5,11 @@ import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.j
 import { attention } from "./attention.js";
 import { blockSparseAttention } from "./block-sparse-attention.js";
 import { fourier } from "./fourier.js";
+import { hashedNgrams } from "./hashed-ngrams.js";
 import { longformer } from "./longformer.js";
 import { none } from "./none.js";
+import { recurrent } from "./recurrent.js";
+import { textConvolution } from "./text-convolution.js";
 
 const parts = {
   none,
@@ -14,6 +17,9 @@ const parts = {
   longformer,
   "block-sparse-attention": blockSparseAttention,
   fourier,
+  recurrent,
+  convolution: textConvolution,
+  "hashed-ngrams": hashedNgrams,
 };
 
 export type MixerConfig = ConfigOf<typeof parts>;
