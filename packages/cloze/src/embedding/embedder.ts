@@ -1,9 +1,10 @@
 // Texts to vectors: tokenizer, encoder, pooling, and what batches need.
-import { empty, noGrad, scope, type Tensor } from "@cloze/tensor";
+import { empty, noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
 import { groupByTokenBudget, type PackedBatch } from "../data/packed-batch.js";
 import type { EncoderOptions } from "../encoder/encoder.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/model.js";
+import { type CompiledModel, compile } from "../inference/compile.js";
 import { normalizeRows } from "../objectives/contrastive.js";
 import type { Tokenizer } from "../text/index.js";
 import { type Pooling, pool } from "./pooling.js";
@@ -47,6 +48,25 @@ export interface Embedder {
   dispose(): void;
 }
 
+/** A compiled model that follows the weights: it is made again after they were written. */
+function freshPlan(model: Model) {
+  let compiled: CompiledModel | undefined;
+  let made = "";
+  return {
+    get(pooling: "mean" | "first"): CompiledModel {
+      const versions = [...model.parameters.values()].map(({ storage }) => storage.version);
+      const wanted = `${pooling} ${versions.join()}`;
+      if (compiled === undefined || made !== wanted) {
+        compiled?.close();
+        compiled = compile(model, { output: "pooled", pooling });
+        made = wanted;
+      }
+      return compiled;
+    },
+    close: () => compiled?.close(),
+  };
+}
+
 /**
  * Puts a model and a tokenizer together.
  *
@@ -75,6 +95,15 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     packIds(tokenizeTexts(tokenizer, texts, settings, settings.roles[role]), settings.roles[role]);
   const embedBatch: Embedder["embedBatch"] = (batch, forwardOptions) =>
     scope(() => pool(model.encoder.forward(batch, forwardOptions).hidden, batch.offsets, settings.pooling));
+  const plan = freshPlan(model);
+  const planned: Partial<Record<Pooling, "mean" | "first">> = { mean: "mean", cls: "first" };
+  /** Without gradients: through a plan where there is one for this pooling. -> [sequences, width] */
+  const pooledBatch = (batch: PackedBatch): Tensor => {
+    const pooling = planned[settings.pooling];
+    const filled = batch.offsets.every((end, s) => s === 0 || end > batch.offsets[s - 1]);
+    if (pooling === undefined || !filled) return embedBatch(batch);
+    return tensor(plan.get(pooling).runSync(batch), [batch.offsets.length - 1, hiddenSize]);
+  };
   return {
     model,
     tokenizer,
@@ -90,12 +119,11 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
       for (const group of groupByTokenBudget(lengths, tokenBudget)) {
         scope(() =>
           noGrad(() => {
-            const pooled = embedBatch(
-              pack(
-                group.map((i) => texts[i]),
-                role,
-              ),
+            const batch = pack(
+              group.map((i) => texts[i]),
+              role,
             );
+            const pooled = pooledBatch(batch);
             const vectors = settings.normalize ? normalizeRows(pooled) : pooled; // [group, width]
             group.forEach((text, row) => {
               const from = vectors.pointer + 4 * row * hiddenSize;
@@ -108,6 +136,9 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
       }
       return result;
     },
-    dispose: () => model.dispose(),
+    dispose() {
+      plan.close();
+      model.dispose();
+    },
   };
 }

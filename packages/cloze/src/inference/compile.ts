@@ -91,8 +91,8 @@ const headMismatch = (model: Model): ClozeError =>
   });
 
 /**
- * Compiles a model. Weights are copied into the order of the kernels: later training of the model does not change what was
- * compiled. A model with a part that plans do not know runs through the engine, and says why.
+ * Compiles a model. Matrices are copied into the order of the kernels, so compile again after training on; tables of
+ * embeddings are shared. A model with a part that plans do not know runs through the engine, and says why.
  *
  * @throws HEAD_MISMATCH
  * @example

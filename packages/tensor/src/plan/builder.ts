@@ -172,7 +172,8 @@ function placeValues(calls: readonly Recorded[], inputs: readonly PlanValue[], o
 }
 
 /**
- * Starts a plan. Weights are used in the order of the kernels: they are copied once, and later changes do not matter.
+ * Starts a plan. Matrices are copied once, into the order of the kernels, so that later changes do not matter; tables whose
+ * rows are taken are shared.
  *
  * @example
  * const builder = createPlanBuilder();
@@ -198,6 +199,13 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
     if (tensor.size > 0) backend().copy(contiguous(tensor).pointer, copy.pointer, tensor.size, tensor.dtype);
     owned.push(() => copy.dispose());
     return copy;
+  };
+  /** Tables are large and read row by row: the plan holds on to their memory instead of copying it. */
+  const shared = (table: Tensor): Tensor => {
+    if (!table.contiguous) return copied(table);
+    const handle = table.detach().keep();
+    owned.push(() => handle.dispose());
+    return handle;
   };
   const countOf = (x: PlanValue): PlanOperand => (x.per === "token" ? "tokens" : "sequences");
   function packed(weight: Tensor): Tensor {
@@ -384,7 +392,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
     take(table, indices) {
       const width = table.shape[1];
       const y = value(width, indices.per);
-      call("takeRowsF32", [copied(table), indices, y, countOf(indices), width], {
+      call("takeRowsF32", [shared(table), indices, y, countOf(indices), width], {
         reads: [indices],
         writes: [y],
       });
@@ -393,7 +401,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
     takeGated(table, indices, gates, gateIndices) {
       const width = table.shape[1];
       const y = value(width, indices.per);
-      call("gatedRowsF32", [copied(table), indices, copied(gates), gateIndices, y, countOf(indices), width, 0, 0], {
+      call("gatedRowsF32", [shared(table), indices, shared(gates), gateIndices, y, countOf(indices), width, 0, 0], {
         reads: [indices, gateIndices],
         writes: [y],
       });
