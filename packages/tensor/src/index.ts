@@ -20,6 +20,7 @@ export { type MemoryKind, type MemoryStats, memory, scope } from "./memory.js";
 export { activation, gelu, geluTanh, silu } from "./ops/activation.js";
 export { type AttentionOptions, attention, selfAttention } from "./ops/attention.js";
 export { type ConvolutionOptions, conv1d, conv2d } from "./ops/convolution.js";
+export { crfLogPartition, crfLoss } from "./ops/crf.js";
 export { dropout } from "./ops/dropout.js";
 export * from "./ops/elementwise.js";
 export { fft, irfft, rfft, type Spectrum } from "./ops/fourier.js";

@@ -4,6 +4,7 @@
 #include "activation.h"
 #include "attention.h"
 #include "core.h"
+#include "crf.h"
 #include "elementwise.h"
 #include "embedding.h"
 #include "fourier.h"

@@ -2,6 +2,7 @@
 // A kernel family is one file in contract/ (its signatures), one in reference/ (plain TypeScript) and one in native/kernels/.
 import type { DType, TypedArray } from "../dtype.js";
 import type { CoreKernels } from "./contract/core.js";
+import type { CrfKernels } from "./contract/crf.js";
 import type { ElementwiseKernels } from "./contract/elementwise.js";
 import type { EmbeddingKernels } from "./contract/embedding.js";
 import type { FourierKernels } from "./contract/fourier.js";
@@ -20,6 +21,7 @@ export type Pointer = number | TypedArray | null;
 /** Kernels assume that their arguments were validated by the operation that calls them. */
 export interface Kernels
   extends CoreKernels,
+    CrfKernels,
     OptimizerKernels,
     ElementwiseKernels,
     FourierKernels,

@@ -3,6 +3,7 @@
 import type { Backend } from "./contract.js";
 import { attentionKernels } from "./reference/attention.js";
 import { coreKernels } from "./reference/core.js";
+import { crfKernels } from "./reference/crf.js";
 import { elementwiseKernels } from "./reference/elementwise.js";
 import { embeddingKernels } from "./reference/embedding.js";
 import { fourierKernels } from "./reference/fourier.js";
@@ -24,6 +25,7 @@ export function createReferenceBackend(): Backend {
     isa: "typescript",
     kernels: {
       ...coreKernels(memory),
+      ...crfKernels(memory),
       ...elementwiseKernels(memory),
       ...fourierKernels(memory),
       ...matmulKernels(memory),
