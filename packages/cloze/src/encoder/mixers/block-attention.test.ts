@@ -7,6 +7,7 @@ import {
   linear,
   memory,
   mul,
+  noGrad,
   parameter,
   type Shape,
   scope,
@@ -20,6 +21,7 @@ import { packSequences } from "../../data/packed-batch.js";
 import type { EncoderBatch } from "../batch.js";
 import { parseEncoderConfig, uniformEncoder } from "../config.js";
 import { createEncoder } from "../encoder.js";
+import { attendBlocks, planBlocks } from "./block-attention.js";
 import { type AttendedSequence, attendComposed, splitColumns } from "./composed-attention.js";
 import { bindMixer, type MixerConfigInput, mixerSchema } from "./index.js";
 import { randomBlocks } from "./random-blocks.js";
@@ -300,6 +302,30 @@ test("a short sequence is attended in full", () => {
   });
   expect(windows).toEqual(full);
   expect(blocks).toEqual(full);
+});
+
+test("without gradients many blocks run in parts, with the same result", () => {
+  const random = createRandom(8);
+  const [q, k, v] = [4000, 1000, 1000].map((rows) =>
+    parameter(
+      tensor(
+        Float32Array.from({ length: rows * 4 }, () => random.uniform()),
+        [rows, 4],
+      ),
+    ),
+  );
+  const keys = [Array.from({ length: 1000 }, (_, i) => i)];
+  const blocks = Array.from({ length: 8 }, (_, b) => ({
+    queries: Array.from({ length: 500 }, (_, i) => 500 * b + i),
+    keys,
+  }));
+  scope(() => {
+    const attend = () => attendBlocks(q, k, v, [planBlocks(blocks)], { heads: 2 });
+    const whole = attend();
+    expect(noGrad(attend).toTypedArray()).toEqual(whole.toTypedArray());
+    expect(whole.requiresGrad).toBe(true);
+  });
+  for (const x of [q, k, v]) x.dispose();
 });
 
 test("random blocks outside of training, where that is asked for", () => {

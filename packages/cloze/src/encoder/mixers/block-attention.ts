@@ -19,7 +19,7 @@ import {
 
 /** One block before it is planned. */
 export interface QueryBlock {
-  /** Rows that look. At most `queries` of the plan. */
+  /** Rows that look. */
   readonly queries: ArrayLike<number>;
   /** Rows that they look at, for each head (or once, where all heads look at the same); a row counts as often as it is named. */
   readonly keys: readonly ArrayLike<number>[];
@@ -27,7 +27,7 @@ export interface QueryBlock {
   readonly repeated?: { readonly keys: number; readonly times: number };
 }
 
-/** Blocks of one size as plain data; `planBlocks` makes it. A slot that is not used holds row 0. */
+/** Blocks as plain data; `planBlocks` makes it. */
 export interface BlockPlan {
   readonly blocks: number;
   /** Slots of a block, and the keys that they look at. */
@@ -37,7 +37,7 @@ export interface BlockPlan {
   readonly lists: number;
   /** [blocks x queries]; -1: the slot is not used. */
   readonly queryRows: Int32Array;
-  /** [blocks x lists x keys] */
+  /** [blocks x lists x keys]; a slot that is not used holds row 0. */
   readonly keyRows: Int32Array;
   /** Added to the scores. [blocks x lists x 1 x keys], or [blocks x 1 x queries x keys] where `hides` was given. */
   readonly penalties: Float32Array;
@@ -47,19 +47,15 @@ export interface BlockPlan {
 const hidden = -1e30;
 
 /**
- * Plans blocks of one size.
+ * Plans blocks together. All get the slots of the largest; those left over look at nothing, and nobody looks at them.
  *
- * @param keys slots for keys; fewer keys leave slots that nobody looks at
  * @param hides whether a query may not look at one of the keys of its block, by rows; then the heads have one list, and
  * nothing is repeated
  */
-export function planBlocks(
-  blocks: readonly QueryBlock[],
-  queries: number,
-  keys: number,
-  hides?: (query: number, key: number) => boolean,
-): BlockPlan {
+export function planBlocks(blocks: readonly QueryBlock[], hides?: (query: number, key: number) => boolean): BlockPlan {
   const lists = blocks[0]?.keys.length ?? 1;
+  const queries = blocks.reduce((most, block) => Math.max(most, block.queries.length), 0);
+  const keys = blocks.reduce((most, block) => Math.max(most, ...block.keys.map(({ length }) => length)), 0);
   const queryRows = new Int32Array(blocks.length * queries).fill(-1);
   const keyRows = new Int32Array(blocks.length * lists * keys);
   const perQuery = hides !== undefined;
@@ -150,6 +146,7 @@ export function attendBlocks(
   const [rows, width] = q.shape;
   if (k.shape[0] === 0) return mul(q, 0);
   const tables = [q, k, v].map((x) => reshape(contiguous(x), [-1, width / heads]));
+  const recorded = tables.some((table) => table.requiresGrad);
   const places = new Int32Array(rows).fill(-1);
   const parts: Tensor[] = [];
   let slots = 0;
@@ -159,7 +156,8 @@ export function attendBlocks(
       if (row >= 0) places[row] = slots + slot;
     });
     slots += queryRows.length;
-    const step = Math.max(1, Math.floor(chunkElements / (heads * queries * keys)));
+    // With gradients all probabilities are kept anyway, and each chunk would have gradients as large as the tables.
+    const step = recorded ? blocks : Math.max(1, Math.floor(chunkElements / (heads * queries * keys)));
     for (let from = 0; from < blocks; from += step) {
       const to = Math.min(blocks, from + step);
       const settings = { ...options, seed: seed + parts.length };

@@ -39,7 +39,7 @@ interface BlockedSequence extends AttendedSequence {
 
 interface SparsePlan {
   /** Sequences in which all look at all. */
-  readonly full: readonly BlockPlan[];
+  readonly full?: BlockPlan;
   readonly sparse: readonly BlockPlan[];
 }
 
@@ -61,8 +61,8 @@ function planSparse(
   { blockSize, randomBlocks: count }: Config,
   choices: Choices | undefined,
 ): SparsePlan {
-  const full: BlockPlan[] = [];
-  const sparse: BlockPlan[] = [];
+  const full: QueryBlock[] = [];
+  const outer: QueryBlock[] = [];
   const inner: QueryBlock[] = [];
   const rowsOf = ({ start, seen }: BlockedSequence, block: number): number[] =>
     range(start + block * blockSize, start + Math.min(seen, (block + 1) * blockSize));
@@ -71,19 +71,13 @@ function planSparse(
     const padded = Math.max(length, batch.paddedLength ?? 0);
     const keys = [range(start, start + seen)];
     if (padded <= (5 + 2 * count) * blockSize) {
-      full.push(planBlocks([{ queries: range(start, end), keys }], length, seen));
+      full.push({ queries: range(start, end), keys });
       continue;
     }
     const blocks = Math.ceil(padded / blockSize);
     const blocked = { ...sequence, blocks };
-    const outer = [0, blocks - 1].map((block) => ({ queries: rowsOf(blocked, block), keys }));
-    sparse.push(
-      planBlocks(
-        outer.filter(({ queries }) => queries.length > 0),
-        blockSize,
-        seen,
-      ),
-    );
+    const ends = [0, blocks - 1].map((block) => ({ queries: rowsOf(blocked, block), keys }));
+    outer.push(...ends.filter(({ queries }) => queries.length > 0));
     const byHead = choices?.(blocks) ?? [range(0, blocks - 2).map((): number[] => [])];
     for (let block = 1; block < blocks - 1; block++) {
       const queries = rowsOf(blocked, block);
@@ -96,8 +90,10 @@ function planSparse(
       });
     }
   }
-  if (inner.length > 0) sparse.push(planBlocks(inner, blockSize, (choices ? 5 + count : 5) * blockSize));
-  return { full, sparse };
+  return {
+    ...(full.length > 0 ? { full: planBlocks(full) } : {}),
+    sparse: [outer, inner].filter(({ length }) => length > 0).map((blocks) => planBlocks(blocks)),
+  };
 }
 
 /**
@@ -135,7 +131,7 @@ export const blockSparseAttention = defineSlot({
           const [q, k, v] = splitColumns(qkv, 3);
           if (sparse.length === 0) return attendComposed(q, k, v, batch, options);
           const blocks = attendBlocks(q, k, v, sparse, { heads });
-          return full.length === 0 ? blocks : add(blocks, attendBlocks(q, k, v, full, options));
+          return full === undefined ? blocks : add(blocks, attendBlocks(q, k, v, [full], options));
         };
         return linear("output", mixed());
       },

@@ -45,12 +45,10 @@ function planWindows(batch: EncoderBatch, window: number): BlockPlan {
   const size = Math.min(blockLimit, Math.max(blockLeast, window), longest);
   const span = Math.min(size + 2 * window, longest);
   const isGlobal = (row: number): boolean => batch.globalTokens?.[row] === 1;
-  let mostGlobal = 0;
   const blocks: QueryBlock[] = [];
   for (const sequence of sequences) {
     const { start, seen } = sequence;
     const global = globalRows(batch, sequence);
-    mostGlobal = Math.max(mostGlobal, global.length);
     for (let from = 0; from < seen; from += size) {
       const first = Math.max(0, Math.min(from - window, seen - span));
       const near = Array.from({ length: Math.min(span, seen - first) }, (_, i) => start + first + i);
@@ -60,30 +58,29 @@ function planWindows(batch: EncoderBatch, window: number): BlockPlan {
       });
     }
   }
-  return planBlocks(blocks, size, span + mostGlobal, (query, key) => Math.abs(query - key) > window && !isGlobal(key));
+  return planBlocks(blocks, (query, key) => Math.abs(query - key) > window && !isGlobal(key));
 }
 
 /** The rows of the global tokens, and a plan by which each of them (by its number) looks at its whole sequence. */
 interface GlobalPlan {
   readonly rows: Int32Array;
-  readonly plans: readonly BlockPlan[];
+  readonly plan: BlockPlan;
 }
 
 function planGlobal(batch: EncoderBatch): GlobalPlan {
   const rows: number[] = [];
-  const plans: BlockPlan[] = [];
+  const blocks: QueryBlock[] = [];
   for (const sequence of attendedSequences(batch)) {
     const global = globalRows(batch, sequence);
     if (global.length === 0) continue;
     const { start, seen } = sequence;
-    const block = {
+    blocks.push({
       queries: global.map((_, i) => rows.length + i),
       keys: [Array.from({ length: seen }, (_, i) => start + i)],
-    };
-    plans.push(planBlocks([block], global.length, seen));
+    });
     rows.push(...global);
   }
-  return { rows: Int32Array.from(rows), plans };
+  return { rows: Int32Array.from(rows), plan: planBlocks(blocks) };
 }
 
 /** True where a kernel that knows no global tokens computes the same: there are none, or every window is the sequence. */
@@ -109,7 +106,7 @@ export const longformer = defineSlot({
       ],
       forward(x, { linear }, { batch, offsets, training, seed, once }) {
         const dropout = training ? rate : 0;
-        const { rows, plans } = once("longformer global", () => planGlobal(batch));
+        const { rows, plan } = once("longformer global", () => planGlobal(batch));
         const local = (): Tensor => {
           const qkv = linear("queryKeyValue", x);
           const options = { heads, dropout, seed: seed("attention") };
@@ -120,7 +117,7 @@ export const longformer = defineSlot({
         if (rows.length === 0) return linear("output", local());
         const [k, v] = splitColumns(linear("globalKeyValue", x), 2);
         const asking = linear("globalQuery", take(x, tensor(rows)));
-        const global = attendBlocks(asking, k, v, plans, { heads, dropout, seed: seed("global attention") });
+        const global = attendBlocks(asking, k, v, [plan], { heads, dropout, seed: seed("global attention") });
         const places = Int32Array.from({ length: x.shape[0] }, (_, i) => i);
         rows.forEach((row, i) => {
           places[row] = x.shape[0] + i;
