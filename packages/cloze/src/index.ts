@@ -22,6 +22,14 @@ export { loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js
 export { type TextPair, type TrainEmbedderOptions, trainEmbedder } from "./embedding/train-embedder.js";
 export { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "./encoder/config.js";
 export { createEncoder, type Encoder, type EncoderOptions, type EncoderOutput } from "./encoder/encoder.js";
+export {
+  type BagEncoderOptions,
+  bagEncoder,
+  type ConvolutionalEncoderOptions,
+  convolutionalEncoder,
+  type RecurrentEncoderOptions,
+  recurrentEncoder,
+} from "./encoder/presets.js";
 export { ClozeError } from "./errors.js";
 export { createModel, loadModel, type Model, saveModel } from "./families/index.js";
 export { type CompiledModel, type CompileOptions, compile } from "./inference/compile.js";
@@ -32,6 +40,12 @@ export { Bm25Index } from "./retrieval/bm25.js";
 export { createExactIndex, type ExactIndex } from "./retrieval/exact.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
 export { fillMask } from "./tasks/fill-mask.js";
+export {
+  fitLinearBaseline,
+  type LinearBaseline,
+  type LinearBaselineOptions,
+  loadLinearBaseline,
+} from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
 export { loadLora, saveLora } from "./training/policies/lora-files.js";
