@@ -32,6 +32,7 @@ export {
 } from "./encoder/presets.js";
 export { ClozeError } from "./errors.js";
 export { createModel, loadModel, type Model, saveModel } from "./families/index.js";
+export { allowedTransitions, viterbi } from "./heads/crf.js";
 export { type CompiledModel, type CompileOptions, compile } from "./inference/compile.js";
 export * from "./metrics/index.js";
 export { cachedContrastive, contrastiveLoss, normalizeRows } from "./objectives/contrastive.js";

@@ -30,6 +30,8 @@ export interface HeadFields {
   transform?: TransformInput;
   /** The dense layer before the classifier of tokens and answers. Default: none. */
   tokenTransform?: TransformInput;
+  /** The classifier of tokens is a conditional random field. Default false. */
+  crf?: boolean;
   /** The decoder shares the word embeddings. Default true. */
   tied?: boolean;
   /** The decoder has a bias. Default true. */
@@ -68,6 +70,7 @@ const heads: Readonly<Record<string, HeadMaker>> = {
     ...classifier(fields),
     dropout: fields.tokenDropout ?? fields.dropout,
     transform: fields.tokenTransform,
+    crf: fields.crf,
   }),
   ForQuestionAnswering: ({ tokenTransform, answerDropout, separatorId, answerFeedForward }) => ({
     type: "question-answering",

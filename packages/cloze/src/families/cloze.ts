@@ -27,6 +27,7 @@ function fieldsOf(head: HeadConfig): HeadFields {
     "labels" in head ? { labels: head.labels, names: head.names, dropout: head.dropout, bias: head.bias } : {};
   return {
     ...classifier,
+    ...("crf" in head ? { crf: head.crf } : {}),
     ...("problem" in head ? { problem: head.problem } : {}),
     ...("pooler" in head ? { pooling: head.pooling, pooler: head.pooler } : {}),
     ...("tied" in head ? { tied: head.tied, transform: head.transform, decoderBias: head.decoderBias } : {}),

@@ -51,6 +51,8 @@ export interface HeadOutput {
   readonly pooled?: Tensor;
   /** [sequences, 2] */
   readonly nextSentenceLogits?: Tensor;
+  /** Of a conditional random field, whose `logits` are emissions; see `crfLogPartition`. [labels + 2, labels] */
+  readonly transitions?: Tensor;
   /** [tokens] */
   readonly startLogits?: Tensor;
   readonly endLogits?: Tensor;

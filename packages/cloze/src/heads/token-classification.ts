@@ -1,14 +1,20 @@
 import { z } from "zod";
 import { checkNames, classifierFields, classifierSpecs, classify, classLoss, planClassifier } from "./classifier.js";
+import { crfSpecs, packedCrfLoss, rulesOf } from "./crf.js";
 import { defineHead } from "./head.js";
 import { applyTransform, planTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
-/** A class for each token; -100 where none is asked. */
+/**
+ * A class for each token; -100 where none is asked. With a conditional random field, classes of neighbours depend on each
+ * other: logits are then emissions, to be decoded by `viterbi`.
+ */
 export const tokenClassification = defineHead({
   schema: z.strictObject({
     type: z.literal("token-classification"),
     ...classifierFields,
     transform: transformSchema.default(null),
+    /** A linear-chain conditional random field over the tokens that are asked. */
+    crf: z.boolean().default(false),
   }),
   bind(config, encoder) {
     checkNames(config);
@@ -17,10 +23,16 @@ export const tokenClassification = defineHead({
       parameters: [
         ...transformSpecs("transform", config.transform, encoder, hiddenSize),
         ...classifierSpecs(config, hiddenSize),
+        ...(config.crf ? crfSpecs(config.labels) : []),
       ],
-      forward(hidden, _, { labels, classWeights }, context) {
+      forward(hidden, batch, { labels, classWeights }, context) {
         const transformed = applyTransform("transform", hidden, config.transform, encoder, context);
         const logits = classify(transformed, config, context);
+        if (config.crf) {
+          const transitions = rulesOf(context);
+          if (labels === undefined) return { logits, transitions };
+          return { logits, transitions, loss: packedCrfLoss(logits, transitions, batch.offsets, labels, classWeights) };
+        }
         if (labels === undefined) return { logits };
         return { logits, loss: classLoss(logits, "Labels of tokens", labels, classWeights) };
       },
