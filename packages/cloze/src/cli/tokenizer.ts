@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { readLines, type Tokenizer, trainBpe, trainUnigram, trainWordPiece } from "../text/index.js";
+import { readLines, type Tokenizer, trainBpe, trainUnigram, trainWordLevel, trainWordPiece } from "../text/index.js";
 import { wholeNumber } from "./arguments.js";
 import { type CommonOptions, printResult } from "./output.js";
 
@@ -11,6 +11,10 @@ const trainers = {
   bpe: (texts: Iterable<string>, { vocabularySize }: TrainOptions): Tokenizer => trainBpe(texts, { vocabularySize }),
   unigram: (texts: Iterable<string>, { vocabularySize }: TrainOptions): Tokenizer =>
     trainUnigram(texts, { vocabularySize }),
+  words: (texts: Iterable<string>, { vocabularySize, cased }: TrainOptions): Tokenizer =>
+    trainWordLevel(texts, { vocabularySize, lowercase: cased !== true }),
+  characters: (texts: Iterable<string>, { vocabularySize, cased }: TrainOptions): Tokenizer =>
+    trainWordLevel(texts, { unit: "characters", vocabularySize, lowercase: cased !== true }),
 };
 
 interface TrainOptions extends CommonOptions {
@@ -30,7 +34,7 @@ export function addTokenizer(program: Command): void {
     .requiredOption("--out <folder>", "where tokenizer.json goes")
     .addOption(new Option("--type <type>", "the model").choices(Object.keys(trainers)).default("wordpiece"))
     .option("--vocabulary-size <count>", "entries, special tokens included", wholeNumber(10), 30522)
-    .option("--cased", "keep upper case and accents (wordpiece)")
+    .option("--cased", "keep upper case and accents (wordpiece, words, characters)")
     .action((files: string[], options: TrainOptions) => {
       const start = performance.now();
       const trained = trainers[options.type](readLines(files), options);

@@ -16,5 +16,6 @@ export {
 } from "./tokenizer.js";
 export { type BpeTrainerOptions, trainBpe } from "./trainers/bpe.js";
 export { trainUnigram, type UnigramTrainerOptions } from "./trainers/unigram.js";
+export { trainWordLevel, type WordLevelTrainerOptions } from "./trainers/word-level.js";
 export { trainWordPiece, type WordPieceTrainerOptions } from "./trainers/word-piece.js";
 export type { TruncationOptions } from "./truncation.js";
