@@ -57,8 +57,9 @@ export {
 } from "./ops/quantize.js";
 export { gru, lstm, type RecurrentOptions } from "./ops/recurrent.js";
 export { argmax, max, mean, min, sum, topK, variance } from "./ops/reduce.js";
+export { gate, type RotaryOptions, rotary } from "./ops/rotary.js";
 export { type GatedRowsOptions, scatterRows, take, takeGated } from "./ops/rows.js";
-export { segmentMean, segmentSum } from "./ops/segment.js";
+export { segmentMax, segmentMean, segmentSum } from "./ops/segment.js";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.js";
 export { cumulativeSum, sort } from "./ops/sort.js";
 export { type AdafactorOptions, createAdafactor } from "./optim/adafactor.js";

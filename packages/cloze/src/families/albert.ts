@@ -133,5 +133,5 @@ export const albert: Family = {
       },
       head: headNames,
     }),
-  aliases: (name) => [...aliases(name), ...(name === "predictions.bias" ? ["predictions.decoder.bias"] : [])],
+  aliases,
 };

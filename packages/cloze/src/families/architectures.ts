@@ -108,7 +108,7 @@ export function architectureOf(className: string, family: WithHeads = {}): strin
   const found = known
     .filter((name) => className.endsWith(name))
     .sort((a, b) => b.length - a.length)
-    .find((name) => name !== "Model" || /^(?!.*For)\w*Model$/.test(className));
+    .find((name) => name !== "Model" || /^(?!.*For[A-Z])\w*Model$/.test(className));
   if (found !== undefined) return found;
   throw new ClozeError("ARCHITECTURE_UNKNOWN", `Cloze has no model class ${className}`, {
     expected: known.join(", "),

@@ -33,5 +33,5 @@ export const bert: Family = {
       encoder: { ...bertEmbeddingNames, ...bertLayerNames },
       head: bertHeadNames,
     }),
-  aliases: (name) => [...aliases(name), ...(name === "cls.predictions.bias" ? ["cls.predictions.decoder.bias"] : [])],
+  aliases,
 };

@@ -56,5 +56,5 @@ export const ernie: Family = {
       encoder: { ...bertEmbeddingNames, "embeddings.task": "embeddings.task_type_embeddings", ...bertLayerNames },
       head: bertHeadNames,
     }),
-  aliases: (name) => [...aliases(name), ...(name === "cls.predictions.bias" ? ["cls.predictions.decoder.bias"] : [])],
+  aliases,
 };

@@ -1,4 +1,5 @@
 // What Cloze knows of one Hugging Face model type: its configuration and its names of weights, both ways.
+import type { Tensor } from "@cloze/tensor";
 import type { EncoderConfig, EncoderConfigInput } from "../encoder/config.js";
 import type { HeadConfig, HeadConfigInput } from "../heads/index.js";
 import type { HeadFields } from "./architectures.js";
@@ -39,6 +40,8 @@ export interface Family {
   names(encoder: EncoderConfig, head: HeadConfig): NameMap;
   /** Tensors of a file that no parameter stands for and that are written back as they are (a pooler that a class has unused). */
   readonly carries?: RegExp;
+  /** Tensors that a file has though they follow from the configuration, for models that were not loaded with them. */
+  constants?(encoder: EncoderConfig, head: HeadConfig): ReadonlyMap<string, Tensor>;
   /** Other names under which files have a tensor, likeliest first. */
   aliases(name: string): readonly string[];
 }

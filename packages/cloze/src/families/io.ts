@@ -1,7 +1,14 @@
 // Folders as Hugging Face has them: config.json and model.safetensors, in and out.
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSafetensors, type SafetensorsFile, scope, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
+import {
+  readSafetensors,
+  type SafetensorsFile,
+  scope,
+  type Tensor,
+  writeFileAtomic,
+  writeSafetensors,
+} from "@cloze/tensor";
 import { z } from "zod";
 import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "../encoder/config.js";
 import { encoderSpecs } from "../encoder/encoder.js";
@@ -13,9 +20,11 @@ import { ClozeError } from "../errors.js";
 import { type HeadConfig, headSpecs, parseHeadConfig } from "../heads/index.js";
 import { architectureOfHead, type HeadFields, headOf } from "./architectures.js";
 import { cloze } from "./cloze.js";
+import { configText } from "./config-text.js";
 import type { ConfigJson, Family, NameMap } from "./family.js";
 import { defaultNames } from "./labels.js";
 import { buildModel, type Model } from "./model.js";
+import { tiedBias } from "./name-rules.js";
 import { families, familyOf } from "./registry.js";
 import { nameInFile, readParameter, toFile, unfit, unfitError } from "./weights.js";
 
@@ -173,7 +182,8 @@ export function loadModel(folder: string, options: LoadModelOptions = {}): Model
     const initialized = wrong.map(({ parameter }) => parameter);
     const anew = new Set(initialized);
     const unused = unusedTensors(file, family, names);
-    const kept = architecture === undefined ? unused.filter((name) => family.carries?.test(name)) : [];
+    const carried = (name: string): boolean => family.carries?.test(name) === true || tiedBias.test(name);
+    const kept = architecture === undefined ? unused.filter(carried) : [];
     return buildModel(
       config,
       head,
@@ -331,11 +341,12 @@ export function saveModel(model: Model, folder: string): void {
     throw new ClozeError("FILE_WRITE", `The folder ${folder} could not be made`, { cause });
   }
   const names = family.names(config, head.config);
-  const extra = family.modelType === model.source?.model_type ? [...carried] : [];
-  scope(() =>
+  scope(() => {
+    const constants = family.constants?.(config, head.config) ?? new Map<string, Tensor>();
+    const extra = new Map([...constants, ...(family.modelType === model.source?.model_type ? carried : [])]);
     writeSafetensors(join(folder, "model.safetensors"), [...toFile(names, model.parameters), ...extra], {
       format: "pt",
-    }),
-  );
-  writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(configOf(model, family, written), null, 2)}\n`);
+    });
+  });
+  writeFileAtomic(join(folder, "config.json"), configText(configOf(model, family, written)));
 }

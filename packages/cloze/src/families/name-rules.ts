@@ -62,16 +62,30 @@ export function namesByRules(encoder: EncoderConfig, head: HeadConfig, { base, .
       storedAs(name, rules.encoder, (stored) => prefix + stored),
     );
   }
-  for (const { name } of headSpecs(head, encoder)) {
-    names.set(
-      `head.${name}`,
-      storedAs(name, rules.head, (stored) => stored.replace("{base}", prefix)),
-    );
+  const inHead = (name: string): StoredParameter =>
+    storedAs(name, rules.head, (stored) => stored.replace("{base}", prefix));
+  for (const { name } of headSpecs(head, encoder)) names.set(`head.${name}`, inHead(name));
+  // The bias of a decoder with a matrix of its own stands beside that matrix; only the tied one stands alone.
+  if (names.has("head.decoder.weight") && names.has("head.decoder.bias")) {
+    const { names: stored, layout } = inHead("decoder.weight");
+    names.set("head.decoder.bias", { names: stored.map((name) => name.replace(/weight$/, "bias")), layout });
   }
   return names;
 }
 
-/** Other names of a tensor: with and without the encoder's prefix, and norms as TensorFlow called them. */
+/** The bias that tied decoders have; beside an untied one transformers keeps it, and uses it for nothing. */
+export const tiedBias = /(^|\.)(predictions|lm_head)\.bias$/;
+
+/** The other name of a decoder's bias: "lm_head.bias" and "lm_head.decoder.bias". */
+function otherBias(name: string): string[] {
+  if (tiedBias.test(name)) return [name.replace(/bias$/, "decoder.bias")];
+  return /(^|\.)(predictions|lm_head)\.decoder\.bias$/.test(name) ? [name.replace("decoder.bias", "bias")] : [];
+}
+
+/**
+ * Other names of a tensor: with and without the encoder's prefix, norms as TensorFlow called them, the bias of decoders with
+ * and without a matrix of their own.
+ */
 export function commonAliases(base: string, encoderParts: readonly string[]): (name: string) => string[] {
   const isEncoders = (name: string): boolean => encoderParts.some((part) => name.startsWith(`${part}.`));
   return (name) => {
@@ -83,6 +97,6 @@ export function commonAliases(base: string, encoderParts: readonly string[]): (n
     const old = [name, ...others]
       .filter((candidate) => /LayerNorm\.(weight|bias)$/.test(candidate))
       .map((candidate) => candidate.replace(/weight$/, "gamma").replace(/LayerNorm\.bias$/, "LayerNorm.beta"));
-    return [...others, ...old];
+    return [...others, ...old, ...otherBias(name)];
   };
 }

@@ -8,9 +8,12 @@ import { distilbert } from "./distilbert.js";
 import { electra } from "./electra.js";
 import { ernie } from "./ernie.js";
 import type { Family } from "./family.js";
+import { fnet } from "./fnet.js";
 import { gpt2 } from "./gpt2.js";
 import { longformer } from "./longformer.js";
+import { modernbert } from "./modernbert.js";
 import { camembert, roberta, xlmRoberta } from "./roberta.js";
+import { roformer } from "./roformer.js";
 
 export const families: readonly Family[] = [
   bert,
@@ -22,8 +25,11 @@ export const families: readonly Family[] = [
   electra,
   ernie,
   gpt2,
+  modernbert,
+  roformer,
   longformer,
   bigBird,
+  fnet,
   cloze,
 ];
 

@@ -83,7 +83,7 @@ const robertaLike = (modelType: string, classPrefix: string): Family => ({
       encoder: { ...bertEmbeddingNames, ...bertLayerNames },
       head: robertaHeadNames(head),
     }),
-  aliases: (name) => [...aliases(name), ...(name === "lm_head.bias" ? ["lm_head.decoder.bias"] : [])],
+  aliases,
 });
 
 export const roberta = robertaLike("roberta", "Roberta");

@@ -11,6 +11,7 @@
 #include "gemm.h"
 #include "int8-gemm.h"
 #include "reduce.h"
+#include "rotary.h"
 #include "sparse-gemm.h"
 #include "normalize.h"
 #include "optimizer.h"

@@ -13,6 +13,7 @@ import type { OptimizerKernels } from "./contract/optimizer.js";
 import type { QuantizeKernels } from "./contract/quantize.js";
 import type { RecurrentKernels } from "./contract/recurrent.js";
 import type { ReduceKernels } from "./contract/reduce.js";
+import type { RotaryKernels } from "./contract/rotary.js";
 import type { SparseKernels } from "./contract/sparse.js";
 
 /** An address inside a backend's memory, or (for small read-only tables such as shapes) a typed array, or nothing. */
@@ -30,6 +31,7 @@ export interface Kernels
     QuantizeKernels,
     RecurrentKernels,
     ReduceKernels,
+    RotaryKernels,
     SparseKernels,
     NetworkKernels,
     EmbeddingKernels,

@@ -15,6 +15,7 @@ import { optimizerKernels } from "./reference/optimizer.js";
 import { quantizeKernels } from "./reference/quantize.js";
 import { recurrentKernels } from "./reference/recurrent.js";
 import { reduceKernels } from "./reference/reduce.js";
+import { rotaryKernels } from "./reference/rotary.js";
 import { sparseKernels } from "./reference/sparse.js";
 
 export function createReferenceBackend(): Backend {
@@ -36,6 +37,7 @@ export function createReferenceBackend(): Backend {
       ...network,
       ...int8Kernels(memory, network.activationF32),
       ...sparseKernels(memory, network.activationF32),
+      ...rotaryKernels(memory, network),
       ...embeddingKernels(memory),
       ...attentionKernels(memory),
     },

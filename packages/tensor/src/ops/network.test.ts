@@ -9,19 +9,28 @@ import { expectClose, expectNativeEqualsReference, gradientCheck, sampleNumbers 
 import { activation, gelu, geluTanh, silu } from "./activation.js";
 import { attention, selfAttention } from "./attention.js";
 import { dropout } from "./dropout.js";
-import { mul, mulInPlace } from "./elementwise.js";
+import { add, mul, mulInPlace } from "./elementwise.js";
 import { linear } from "./linear.js";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./loss.js";
 import { permute, slice } from "./movement.js";
 import { layerNorm, rmsNorm } from "./norm.js";
 import { packWeights } from "./packed-weights.js";
 import { sum } from "./reduce.js";
+import { gate, rotary } from "./rotary.js";
 import { takeGated } from "./rows.js";
 import { segmentMean, segmentSum } from "./segment.js";
 import { logSoftmax, logSumExp, softmax } from "./softmax.js";
 
 const sample = (shape: Shape, seed = 1): Tensor =>
   tensor(Float32Array.from(sampleNumbers(elementCount(shape), seed)), shape);
+
+/** A third of a circle more for each pair and row, through cosine or sine. [rows, 3] */
+const angles = (x: Tensor, f: (angle: number) => number): Tensor =>
+  tensor(
+    Float64Array.from({ length: 3 * x.shape[0] }, (_, i) => f(0.3 * i + 1)),
+    [x.shape[0], 3],
+    x.dtype,
+  );
 
 interface Case {
   f: (...inputs: Tensor[]) => Tensor;
@@ -74,6 +83,17 @@ const cases: Record<string, Case> = {
   },
   segmentSum: { f: (x) => segmentSum(x, offsets(3, 3, 8)), shapes: [[8, 5]] },
   segmentMean: { f: (x) => segmentMean(x, offsets(3, 3, 8)), shapes: [[8, 5]] },
+  rotary: { f: (x) => rotary(x, angles(x, Math.cos), angles(x, Math.sin), { heads: 2, size: 6 }), shapes: [[4, 17]] },
+  "rotary, interleaved": {
+    f: (x) => rotary(x, angles(x, Math.cos), angles(x, Math.sin), { heads: 3, size: 6, interleaved: true }),
+    shapes: [[5, 18]],
+  },
+  "gate with GELU": { f: (x) => gate(x, "gelu"), shapes: [[3, 26]] },
+  "gate with SiLU": { f: (x) => gate(x, "silu"), shapes: [[5, 34]] },
+  "gate with ReLU, tanh and nothing": {
+    f: (x) => add(add(gate(x, "relu"), gate(x, "tanh")), add(gate(x, "none"), gate(x, "geluTanh"))),
+    shapes: [[2, 10]],
+  },
   attention: { f: (q, k, v) => attention(q, k, v, offsets(3, 3, 8)), shapes: Array(3).fill([8, 2, 5]) },
   "causal attention": {
     f: (q, k, v) => attention(q, k, v, offsets(3, 8), { causal: true }),

@@ -1,12 +1,12 @@
-// Sums and means over the sequences of a packed batch.
+// Sums, means and maxima over the sequences of a packed batch.
 import { backend } from "../backend/index.js";
 import { ClozeError } from "../errors.js";
 import { isComposing, record } from "../graph.js";
 import { checkShape, elementCount, formatShape } from "../shape.js";
-import { empty, type Tensor, tensor } from "../tensor.js";
+import { empty, type Tensor, tensor, zeros } from "../tensor.js";
 import { mul } from "./elementwise.js";
-import { contiguous } from "./movement.js";
-import { scatterRows } from "./rows.js";
+import { concat, contiguous, reshape } from "./movement.js";
+import { scatterRows, take } from "./rows.js";
 
 /** Throws unless offsets start at 0, never fall, and end at the number of rows. */
 export function checkOffsets(operation: string, offsets: Tensor, rows: number): Int32Array {
@@ -80,3 +80,37 @@ export const segmentSum = (x: Tensor, offsets: Tensor): Tensor => segments(x, of
 
 /** The mean of the rows of each sequence; an empty sequence gives 0. See `segmentSum`. */
 export const segmentMean = (x: Tensor, offsets: Tensor): Tensor => segments(x, offsets, true);
+
+/**
+ * The largest number of each column in each sequence; an empty sequence gives 0. Gradients go to the first of equals; a
+ * NaN is the largest.
+ *
+ * @param x [tokens, ...]
+ * @param offsets int32 [sequences + 1]
+ * @returns [sequences, ...]
+ * @throws OFFSETS, SHAPE_MISMATCH
+ */
+export function segmentMax(x: Tensor, offsets: Tensor): Tensor {
+  checkShape(x.rank >= 1, "segmentMax", "rows", formatShape(x.shape));
+  const ends = checkOffsets("segmentMax", offsets, x.shape[0]);
+  const count = ends.length - 1;
+  const tail = x.shape.slice(1);
+  const width = elementCount(tail);
+  const values = x.detach().toTypedArray();
+  // Elements behind the last one stand for empty sequences.
+  const places = new Int32Array(count * width).fill(x.size);
+  for (let s = 0; s < count; s++) {
+    if (ends[s] === ends[s + 1]) continue;
+    for (let column = 0; column < width; column++) {
+      let best = ends[s] * width + column;
+      for (let at = best + width; at < ends[s + 1] * width; at += width) {
+        const value = values[at];
+        if (value > values[best] || (value !== value && values[best] === values[best])) best = at;
+      }
+      places[s * width + column] = best;
+    }
+  }
+  const flat = reshape(x, [x.size]);
+  const table = places.includes(x.size) ? concat([flat, zeros([1], x.dtype)], 0) : flat;
+  return reshape(take(table, tensor(places)), [count, ...tail]);
+}

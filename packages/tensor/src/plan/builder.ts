@@ -7,7 +7,7 @@ import { backend } from "../backend/index.js";
 import { ClozeError } from "../errors.js";
 import { contiguous } from "../ops/movement.js";
 import type { Tensor } from "../tensor.js";
-import { empty } from "../tensor.js";
+import { empty, tensor } from "../tensor.js";
 import {
   type ArenaSize,
   createPlan,
@@ -100,6 +100,16 @@ export interface PlanBuilder {
   ): PlanValue;
   /** qkv: [tokens, 3 heads size] -> [tokens, heads size] */
   attention(qkv: PlanValue, options: PlanAttentionOptions): PlanValue;
+  /** Rotary positions: pairs of the first `heads` groups of `size` columns turned, in place. Tables: [places, size / 2] */
+  rotary(
+    x: PlanValue,
+    cosines: Float32Array,
+    sines: Float32Array,
+    places: PlanValue,
+    options: { heads: number; size: number; interleaved?: boolean },
+  ): PlanValue;
+  /** activation(x[:, :width]) * x[:, width:] */
+  gate(x: PlanValue, activation: ActivationName): PlanValue;
   /** Rows of a table, one for each row of the indices. */
   take(table: Tensor, indices: PlanValue): PlanValue;
   /** Rows of a table, each multiplied by a row of gates. */
@@ -387,6 +397,23 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
         ],
         { reads: [qkv, inputs.offsets], writes: [y, logSums] },
       );
+      return y;
+    },
+    rotary(x, cosines, sines, places, { heads, size, interleaved = false }) {
+      const [c, s] = [cosines, sines].map((table) => {
+        const kept = tensor(table).keep("weights");
+        owned.push(() => kept.dispose());
+        return kept;
+      });
+      call("rotaryF32", [x, c, s, places, x, countOf(x), x.width, heads, size, Number(interleaved), 1], {
+        reads: [x, places],
+        writes: [x],
+      });
+      return x;
+    },
+    gate(x, activation) {
+      const y = value(x.width / 2, x.per);
+      call("gateF32", [activationCode[activation], x, y, countOf(x), y.width], { reads: [x], writes: [y] });
       return y;
     },
     take(table, indices) {

@@ -2,12 +2,14 @@
 import type { z } from "zod";
 import type { BoundSlot, EncoderFrame, SlotPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
+import { gatedMlp } from "./gated-mlp.js";
 import { mlp } from "./mlp.js";
 import { none } from "./none.js";
 
 const parts = {
   none,
   mlp,
+  "gated-mlp": gatedMlp,
 };
 
 export type ChannelConfig = ConfigOf<typeof parts>;

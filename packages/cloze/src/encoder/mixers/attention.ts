@@ -1,10 +1,11 @@
 // Multi-head self-attention (arXiv 1706.03762).
-import { selfAttention } from "@cloze/tensor";
+import { rotary, selfAttention } from "@cloze/tensor";
 import { z } from "zod";
 import { defineSlot } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 import { innerSize } from "./attention-size.js";
 import { attendComposed, distanceMask, splitColumns } from "./composed-attention.js";
+import { batchAngles, rotaryAngles, rotarySchema } from "./rotary-positions.js";
 
 const schema = z.strictObject({
   type: z.literal("attention"),
@@ -17,6 +18,8 @@ const schema = z.strictObject({
   causal: z.boolean().default(false),
   /** A token sees those at most this far away; 0: all of its sequence. */
   window: z.int().min(0).default(0),
+  /** Queries and keys are turned by their places. Default: not. */
+  rotary: rotarySchema.optional(),
   bias: z.boolean().default(true),
   /** Of the output, where it is another. */
   outputBias: z.boolean().optional(),
@@ -26,22 +29,39 @@ const schema = z.strictObject({
 /** Multi-head self-attention inside each sequence. */
 export const attention = defineSlot({
   schema,
-  bind({ heads, headSize, dropout: rate, causal, window, bias, outputBias }, hiddenSize) {
+  bind({ heads, headSize, dropout: rate, causal, window, rotary: turns, bias, outputBias }, hiddenSize, encoder) {
     const inner = innerSize("attention", heads, headSize, hiddenSize);
+    const size = inner / heads;
+    const turned =
+      turns === undefined
+        ? undefined
+        : { heads: (turns.values ? 3 : 2) * heads, size, interleaved: turns.interleaved, theta: turns.theta };
     return {
       matrices: [
         { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
         { name: "output", outputs: hiddenSize, inputs: inner, bias: outputBias ?? bias, residual: true },
       ],
-      forward(x, { linear }, { batch, offsets, training, seed }) {
-        const qkv = linear("queryKeyValue", x);
+      forward(x, { linear }, context) {
+        const { batch, offsets, training, seed } = context;
+        let qkv = linear("queryKeyValue", x);
+        if (turned !== undefined) {
+          const { cosines, sines } = batchAngles(context, size, turned.theta);
+          qkv = rotary(qkv, cosines, sines, turned);
+        }
         const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
         if (batch.visible === undefined) return linear("output", selfAttention(qkv, offsets, options));
         const [q, k, v] = splitColumns(qkv, 3);
         return linear("output", attendComposed(q, k, v, batch, { ...options, mask: distanceMask(options) }));
       },
-      plan: (x, { linear, builder }) =>
-        linear("output", builder.attention(linear("queryKeyValue", x), { heads, causal, window })),
+      plan(x, { linear, builder }) {
+        let qkv = linear("queryKeyValue", x);
+        if (turned !== undefined) {
+          const places = Array.from({ length: encoder.maxPositions }, (_, place) => place);
+          const { cosines, sines } = rotaryAngles(places, size, turned.theta);
+          qkv = builder.rotary(qkv, cosines, sines, builder.inputs.positions, turned);
+        }
+        return linear("output", builder.attention(qkv, { heads, causal, window }));
+      },
     };
   },
 });

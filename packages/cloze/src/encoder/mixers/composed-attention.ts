@@ -86,14 +86,15 @@ export function attentionProbabilities(
   sequence: AttendedSequence,
   { scale, mask, adjust, dropout: rate = 0, seed = 0 }: ComposedAttentionOptions,
 ): Tensor {
-  const { length, seen, index } = sequence;
+  const { length, index } = sequence;
   let scores = mul(matmul(q, permute(k, [0, 2, 1])), scale ?? 1 / Math.sqrt(q.shape[2]));
   if (adjust !== undefined) scores = adjust(scores, sequence);
   if (mask !== undefined) {
-    const penalty = Float32Array.from({ length: length * seen }, (_, at) =>
-      mask(Math.floor(at / seen), at % seen, sequence) ? -1e30 : 0,
+    const keys = k.shape[1];
+    const penalty = Float32Array.from({ length: length * keys }, (_, at) =>
+      mask(Math.floor(at / keys), at % keys, sequence) ? -1e30 : 0,
     );
-    scores = add(scores, tensor(penalty, [length, seen], scores.dtype));
+    scores = add(scores, tensor(penalty, [length, keys], scores.dtype));
   }
   return dropout(softmax(scores), rate, seed + index);
 }
@@ -106,12 +107,22 @@ export function attendComposed(
   batch: EncoderBatch,
   options: ComposedAttentionOptions,
 ): Tensor {
-  const { heads } = options;
+  const { heads, mask } = options;
+  // A query that sees no key at all looks at every token alike, padding too, as it does in libraries that pad: with a mask,
+  // keys that are not seen are masked instead of left out.
+  const masked =
+    mask === undefined
+      ? options
+      : {
+          ...options,
+          mask: (i: number, j: number, sequence: AttendedSequence) => j >= sequence.seen || mask(i, j, sequence),
+        };
   const parts = attendedSequences(batch).map((sequence) => {
     const { start, end, length, seen } = sequence;
-    const keys = headsOf(k, heads, start, start + seen);
-    const probabilities = attentionProbabilities(headsOf(q, heads, start, end), keys, sequence, options);
-    const mixed = permute(matmul(probabilities, headsOf(v, heads, start, start + seen)), [1, 0, 2]);
+    const count = mask === undefined ? seen : length;
+    const keys = headsOf(k, heads, start, start + count);
+    const probabilities = attentionProbabilities(headsOf(q, heads, start, end), keys, sequence, masked);
+    const mixed = permute(matmul(probabilities, headsOf(v, heads, start, start + count)), [1, 0, 2]);
     return reshape(contiguous(mixed), [length, v.shape[1]]);
   });
   return parts.length === 0 ? mul(v, 0) : concat(parts, 0);
