@@ -1,13 +1,10 @@
 // What stands on an encoder: a head declares its configuration, its parameters, and what it makes of the hidden states.
 import {
-  concat,
   linear,
-  max,
   type PlanBuilder,
   type PlanValue,
-  reshape,
+  segmentMax,
   segmentMean,
-  slice,
   type Tensor,
   take,
   tensor,
@@ -121,12 +118,7 @@ const poolings: Readonly<Record<z.output<typeof poolingSchema>, (hidden: Tensor,
   first: (hidden, offsets) => take(hidden, tensor(offsets.slice(0, -1))),
   last: (hidden, offsets) => take(hidden, tensor(offsets.slice(1).map((end) => end - 1))),
   mean: (hidden, offsets) => segmentMean(hidden, tensor(offsets)),
-  max(hidden, offsets) {
-    const rows = Array.from({ length: offsets.length - 1 }, (_, s) =>
-      reshape(max(slice(hidden, [{ start: offsets[s], end: offsets[s + 1] }]), [0]), [1, hidden.shape[1]]),
-    );
-    return concat(rows, 0);
-  },
+  max: (hidden, offsets) => segmentMax(hidden, tensor(offsets)),
 };
 
 /** One vector for each sequence, in a plan. @throws PLAN_UNSUPPORTED */

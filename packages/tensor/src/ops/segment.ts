@@ -105,7 +105,7 @@ export function segmentMax(x: Tensor, offsets: Tensor): Tensor {
       let best = ends[s] * width + column;
       for (let at = best + width; at < ends[s + 1] * width; at += width) {
         const value = values[at];
-        if (value > values[best] || (value !== value && values[best] === values[best])) best = at;
+        if (value > values[best] || (Number.isNaN(value) && !Number.isNaN(values[best]))) best = at;
       }
       places[s * width + column] = best;
     }
