@@ -24,6 +24,9 @@ type Values = Record<string, number[]>;
 const hiddenSize = 6;
 const mixers: Record<string, MixerConfigInput> = {
   fourier: { type: "fourier" },
+  "recurrent, LSTM": { type: "recurrent", cell: "lstm" },
+  "recurrent, GRU one way, projected": { type: "recurrent", cell: "gru", bidirectional: false, units: 4 },
+  convolution: { type: "convolution", kernels: [2, 3], activation: "tanh" },
 };
 
 function subject(config: MixerConfigInput) {
