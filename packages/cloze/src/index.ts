@@ -48,6 +48,7 @@ export {
   loadLinearBaseline,
 } from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
+export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
 export { loadLora, saveLora } from "./training/policies/lora-files.js";
 export { type PretrainOptions, pretrain } from "./training/pretrain.js";

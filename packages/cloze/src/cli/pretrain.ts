@@ -2,9 +2,11 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { openTokenStore, writeTokenStore } from "../data/token-store.js";
+import { ClozeError } from "../errors.js";
 import { createModel, loadModel, saveModel } from "../families/index.js";
 import type { MaskingUnit } from "../objectives/masked-language.js";
 import { loadTokenizer, readLines } from "../text/index.js";
+import { extendVocabulary } from "../training/extend-vocabulary.js";
 import { checkVocabulary, pretrain } from "../training/pretrain.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
@@ -21,6 +23,7 @@ interface PretrainCommandOptions extends TrainingOptions {
   accumulate: number;
   masking: MaskingUnit;
   maskingRate: number;
+  extendVocabulary?: number;
 }
 
 /** `cloze pretrain` */
@@ -31,6 +34,11 @@ export function addPretrain(program: Command): void {
     .argument("<files...>", "text files")
     .option("--tokenizer <path>", "tokenizer.json or its folder (cloze tokenizer train makes one)")
     .option(`--model ${modelArgument}`, "go on from this model, with its tokenizer, instead of from nothing")
+    .option(
+      "--extend-vocabulary <pieces>",
+      "with --model: add pieces that these texts have often to its vocabulary",
+      wholeNumber(),
+    )
     .addOption(new Option("--size <size>", "size of a new model").choices(Object.keys(modelSizes)).default("mini"))
     .option("--max-length <tokens>", "longest sequence", wholeNumber(8), 128)
     .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
@@ -47,9 +55,9 @@ export function addPretrain(program: Command): void {
     const lines = readLines(files);
     const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
     const named = options.tokenizer ?? start;
-    const tokenizer = named === undefined ? tokenizerFor(options) : loadTokenizer(named);
+    let tokenizer = named === undefined ? tokenizerFor(options) : loadTokenizer(named);
     const { maxLength, learningRate } = options;
-    const model =
+    let model =
       start !== undefined
         ? loadModel(start, { architecture: "ForMaskedLM" })
         : createModel({
@@ -58,6 +66,22 @@ export function addPretrain(program: Command): void {
             seed: options.seed,
           });
     checkVocabulary(model, tokenizer);
+    if (options.extendVocabulary !== undefined) {
+      if (start === undefined) {
+        throw new ClozeError("OPTION_CONFLICT", "--extend-vocabulary goes with --model", {
+          remedy: "A new model gets the vocabulary of its tokenizer: cloze tokenizer train learns one.",
+        });
+      }
+      progress.note("Learning new pieces …");
+      // From the same texts a resumed run learns the same ones.
+      const extended = extendVocabulary(model, tokenizer, { texts: lines }, { count: options.extendVocabulary });
+      ({ model, tokenizer } = extended);
+      const { added, words, changedWords, tokensBefore, tokensAfter } = extended;
+      progress.note(
+        `${added.length} pieces added: ${(tokensBefore / words).toFixed(2)} tokens a word become ` +
+          `${(tokensAfter / words).toFixed(2)}; ${changedWords} of ${words} words are cut otherwise`,
+      );
+    }
     if (model.initialized.length > 0) progress.note(`New parameters: ${model.initialized.join(", ")}`);
     mkdirSync(options.out, { recursive: true });
     const path = join(options.out, "tokens.bin");

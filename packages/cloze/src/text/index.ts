@@ -2,6 +2,12 @@
 export type { AddedToken } from "./added-tokens.js";
 export { type ReadLinesOptions, readLines } from "./corpus.js";
 export type { Encoding } from "./encoding.js";
+export {
+  type AddedPiece,
+  type ExtendedTokenizer,
+  type ExtendTokenizerOptions,
+  extendTokenizer,
+} from "./extend-vocabulary.js";
 export type { JsonObject, JsonValue } from "./json-reader.js";
 export type { PaddingOptions } from "./padding.js";
 export { checkTokenizerFolder, type ParityResult } from "./parity.js";

@@ -71,11 +71,13 @@ export class Tokenizer {
   private readonly buffer = new IdBuffer();
   private readonly json: JsonObject;
   private readonly config: JsonObject | null;
+  private readonly specialTokensMap: JsonObject | null;
 
   /** Use `tokenizerFromJson` or `loadTokenizer`, which check more. */
   constructor({ json, config, specialTokensMap }: TokenizerFiles) {
     this.json = json;
     this.config = config;
+    this.specialTokensMap = specialTokensMap;
     const names = readSpecialTokenNames({ ...specialTokensMap, ...config });
     const reader = JsonReader.of(json, "");
     const section = <Part>(key: string, read: (reader: JsonReader) => Part): Part | null =>
@@ -257,6 +259,15 @@ export class Tokenizer {
   /** The `tokenizer.json`, equal to what was read; a copy of it. */
   toJson(): JsonObject {
     return structuredClone(this.json);
+  }
+
+  /**
+   * A tokenizer with another `tokenizer.json` and the settings beside it that this one has.
+   *
+   * @throws ClozeError as `tokenizerFromJson`
+   */
+  withJson(json: JsonObject): Tokenizer {
+    return build({ json, config: this.config, specialTokensMap: this.specialTokensMap });
   }
 
   /**
