@@ -4,6 +4,8 @@ import { albert } from "./albert.js";
 import { bert } from "./bert.js";
 import { bigBird } from "./big-bird.js";
 import { cloze } from "./cloze.js";
+import { deberta } from "./deberta.js";
+import { debertaV2 } from "./deberta-v2.js";
 import { distilbert } from "./distilbert.js";
 import { electra } from "./electra.js";
 import { ernie } from "./ernie.js";
@@ -12,6 +14,7 @@ import { fnet } from "./fnet.js";
 import { gpt2 } from "./gpt2.js";
 import { longformer } from "./longformer.js";
 import { modernbert } from "./modernbert.js";
+import { mpnet } from "./mpnet.js";
 import { camembert, roberta, xlmRoberta } from "./roberta.js";
 import { roformer } from "./roformer.js";
 
@@ -27,6 +30,9 @@ export const families: readonly Family[] = [
   gpt2,
   modernbert,
   roformer,
+  mpnet,
+  deberta,
+  debertaV2,
   longformer,
   bigBird,
   fnet,

@@ -40,6 +40,18 @@ const configs: Record<string, EncoderConfigInput> = {
       },
     ],
   },
+  "rotary positions, gated channels, local and global layers": {
+    ...small,
+    normPosition: "pre",
+    normBias: false,
+    segmentVocabularySize: 0,
+    embeddings: { positions: "none" },
+    layers: [0, 4].map((window) => ({
+      mixer: { type: "attention", heads: 4, window, bias: false, rotary: { theta: 100, interleaved: window > 0 } },
+      channel: { type: "gated-mlp", intermediateSize: 20 },
+      mixerNorm: window > 0,
+    })),
+  },
   "no layers": { ...small, layers: [] },
 };
 const batch = packSequences([

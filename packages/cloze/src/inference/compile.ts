@@ -132,7 +132,11 @@ export function compile(model: Model, options: CompileOptions = {}): CompiledMod
   };
   // Padding that looks and is not seen, pixels, global tokens: rare enough to leave to the engine.
   const plain = (batch: EncoderBatch): boolean =>
-    batch.visible === undefined && batch.values === undefined && batch.globalTokens === undefined;
+    batch.visible === undefined &&
+    batch.values === undefined &&
+    batch.globalTokens === undefined &&
+    // Tables of angles end where the model's positions do; the engine computes any.
+    batch.positions.every((place) => place < model.config.maxPositions);
   const planFor = (batch: EncoderBatch): BatchPlan | undefined => (plain(batch) ? plan : undefined);
   return {
     ...shape,

@@ -22,7 +22,11 @@ for line in sys.stdin:
     data = load_file(cases)
     inputs = {k[len(case) + 7:]: v.long() if v.dtype == torch.int32 else v for k, v in data.items() if k.startswith(case + ".input.")}
     out = model(**inputs)
-    worst = max([float((out[k] - data[f"{case}.output.{k}"]).abs().max()) for k in out.keys() if f"{case}.output.{k}" in data and torch.is_tensor(out[k])], default=-1)
+    def difference(k):
+        d = (out[k] - data[f"{case}.output.{k}"]).abs()
+        mask = inputs.get("attention_mask")
+        return float((d[mask.bool()] if mask is not None and d.shape[:2] == mask.shape else d).max())
+    worst = max([difference(k) for k in out.keys() if f"{case}.output.{k}" in data and torch.is_tensor(out[k])], default=-1)
     print(json.dumps({"folder": folder, "missing": sorted(info["missing_keys"]), "unexpected": sorted(info["unexpected_keys"]), "worst": worst}))
 `;
 

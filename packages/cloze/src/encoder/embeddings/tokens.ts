@@ -30,6 +30,8 @@ const schema = z.strictObject({
   /** What the vectors of words are multiplied by. */
   wordScale: z.number().positive().default(1),
   norm: z.boolean().default(true),
+  /** Padding that is not seen gets the vector 0 (DeBERTa). */
+  zeroPadding: z.boolean().default(false),
   dropout: rate.default(0.1),
   /** Share of whole words that are left out while training (their vector is 0). */
   wordDropout: rate.default(0),
@@ -133,6 +135,15 @@ function rowsWithPadding(table: Tensor, indices: Int32Array, { ids, visible }: E
   return add(mul(rows, trained), mul(rows.detach(), sub(1, trained)));
 }
 
+/** 1 for tokens that are seen, 0 for the others. [tokens, 1] */
+function seenTokens({ ids, offsets }: EncoderBatch, visible: Int32Array): Tensor {
+  const seen = new Float32Array(ids.length);
+  visible.forEach((count, s) => {
+    seen.fill(1, offsets[s], offsets[s] + count);
+  });
+  return tensor(seen, [ids.length, 1]);
+}
+
 /** The row of the table of positions for each token. */
 function positionRows({ ids, positions }: EncoderBatch, config: Config, padId: number | null): Int32Array {
   const { positionOffset, paddingPosition } = config;
@@ -193,6 +204,7 @@ export const tokens = defineEmbeddings({
         const last = summands.length > 1 ? summands.pop() : undefined;
         state = normalize(summands.reduce(add), parameters, "norm", encoder, last);
       }
+      if (config.zeroPadding && batch.visible !== undefined) state = mul(state, seenTokens(batch, batch.visible));
       if (projection === "after-norm") state = project(state);
       if (dropoutSeed !== undefined) state = dropout(state, config.dropout, dropoutSeed);
       return projection === "after-dropout" ? project(state) : state;

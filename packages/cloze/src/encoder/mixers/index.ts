@@ -4,16 +4,20 @@ import type { BoundSlot, EncoderFrame, SlotPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
 import { attention } from "./attention.js";
 import { blockSparseAttention } from "./block-sparse-attention.js";
+import { disentangledAttention } from "./disentangled-attention.js";
 import { fourier } from "./fourier.js";
 import { hashedNgrams } from "./hashed-ngrams.js";
 import { longformer } from "./longformer.js";
 import { none } from "./none.js";
 import { recurrent } from "./recurrent.js";
+import { relativeBiasAttention } from "./relative-bias-attention.js";
 import { textConvolution } from "./text-convolution.js";
 
 const parts = {
   none,
   attention,
+  "disentangled-attention": disentangledAttention,
+  "relative-bias-attention": relativeBiasAttention,
   longformer,
   "block-sparse-attention": blockSparseAttention,
   fourier,

@@ -1,0 +1,197 @@
+// Disentangled attention (DeBERTa, arXiv 2006.03654): scores of contents, and of contents with relative places.
+import { add, dropout, matmul, mul, permute, type Tensor, take, tensor } from "@cloze/tensor";
+import { z } from "zod";
+import { ClozeError } from "../../errors.js";
+import { applyNorm, normSpecs } from "../norm.js";
+import { defineSlot, type MatrixSpec, type ParameterSpec } from "../part.js";
+import { weightSchema } from "../weights/index.js";
+import { innerSize } from "./attention-size.js";
+import { type AttendedSequence, attendComposed, headsOf, splitColumns } from "./composed-attention.js";
+import { relativeShift } from "./relative-shift.js";
+
+const rate = z.number().min(0).lt(1);
+const schema = z.strictObject({
+  type: z.literal("disentangled-attention"),
+  heads: z.int().min(1),
+  /** Default: hiddenSize / heads. */
+  headSize: z.int().min(1).optional(),
+  /** Share of the attention probabilities to drop in training. */
+  dropout: rate.default(0.1),
+  /** The longest distance that is told apart. */
+  maxDistance: z.int().min(1),
+  /** Far distances share a place, on a logarithmic scale of so many buckets to each side; 0: they do not. */
+  buckets: z.int().min(0).default(0),
+  /** What a token holds, with the distance to the other. */
+  contentToPosition: z.boolean().default(true),
+  /** What the other holds, with the distance from it. */
+  positionToContent: z.boolean().default(true),
+  /** Distances go through the matrices of contents (DeBERTa 3) instead of matrices of their own. */
+  shareMatrices: z.boolean().default(false),
+  /** The key of a distance has a bias, where it has a matrix of its own. */
+  positionKeyBias: z.boolean().default(true),
+  /** A norm over the table of distances. */
+  normalizeDistances: z.boolean().default(false),
+  /** Of the table of distances, in training. */
+  distanceDropout: rate.default(0.1),
+  /** "all": queries, keys and values; "query-value": keys have none (DeBERTa 1). */
+  bias: z.enum(["all", "query-value"]).default("all"),
+  weights: z
+    .strictObject({
+      queryKeyValue: weightSchema.optional(),
+      output: weightSchema.optional(),
+      positionKey: weightSchema.optional(),
+      positionQuery: weightSchema.optional(),
+    })
+    .optional(),
+});
+type Config = z.output<typeof schema>;
+
+/** The place of a distance among the buckets (DeBERTa 3): exact when near, logarithmic when far. */
+export function bucketOf(distance: number, buckets: number, maxDistance: number): number {
+  const middle = Math.floor(buckets / 2);
+  const far = Math.abs(distance);
+  if (buckets === 0 || far <= middle) return distance;
+  const step = Math.fround(
+    Math.fround(
+      Math.fround(Math.log(Math.fround(far / middle))) / Math.fround(Math.log(Math.fround((maxDistance - 1) / middle))),
+    ) *
+      (middle - 1),
+  );
+  return Math.sign(distance) * (Math.ceil(step) + middle);
+}
+
+/** Rows on each side of the table of distances. */
+const spanOf = ({ buckets, maxDistance }: Config): number => (buckets > 0 ? buckets : maxDistance);
+
+/** The row of the table for each distance (query minus key) from -(length - 1) to length - 1. */
+function distanceRows(length: number, config: Config): Int32Array {
+  const span = spanOf(config);
+  return Int32Array.from({ length: 2 * length - 1 }, (_, i) => {
+    const place = bucketOf(i - (length - 1), config.buckets, config.maxDistance) + span;
+    return Math.max(0, Math.min(2 * span - 1, place));
+  });
+}
+
+/** Scores by distance, from the one end of the pair or the other. */
+interface Distances {
+  /** [2 span, inner] */
+  readonly keys: Tensor | undefined;
+  readonly queries: Tensor | undefined;
+}
+
+/** What distances add to the scores of one sequence, unscaled. q, k: [tokens, inner] -> [heads, length, length] */
+function distanceScores(
+  q: Tensor,
+  k: Tensor,
+  { keys, queries }: Distances,
+  sequence: AttendedSequence,
+  config: Config,
+) {
+  const { start, end, length } = sequence;
+  const { heads } = config;
+  const rows = distanceRows(length, config);
+  const scores: Tensor[] = [];
+  if (keys !== undefined) {
+    // Columns by key minus query, ascending: query minus key, descending.
+    const table = headsOf(take(keys, tensor(rows.slice().reverse())), heads, 0, rows.length); // [heads, 2 length - 1, size]
+    scores.push(relativeShift(matmul(headsOf(q, heads, start, end), permute(table, [0, 2, 1]))));
+  }
+  if (queries !== undefined) {
+    // Rows are keys here and columns queries, so distances ascend.
+    const table = headsOf(take(queries, tensor(rows)), heads, 0, rows.length);
+    const byKey = relativeShift(matmul(headsOf(k, heads, start, end), permute(table, [0, 2, 1])));
+    scores.push(permute(byKey, [0, 2, 1]));
+  }
+  return scores.length === 0 ? undefined : scores.reduce(add);
+}
+
+/** 1 for pairs that are both seen: what is masked does not train. [length, length] */
+function seenPairs({ length, seen }: AttendedSequence): Tensor {
+  const pairs = Float32Array.from({ length: length * length }, (_, at) =>
+    Number(at % length < seen && Math.floor(at / length) < seen),
+  );
+  return tensor(pairs, [length, length]);
+}
+
+function matricesOf(config: Config, hiddenSize: number, inner: number): MatrixSpec[] {
+  const own = (name: string, bias: boolean): MatrixSpec => ({ name, outputs: inner, inputs: hiddenSize, bias });
+  return [
+    { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias: config.bias === "all" },
+    { name: "output", outputs: hiddenSize, inputs: inner, bias: true, residual: true },
+    ...(config.contentToPosition && !config.shareMatrices ? [own("positionKey", config.positionKeyBias)] : []),
+    ...(config.positionToContent && !config.shareMatrices ? [own("positionQuery", true)] : []),
+  ];
+}
+
+/** Disentangled attention inside each sequence; the table of distances is one for all layers. */
+export const disentangledAttention = defineSlot({
+  schema,
+  bind(config, hiddenSize, encoder) {
+    const { heads, contentToPosition, positionToContent, shareMatrices } = config;
+    const inner = innerSize("disentangled-attention", heads, config.headSize, hiddenSize);
+    if (config.buckets > 0 && (config.buckets < 4 || config.maxDistance - 1 <= Math.floor(config.buckets / 2))) {
+      throw new ClozeError(
+        "CONFIG_INVALID",
+        "disentangled-attention: buckets are fewer than the distances they stand for",
+        {
+          expected: "4 buckets or more, and a maxDistance above half of them",
+          received: `buckets ${config.buckets}, maxDistance ${config.maxDistance}`,
+        },
+      );
+    }
+    const relative = contentToPosition || positionToContent;
+    const shared: ParameterSpec[] = relative
+      ? [
+          { name: "distances.weight", shape: [2 * spanOf(config), hiddenSize], initial: "normal" },
+          ...(config.normalizeDistances ? normSpecs("distancesNorm", hiddenSize, encoder) : []),
+        ]
+      : [];
+    const vectors: ParameterSpec[] =
+      config.bias === "all"
+        ? []
+        : ["queryBias", "valueBias"].map((name) => ({ name, shape: [inner], initial: "zeros" as const }));
+    return {
+      matrices: matricesOf(config, hiddenSize, inner),
+      vectors,
+      shared,
+      forward(x, access, { batch, training, seed }) {
+        const { linear, parameter, shared: sharedParameter } = access;
+        let [q, k, v] = splitColumns(linear("queryKeyValue", x), 3);
+        if (config.bias === "query-value") {
+          q = add(q, parameter("queryBias"));
+          v = add(v, parameter("valueBias"));
+        }
+        const scale = 1 / Math.sqrt((inner / heads) * (1 + Number(contentToPosition) + Number(positionToContent)));
+        const distances = (): Distances => {
+          let table = sharedParameter("distances.weight");
+          if (config.normalizeDistances)
+            table = applyNorm(table, (part) => sharedParameter(`distancesNorm.${part}`), encoder);
+          if (training) table = dropout(table, config.distanceDropout, seed("distances"));
+          if (shareMatrices) {
+            const [queries, keys] = splitColumns(linear("queryKeyValue", table), 3);
+            return { keys: contentToPosition ? keys : undefined, queries: positionToContent ? queries : undefined };
+          }
+          return {
+            keys: contentToPosition ? linear("positionKey", table) : undefined,
+            queries: positionToContent ? linear("positionQuery", table) : undefined,
+          };
+        };
+        const known = relative ? distances() : { keys: undefined, queries: undefined };
+        const mixed = attendComposed(q, k, v, batch, {
+          heads,
+          scale,
+          dropout: training ? config.dropout : 0,
+          seed: seed("attention"),
+          adjust(scores, sequence) {
+            const added = distanceScores(q, k, known, sequence, config);
+            const all = added === undefined ? scores : add(scores, mul(added, scale));
+            return batch.visible === undefined ? all : mul(all, seenPairs(sequence));
+          },
+          // Padding that is not seen looks at nothing, so at everything alike.
+          mask: batch.visible === undefined ? undefined : (i, j, { seen }) => i >= seen || j >= seen,
+        });
+        return linear("output", mixed);
+      },
+    };
+  },
+});

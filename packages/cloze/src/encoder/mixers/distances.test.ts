@@ -1,0 +1,49 @@
+import { tensor } from "@cloze/tensor";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { bucketOf } from "./disentangled-attention.js";
+import { biasBucket } from "./relative-bias-attention.js";
+import { relativeShift } from "./relative-shift.js";
+
+test("scores by distance become scores by place", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 3 }), (length, heads) => {
+      const width = 2 * length - 1;
+      const x = Float32Array.from({ length: heads * length * width }, (_, i) => i);
+      const y = relativeShift(tensor(x, [heads, length, width])).toTypedArray();
+      for (let h = 0; h < heads; h++) {
+        for (let i = 0; i < length; i++) {
+          for (let j = 0; j < length; j++) {
+            expect(y[(h * length + i) * length + j]).toBe(x[(h * length + i) * width + j - i + length - 1]);
+          }
+        }
+      }
+    }),
+  );
+});
+
+test("buckets: exact when near, growing with the distance, opposite for the other side", () => {
+  for (const [buckets, maxDistance] of [
+    [256, 512],
+    [8, 48],
+    [6, 47],
+  ]) {
+    let last = 0;
+    for (let distance = 1; distance < maxDistance; distance++) {
+      const bucket = bucketOf(distance, buckets, maxDistance);
+      if (distance <= buckets / 2) expect(bucket).toBe(distance);
+      expect(bucket).toBeGreaterThanOrEqual(last);
+      expect(bucket).toBeLessThan(buckets);
+      expect(bucketOf(-distance, buckets, maxDistance)).toBe(-bucket);
+      last = bucket;
+    }
+  }
+  expect(bucketOf(-77, 0, 512)).toBe(-77);
+});
+
+test("bias buckets: a half of them for each side, the farthest share the last", () => {
+  expect([0, -1, -7, 1, 7].map((distance) => biasBucket(distance, 32, 128))).toEqual([0, 1, 7, 17, 23]);
+  expect(biasBucket(-8, 32, 128)).toBe(8);
+  expect(biasBucket(-1000, 32, 128)).toBe(15);
+  expect(biasBucket(1000, 32, 128)).toBe(31);
+});

@@ -1,0 +1,80 @@
+// Attention with a learned number for each bucket of distances (T5, arXiv 1910.10683; MPNet, arXiv 2004.09297).
+import { add, contiguous, permute, reshape, slice, type Tensor, take, tensor } from "@cloze/tensor";
+import { z } from "zod";
+import { defineSlot } from "../part.js";
+import { weightSchema } from "../weights/index.js";
+import { innerSize } from "./attention-size.js";
+import { attendComposed, splitColumns } from "./composed-attention.js";
+
+const schema = z.strictObject({
+  type: z.literal("relative-bias-attention"),
+  heads: z.int().min(1),
+  /** Default: hiddenSize / heads. */
+  headSize: z.int().min(1).optional(),
+  /** Share of the attention probabilities to drop in training. */
+  dropout: z.number().min(0).lt(1).default(0.1),
+  /** Of distances, in both directions together: a quarter of them exact to each side, the rest logarithmic. */
+  buckets: z.int().min(4).default(32),
+  /** Distances from here on share a bucket. */
+  maxDistance: z.int().min(2).default(128),
+  bias: z.boolean().default(true),
+  weights: z.strictObject({ queryKeyValue: weightSchema.optional(), output: weightSchema.optional() }).optional(),
+});
+
+/** The bucket of a distance (key minus query). */
+export function biasBucket(distance: number, buckets: number, maxDistance: number): number {
+  const half = Math.floor(buckets / 2);
+  const exact = Math.floor(half / 2);
+  const far = Math.abs(distance);
+  const side = distance > 0 ? half : 0;
+  if (far < exact) return side + far;
+  const logarithmic = Math.fround(
+    (Math.fround(Math.log(Math.fround(far / exact))) / Math.log(maxDistance / exact)) * (half - exact),
+  );
+  return side + Math.min(exact + Math.trunc(logarithmic), half - 1);
+}
+
+/** Multi-head self-attention with a bias by distance that all layers share. */
+export const relativeBiasAttention = defineSlot({
+  schema,
+  bind({ heads, headSize, dropout: rate, buckets, maxDistance, bias }, hiddenSize) {
+    const inner = innerSize("relative-bias-attention", heads, headSize, hiddenSize);
+    return {
+      matrices: [
+        { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
+        { name: "output", outputs: hiddenSize, inputs: inner, bias, residual: true },
+      ],
+      shared: [{ name: "distanceBias.weight", shape: [buckets, heads], initial: "normal" }],
+      forward(x, { linear, shared }, { batch, training, seed, once }) {
+        const [q, k, v] = splitColumns(linear("queryKeyValue", x), 3);
+        const longest = batch.offsets.reduce(
+          (most, end, s) => Math.max(most, s === 0 ? 0 : end - batch.offsets[s - 1]),
+          0,
+        );
+        const places = once(`distance bias ${buckets} ${maxDistance}`, () =>
+          Int32Array.from({ length: longest * longest }, (_, at) =>
+            biasBucket((at % longest) - Math.floor(at / longest), buckets, maxDistance),
+          ),
+        );
+        // The longest sequence's table holds those of the others in its corner. [heads, longest, longest]
+        const table: Tensor | undefined =
+          longest === 0
+            ? undefined
+            : contiguous(
+                permute(
+                  reshape(take(shared("distanceBias.weight"), tensor(places)), [longest, longest, heads]),
+                  [2, 0, 1],
+                ),
+              );
+        const mixed = attendComposed(q, k, v, batch, {
+          heads,
+          dropout: training ? rate : 0,
+          seed: seed("attention"),
+          adjust: (scores, { length, seen }) =>
+            table === undefined ? scores : add(scores, slice(table, [{}, { end: length }, { end: seen }])),
+        });
+        return linear("output", mixed);
+      },
+    };
+  },
+});

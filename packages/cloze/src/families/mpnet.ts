@@ -1,0 +1,87 @@
+// MPNet (arXiv 2004.09297), as transformers has it: RoBERTa's form, with a bias by distance in every layer.
+import { z } from "zod";
+import { parseConfig } from "../encoder/registry.js";
+import type { HeadConfig } from "../heads/index.js";
+import {
+  bertEmbeddingNames,
+  bertEncoder,
+  bertEncoderParts,
+  bertFields,
+  bertHead,
+  bertLayer,
+  bertLayerNames,
+  layersOf,
+  size,
+  writeBertFields,
+} from "./bert-like.js";
+import type { Family } from "./family.js";
+import { labelFields } from "./labels.js";
+import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
+import { robertaClassifier, robertaHeadNames } from "./roberta.js";
+
+const schema = z.looseObject({
+  ...bertFields,
+  vocab_size: size.default(30527),
+  pad_token_id: z.int().min(0).default(1),
+  relative_attention_num_buckets: size.default(32),
+});
+
+const encoderNames: NameRules = {
+  ...bertEmbeddingNames,
+  ...bertLayerNames,
+  "layers.{i}.mixer.queryKeyValue": ["q", "k", "v"].map((name) => `encoder.layer.{i}.attention.attn.${name}`),
+  "layers.{i}.mixer.output": "encoder.layer.{i}.attention.attn.o",
+  "layers.{i}.mixerNorm": "encoder.layer.{i}.attention.LayerNorm",
+  "shared.distanceBias": "encoder.relative_attention_bias",
+};
+const headNames = (head: HeadConfig): NameRules => robertaHeadNames(head);
+const aliases = commonAliases("mpnet", bertEncoderParts);
+
+export const mpnet: Family = {
+  modelType: "mpnet",
+  classPrefix: "MPNet",
+  fields: [...Object.keys(schema.shape), ...labelFields],
+  heads: { ForSequenceClassification: robertaClassifier },
+  readConfig(json) {
+    const config = parseConfig(schema, json, "config.json");
+    const positionOffset = config.pad_token_id + 1;
+    const { channel, dropout } = bertLayer(config);
+    return {
+      encoder: {
+        ...bertEncoder(config),
+        maxPositions: config.max_position_embeddings - positionOffset,
+        segmentVocabularySize: 0,
+        embeddings: { dropout: config.hidden_dropout_prob, positionOffset, paddingPosition: true },
+        layers: layersOf(config.num_hidden_layers, {
+          mixer: {
+            type: "relative-bias-attention",
+            heads: config.num_attention_heads,
+            dropout: config.attention_probs_dropout_prob,
+            buckets: config.relative_attention_num_buckets,
+          },
+          channel,
+          dropout,
+        }),
+      },
+      head: { ...bertHead(json, config), dropout: config.hidden_dropout_prob, activation: "gelu" },
+    };
+  },
+  writeConfig(encoder, head) {
+    const {
+      type_vocab_size: _,
+      is_decoder: _decoder,
+      classifier_dropout: _dropout,
+      ...fields
+    } = writeBertFields(encoder, head);
+    const offset = "positionOffset" in encoder.embeddings ? encoder.embeddings.positionOffset : 0;
+    const mixer = encoder.layers[0]?.mixer;
+    return {
+      ...fields,
+      max_position_embeddings: encoder.maxPositions + offset,
+      ...(mixer?.type === "relative-bias-attention" ? { relative_attention_num_buckets: mixer.buckets } : {}),
+    };
+  },
+  names: (encoder, head) =>
+    namesByRules(encoder, head, { base: "mpnet", encoder: encoderNames, head: headNames(head) }),
+  aliases: (name) => [...aliases(name), ...(name === "lm_head.bias" ? ["lm_head.decoder.bias"] : [])],
+};
