@@ -67,10 +67,35 @@ function readFailure(path: string, compression: Compression, cause: unknown): Cl
   });
 }
 
-async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Largest window that is unpacked, in bytes: what the `zstd` program takes unless told otherwise. */
+const largestWindow = 1 << 27;
+
+/** Refuses a frame that asks for a very large window: it was packed with --long, or its header is damaged. */
+function checkWindow(frame: Uint8Array, path: string): void {
+  // RFC 8878, 3.1.1.1: descriptor, window (unless in a single segment), dictionary id, content size.
+  const [descriptor, second] = [frame[4], frame[5]];
+  const single = (descriptor & 0x20) !== 0;
+  const sizeBytes = descriptor >> 6 === 0 ? Number(single) : 1 << (descriptor >> 6);
+  const at = 5 + Number(!single) + [0, 1, 2, 4][descriptor & 3];
+  let size = sizeBytes === 2 ? 256 : 0;
+  for (let i = 0; i < sizeBytes; i++) size += (frame[at + i] ?? 0) * 2 ** (8 * i);
+  const base = 2 ** (10 + (second >> 3));
+  const window = single ? size : base + (base / 8) * (second & 7);
+  if (window <= largestWindow) return;
+  throw new ClozeError("DATA_COMPRESSION", `${path} could not be unpacked`, {
+    expected: "a Zstandard window of at most 128 MiB",
+    received: `${window} bytes`,
+    remedy: "Pack it without --long; if it was not packed with it, it is damaged.",
+  });
+}
+
+async function* unzstd(chunks: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
+  let first = true;
   const unpacked: Uint8Array[] = [];
   const decoder = new Decompress((chunk) => unpacked.push(chunk));
   for await (const chunk of chunks) {
+    if (first) checkWindow(chunk, path);
+    first = false;
     // fzstd keeps what it is given; the stream's buffer is used again.
     decoder.push(chunk.slice());
     yield* unpacked.splice(0);
@@ -119,7 +144,7 @@ export async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
     })();
     if (compression === "gzip")
       yield* pipeline(Readable.from(whole), createGunzip(), () => {}) as AsyncIterable<Buffer>;
-    else yield* compression === "zstd" ? unzstd(whole) : whole;
+    else yield* compression === "zstd" ? unzstd(whole, path) : whole;
   } catch (cause) {
     throw readFailure(path, compression, cause);
   } finally {

@@ -35,6 +35,8 @@ describe("checkData", () => {
     expect(counts(await checkData(rows(["a", "1"], ["b", "2"]), "classification", { labels: ["1"] }))).toEqual({
       LABEL_UNKNOWN: 1,
     });
+    const variants = await checkData(rows(["a", "Yes"], ["b", "yes "], ["c", "no"]), "classification");
+    expect(variants.findings).toMatchObject([{ code: "LABEL_VARIANTS", examples: ['["Yes","yes "]'] }]);
     const many = rows(
       ...Array.from({ length: 11 }, (_, i): [string, string] => [`text ${i}`, i === 0 ? "rare" : "often"]),
     );

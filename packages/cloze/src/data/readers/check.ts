@@ -83,6 +83,15 @@ function checkLabels(
     }
   }
   if (task !== "classification" && task !== "multi-label") return;
+  const byName = new Map<string, string[]>();
+  for (const label of labels.keys()) {
+    const name = label.trim().toLowerCase();
+    byName.set(name, [...(byName.get(name) ?? []), label]);
+  }
+  for (const names of byName.values()) {
+    if (names.length === 1) continue;
+    findings.add("warning", "LABEL_VARIANTS", "labels that differ in case or spaces only", JSON.stringify(names));
+  }
   const [most, least] = [Math.max(...labels.values()), Math.min(...labels.values())];
   if (labels.size === 1 && task === "classification") {
     findings.add("error", "ONE_CLASS", "all rows have the same label", [...labels.keys()][0], most);

@@ -21,6 +21,9 @@ interface Line {
   readonly line: number;
 }
 
+/** Whether a field is what a writer of quotes makes of a text with quotes in it. */
+const looksQuoted = (field: string): boolean => /^"(?:[^"]|"")*""(?:[^"]|"")*"$/.test(field) && field.length > 4;
+
 async function* plainLines(path: string, delimiter: string, warnings: DataWarnings): AsyncGenerator<Line> {
   let blank: number[] = [];
   for await (const { lines, first } of readLineBlocks(path, warnings)) {
@@ -32,6 +35,10 @@ async function* plainLines(path: string, delimiter: string, warnings: DataWarnin
       // Blank lines at the end are nothing; between rows they are odd.
       for (const line of blank) warnings.add("DATA_BLANK_LINE", "blank lines between rows", `${path}, line ${line}`);
       blank = [];
+      if (text.includes('""') && text.split(delimiter).some(looksQuoted)) {
+        const message = "rows with fields that look quoted, read as they are (if quotes mean something: --quote '\"')";
+        warnings.add("DATA_QUOTES", message, `${path}, line ${first + i}`);
+      }
       yield { fields: text.split(delimiter), line: first + i };
     }
   }

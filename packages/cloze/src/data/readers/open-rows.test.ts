@@ -5,6 +5,8 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, describe, expect, it } from "vitest";
+import { ClozeError } from "../../errors.js";
+import type { DataFormat } from "./format.js";
 import { collectRows, type OpenRowsOptions, openRows, rowsOf } from "./open-rows.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-rows-"));
@@ -54,6 +56,12 @@ describe("TSV", () => {
     expect(await readText("d.tsv", "__proto__\tconstructor\n0\tx\n")).toEqual([
       JSON.parse('{"__proto__":"0","constructor":"x"}'),
     ]);
+  });
+
+  it("counts rows that look quoted", async () => {
+    const rows = openRows(file("quoted.tsv", 'text\tlabel\n"say ""no"""\t1\n"no"\t1\na "" b\t1\n""\t1\n'));
+    expect((await collectRows(rows))[0].values.text).toBe('"say ""no"""');
+    expect(rows.warnings.list()).toMatchObject([{ code: "DATA_QUOTES", count: 1 }]);
   });
 
   it("reports ragged rows, columns that share a name, and line ends of old", async () => {
@@ -280,6 +288,34 @@ describe("any file", () => {
     }
     expect(seen).toBe(30_000);
     expect(most).toBeLessThan(30_000_000);
+  });
+});
+
+describe("damaged files", () => {
+  const samples: [format: DataFormat, content: Uint8Array][] = [
+    ["tsv", Buffer.from("text\tlabel\na\t1\nb\t2\n")],
+    ["csv", Buffer.from('text,label\n"a ""b""",1\nb,2\n')],
+    ["jsonl", Buffer.from('{"text":"a","label":[1]}\n{"text":"b"}\n')],
+    ["squad", Buffer.from('{"data":[{"paragraphs":[{"context":"a","qas":[{"id":1,"question":"b","answers":[]}]}]}]}')],
+    ["conll", Buffer.from("-DOCSTART- O\n\nEU B-ORG\nis O\n\nA B-PER\n")],
+    ["tsv", gzipSync("text\tlabel\na\t1\nb\t2\n")],
+    ["tsv", zstdFrame(Buffer.from("text\tlabel\na\t1\nb\t2\n"))],
+    [
+      "parquet",
+      new Uint8Array(parquetWriteBuffer({ columnData: [{ name: "text", data: ["a", "b", "c"], type: "STRING" }] })),
+    ],
+  ];
+  it("give rows, or an error that says what is wrong", async () => {
+    const changes = fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...samples), changes, fc.boolean(), async ([format, content], at, cut) => {
+        const bytes = Buffer.from(content);
+        for (const [place, value] of at) bytes[place % bytes.length] = value;
+        const damaged = bytes.subarray(0, cut ? 1 + (at[0][0] % bytes.length) : bytes.length);
+        await readText("damaged", damaged, { format }).catch((error) => expect(error).toBeInstanceOf(ClozeError));
+      }),
+      { numRuns: 200 },
+    );
   });
 });
 

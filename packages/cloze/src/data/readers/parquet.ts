@@ -1,8 +1,9 @@
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
+import { type AsyncBuffer, asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { ClozeError } from "../../errors.js";
 import type { JsonObject, JsonValue } from "../../text/index.js";
 import { checkFile, readBytes } from "./bytes.js";
+import { checkPages } from "./parquet-pages.js";
 import type { DataRow } from "./row.js";
 
 /** What Parquet holds, as JSON would: whole numbers beyond 2^53 as strings, times as ISO 8601, bytes as numbers. */
@@ -17,13 +18,14 @@ function toJson(value: unknown): JsonValue {
 }
 
 /** The file at random access; one that is packed as a whole is unpacked into memory. */
-async function openBuffer(path: string) {
+async function openBuffer(path: string): Promise<AsyncBuffer> {
   checkFile(path);
   if (!/\.(gz|zst|zstd)$/i.test(path)) return asyncBufferFromFile(path);
   const pieces: Uint8Array[] = [];
   for await (const chunk of readBytes(path)) pieces.push(chunk);
   const { buffer, byteOffset, byteLength } = Buffer.concat(pieces);
-  return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+  const whole = buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+  return { byteLength, slice: (start, end) => whole.slice(start, end) };
 }
 
 /**
@@ -48,6 +50,7 @@ export async function* readParquet(path: string): AsyncGenerator<DataRow> {
   let start = 0;
   for (const group of metadata.row_groups) {
     const end = start + Number(group.num_rows);
+    await attempt(() => checkPages(file, group));
     const rows = await attempt(() => parquetReadObjects({ file, metadata, rowStart: start, rowEnd: end, compressors }));
     for (const [i, row] of rows.entries()) yield { values: toJson(row) as JsonObject, number: start + i + 1 };
     start = end;

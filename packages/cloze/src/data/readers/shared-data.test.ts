@@ -104,7 +104,12 @@ describe.skipIf(!existsSync(join(root, "README.md")))("the shared data", () => {
       if (expected[name] !== undefined) continue;
       const rows = openRows(join(root, name));
       expect(await countOf(rows), name).toBeGreaterThan(0);
-      expect(rows.warnings.list(), name).toEqual([]);
+      // Some tweets were quoted by whoever exported them, and are so in the source.
+      const codes = rows.warnings.list().map(({ code }) => code);
+      expect(
+        codes.filter((code) => code !== "DATA_QUOTES"),
+        name,
+      ).toEqual([]);
     }
   });
 

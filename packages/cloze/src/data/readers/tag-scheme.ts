@@ -84,8 +84,7 @@ export function parseTags(tags: readonly string[], scheme: TagScheme): { spans: 
     if (found === undefined || (!(atEnd && before === undefined) && !follows(before, tag, scheme))) {
       // A span that is open at the end of the sentence is the fault of its last tag.
       const at = atEnd ? position - 1 : position;
-      if (!faults.some((fault) => fault.position === at))
-        faults.push({ position: at, tag: tags[at], before: tags[at - 1] });
+      if (faults.at(-1)?.position !== at) faults.push({ position: at, tag: tags[at], before: tags[at - 1] });
     }
     if (before !== undefined && ends(before, tag)) spans.push({ start, end: position, label: before.label });
     if (tag.role !== "O" && (before === undefined || before.role === "O" || ends(before, tag))) start = position;
