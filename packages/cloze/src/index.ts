@@ -49,8 +49,10 @@ export {
 } from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
 export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";
+export { type AverageOptions, type AveragingOptimizer, averageWeights } from "./training/policies/average.js";
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
 export { loadLora, saveLora } from "./training/policies/lora-files.js";
+export { type GreedySoup, greedySoup, uniformSoup } from "./training/policies/soup.js";
 export { type PretrainOptions, pretrain } from "./training/pretrain.js";
 export { createProgress } from "./training/progress.js";
 export { type TrainOptions, type TrainResult, train } from "./training/trainer.js";

@@ -24,6 +24,8 @@ interface PretrainCommandOptions extends TrainingOptions {
   masking: MaskingUnit;
   maskingRate: number;
   extendVocabulary?: number;
+  recompute?: boolean;
+  average?: number;
 }
 
 /** `cloze pretrain` */
@@ -43,6 +45,12 @@ export function addPretrain(program: Command): void {
     .option("--max-length <tokens>", "longest sequence", wholeNumber(8), 128)
     .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
     .option("--accumulate <batches>", "batches whose gradients are averaged for a step", wholeNumber(), 1)
+    .option("--recompute", "less memory: layers run again in the backward pass")
+    .option(
+      "--average <decay>",
+      "end with a moving average of the weights, of which this share stays at each step (0.999)",
+      numberBetween(0, 0.999999),
+    )
     .addOption(
       new Option("--masking <unit>", "what is masked together")
         .choices(["token", "whole-word", "span"])
@@ -103,6 +111,8 @@ export function addPretrain(program: Command): void {
       batchTokens: options.batchTokens,
       maxLength,
       accumulate: options.accumulate,
+      recompute: options.recompute,
+      average: options.average === undefined ? undefined : { decay: options.average },
       masking: { unit: options.masking, rate: options.maskingRate },
       seed: options.seed,
       folder: options.out,

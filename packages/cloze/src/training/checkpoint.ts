@@ -142,7 +142,13 @@ export function loadCheckpoint(
   }
   model.close();
   const file = readSafetensors(join(checkpoint, "optimizer.safetensors"));
-  loadOptimizer(new Map(file.names.map((name) => [name, file.load(name)])));
+  const loaded = new Map(file.names.map((name) => [name, file.load(name)]));
   file.close();
+  try {
+    loadOptimizer(loaded);
+  } finally {
+    // An optimizer keeps copies.
+    for (const tensor of loaded.values()) tensor.dispose();
+  }
   return state;
 }

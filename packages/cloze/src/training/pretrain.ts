@@ -8,6 +8,7 @@ import { ClozeError } from "../errors.js";
 import type { Model } from "../families/model.js";
 import { type MaskedBatch, type MaskingOptions, maskTokens } from "../objectives/masked-language.js";
 import type { Tokenizer } from "../text/index.js";
+import { type AverageOptions, averageWeights } from "./policies/average.js";
 import { type TrainOptions, type TrainResult, train } from "./trainer.js";
 
 type RunOptions = Pick<
@@ -34,6 +35,10 @@ export interface PretrainOptions extends RunOptions {
   /** Longest sequence, special tokens included; longer ones are cut into windows. Default: the model's positions. */
   maxLength?: number;
   masking?: MaskingOptions;
+  /** Layers run again in the backward pass instead of keeping what it needs; see `EncoderOptions.recompute`. */
+  recompute?: boolean;
+  /** The model at the end has the averages of the weights along the run. Default: those of the last step. */
+  average?: AverageOptions;
 }
 
 /** @throws EMBEDDER_VOCABULARY when the tokenizer gives ids that the model has no row for */
@@ -90,7 +95,10 @@ export function pretrain(
       return maskTokens(packSequences(sequences), vocabulary, randomSource(seed, 3, index), masking);
     },
   );
-  const optimizer = createAdamW(decayGroups(model.parameters, { learningRate, weightDecay }));
+  const { average, recompute } = options;
+  const plain = createAdamW(decayGroups(model.parameters, { learningRate, weightDecay }));
+  const averaging = average === undefined ? undefined : averageWeights(plain, model.parameters, average);
+  const optimizer = averaging ?? plain;
   return train<MaskedBatch>({
     ...options,
     parameters: model.parameters,
@@ -98,9 +106,18 @@ export function pretrain(
     source,
     task: "pretrain",
     tokens: ({ batch }) => batch.ids.length,
-    settings: { learningRate, weightDecay, batchTokens, maxLength, masking, count: store.count, tokens: store.tokens },
+    settings: {
+      learningRate,
+      weightDecay,
+      batchTokens,
+      maxLength,
+      masking,
+      count: store.count,
+      tokens: store.tokens,
+      average,
+    },
     loss({ batch, rows, targets }, context) {
-      const { loss } = model.forward(batch, { rows, targets, training: true, seed: context.seed });
+      const { loss } = model.forward(batch, { rows, targets, training: true, seed: context.seed, recompute });
       if (loss === undefined) {
         throw new ClozeError("HEAD_MISMATCH", "This model's head predicts no tokens", {
           remedy: "Make or load it as ForMaskedLM.",
@@ -108,5 +125,10 @@ export function pretrain(
       }
       return loss;
     },
-  }).finally(() => optimizer.dispose());
+  })
+    .then((result) => {
+      if (!result.interrupted) averaging?.apply();
+      return result;
+    })
+    .finally(() => optimizer.dispose());
 }

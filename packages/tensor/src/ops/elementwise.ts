@@ -6,7 +6,7 @@ import { backend } from "../backend/index.js";
 import { isReal } from "../dtype.js";
 import { ClozeError } from "../errors.js";
 import { record } from "../graph.js";
-import { broadcastShapes, elementCount, formatShape, sameShape } from "../shape.js";
+import { broadcastShapes, checkShape, elementCount, formatShape, sameShape } from "../shape.js";
 import { empty, full, Tensor } from "../tensor.js";
 import { broadcastTo, contiguous, sumTo } from "./movement.js";
 
@@ -273,6 +273,22 @@ export const clamp = (x: Tensor, low: number, high: number): Tensor => minimum(m
 /** a += b in place, b broadcast to a. Not recorded: for gradients and state, not for tensors in a graph. */
 export function addInPlace(a: Tensor, b: Tensor): void {
   inPlace("add", a, b);
+}
+/**
+ * a = (1 - share) a + share b in place, in one pass. Not recorded.
+ *
+ * @throws SHAPE_MISMATCH unless both are contiguous and of the same shape and type
+ */
+export function mixInPlace(a: Tensor, b: Tensor, share: number): void {
+  const fits = sameShape(a.shape, b.shape) && a.dtype === b.dtype && a.contiguous && b.contiguous;
+  checkShape(
+    fits,
+    "mixInPlace",
+    `a contiguous ${a.dtype} ${formatShape(a.shape)}`,
+    `${b.dtype} ${formatShape(b.shape)}`,
+  );
+  if (a.size > 0) backend().kernels.addScaledF32(b.pointer, a.pointer, a.size, share, 1 - share);
+  a.markWritten();
 }
 /** a *= b in place. Not recorded. */
 export function mulInPlace(a: Tensor, b: Tensor): void {

@@ -257,3 +257,10 @@ describe("rows", () => {
     );
   });
 });
+
+it("mixInPlace is a weighted mean of two tensors, over the first one", () => {
+  const a = tensor([1, 2, 3]);
+  ops.mixInPlace(a, tensor([5, 6, 7]), 0.25);
+  expect(a.toArray()).toEqual([2, 3, 4]);
+  expect(() => ops.mixInPlace(a, tensor([1]), 0.5)).toThrow(expect.objectContaining({ code: "SHAPE_MISMATCH" }));
+});
