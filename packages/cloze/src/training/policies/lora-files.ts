@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   addInPlace,
+  contiguous,
   matmul,
   mul,
   noGrad,
@@ -24,6 +25,7 @@ import { type Model, toFile } from "../../families/index.js";
 import { nameInFile, readParameter } from "../../families/weights.js";
 import { headSpecs } from "../../heads/index.js";
 import {
+  type AdaptableMatrix,
   type Adapter,
   adaptableMatrices,
   attachAdapters,
@@ -53,14 +55,15 @@ interface AdaptedBlock {
   readonly rank: number;
   readonly alpha: number;
   readonly dropout: number;
+  readonly rows: AdaptableMatrix["rows"];
 }
 
 function adaptedBlocks(model: Model): AdaptedBlock[] {
-  return adaptableMatrices(model).flatMap(({ matrix: { path, weights }, modules }) => {
+  return adaptableMatrices(model).flatMap(({ matrix: { path, weights }, modules, rows }) => {
     if (weights.type !== "lora") return [];
     const { rank, alpha, dropout, targets } = weights;
     const chosen = targets ?? modules.map((_, block) => block);
-    return chosen.map((block) => ({ module: modules[block], path, block, rank, alpha, dropout }));
+    return chosen.map((block) => ({ module: modules[block], path, block, rank, alpha, dropout, rows }));
   });
 }
 
@@ -139,11 +142,14 @@ export function saveLora(model: Model, folder: string, { baseModel }: { baseMode
     throw new ClozeError("FILE_WRITE", `The folder ${folder} could not be made`, { cause });
   }
   scope(() => {
-    const adapters = blocks.flatMap(({ module, path, block }): [string, Tensor][] => {
+    const adapters = blocks.flatMap(({ module, path, block, rows }): [string, Tensor][] => {
       const { a, b } = loraNames(block);
       return [
         [`${prefix}${module}.lora_A.weight`, lookUp(model.encoder.parameters, `${path}.${a}`)],
-        [`${prefix}${module}.lora_B.weight`, lookUp(model.encoder.parameters, `${path}.${b}`)],
+        [
+          `${prefix}${module}.lora_B.weight`,
+          noGrad(() => rows.write(lookUp(model.encoder.parameters, `${path}.${b}`), 1))[0],
+        ],
       ];
     });
     const others = toFile(names, trained).map(([name, value]): [string, Tensor] => [prefix + name, value]);
@@ -261,8 +267,8 @@ export function loadLora(model: Model, folder: string): Model {
       return { a, b, rank, alpha: config.use_rslora ? given * Math.sqrt(rank) : given };
     };
     const adapters = new Map<string, Adapter>();
-    const loads: { name: string; from: string }[] = [];
-    for (const { matrix, modules } of adaptableMatrices(model)) {
+    const loads: { name: string; from: string; rows?: AdaptableMatrix["rows"] }[] = [];
+    for (const { matrix, modules, rows } of adaptableMatrices(model)) {
       const targets: number[] = [];
       let first: { rank: number; alpha: number } | undefined;
       for (const [block, module] of modules.entries()) {
@@ -280,7 +286,7 @@ export function loadLora(model: Model, folder: string): Model {
         const local = loraNames(block);
         loads.push(
           { name: `encoder.${matrix.path}.${local.a}`, from: a },
-          { name: `encoder.${matrix.path}.${local.b}`, from: b },
+          { name: `encoder.${matrix.path}.${local.b}`, from: b, rows },
         );
       }
       if (first !== undefined) adapters.set(matrix.path, { ...first, dropout: config.lora_dropout, targets });
@@ -318,7 +324,11 @@ export function loadLora(model: Model, folder: string): Model {
     const built = attachAdapters(model, adapters);
     scope(() =>
       noGrad(() => {
-        for (const { name, from } of loads) put(lookUp(built.parameters, name), from, file.load(from));
+        for (const { name, from, rows } of loads) {
+          const value = file.load(from);
+          const parameter = lookUp(built.parameters, name);
+          put(parameter, from, rows === undefined ? value : contiguous(rows.read([value], parameter.shape)));
+        }
         for (const [name] of whole) {
           const spec = specs.get(name);
           if (spec !== undefined)

@@ -7,6 +7,7 @@ import { loraNames } from "../../encoder/weights/lora.js";
 import { ClozeError } from "../../errors.js";
 import { descriptionOf, type Family, type NameMap } from "../../families/index.js";
 import { buildModel, type Model } from "../../families/model.js";
+import { type StoredLayout, stacked, transposed } from "../../families/stored-layout.js";
 import type { HeadConfig } from "../../heads/index.js";
 
 export interface LoraOptions {
@@ -31,6 +32,8 @@ export interface LoraOptions {
 export interface AdaptableMatrix {
   readonly matrix: EncoderMatrix;
   readonly modules: readonly string[];
+  /** How the rows of a block's B lie in a file: in another order where the file has those of the matrix in another one. */
+  readonly rows: Pick<StoredLayout, "read" | "write">;
 }
 
 /** The adapter of one matrix. */
@@ -69,7 +72,10 @@ export function adaptableMatrices(model: Model): AdaptableMatrix[] {
     const modules = stored.names.map((name) => name.replace(/\.weight$/, ""));
     // Where a file has the fused matrix in one piece, its parts still have their usual names.
     const fused = matrix.name === "queryKeyValue" && modules.length === 1 && modules[0] === `encoder.${matrix.path}`;
-    return [{ matrix, modules: fused ? ["query", "key", "value"].map((part) => `${modules[0]}.${part}`) : modules }];
+    const rows = modules.length > 1 || stored.layout === transposed ? stacked : stored.layout;
+    return [
+      { matrix, rows, modules: fused ? ["query", "key", "value"].map((part) => `${modules[0]}.${part}`) : modules },
+    ];
   });
 }
 
