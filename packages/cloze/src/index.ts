@@ -6,6 +6,7 @@ export {
   shuffledBatches,
 } from "./data/batch-source.js";
 export { type PullOptions, type PullProgress, pullModel, resolveModelFolder } from "./data/hub/index.js";
+export { type ImageBatch, type PatchLayout, packImages } from "./data/image-batch.js";
 export {
   groupByTokenBudget,
   type PackedBatch,

@@ -39,6 +39,8 @@ export interface EncoderOutput {
   readonly hidden: Tensor;
   /** Embeddings, then the output of each layer; layers + 1 times [tokens, hidden]. The last one is `hidden`. */
   readonly hiddenStates?: readonly Tensor[];
+  /** Beside hidden states: what the final norm took, where there is one. [tokens, hidden] */
+  readonly beforeFinalNorm?: Tensor;
 }
 
 export interface Encoder {
@@ -151,7 +153,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
     const hidden = hasFinalNorm(config) ? normalize(state, parameters, finalNorm, config) : state;
     if (!hiddenStates) return { hidden };
     states.push(hidden);
-    return { hidden, hiddenStates: states };
+    return { hidden, hiddenStates: states, ...(hasFinalNorm(config) ? { beforeFinalNorm: state } : {}) };
   }
 
   return {

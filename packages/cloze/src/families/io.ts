@@ -158,14 +158,14 @@ export function loadModel(folder: string, options: LoadModelOptions = {}): Model
   let head = described;
   const file = openWeights(folder);
   try {
-    let names = family.names(config, head);
+    let names = family.names(config, head, json);
     // A bare encoder is as good without a pooler.
     if (
       head.type === "pooler" &&
       names.get("head.pooler.weight")?.names.every((name) => !nameInFile(file, family, name))
     ) {
       head = parseHeadConfig({ type: "none" });
-      names = family.names(config, head);
+      names = family.names(config, head, json);
     }
     const specs = { encoder: encoderSpecs(config), head: headSpecs(head, config) };
     const wrong = (["encoder", "head"] as const).flatMap((part) =>
@@ -272,7 +272,7 @@ function describe(family: Family, config: EncoderConfig, head: HeadConfig): Conf
       canonical(config, again.config) === canonical(config, config) &&
       // A head without parameters is read as a pooler; the file then shows that there is none.
       (head.type === "none" || canonical(config, comparable(again.head)) === canonical(config, comparable(head)));
-    family.names(config, head);
+    family.names(config, head, json);
     return same ? json : undefined;
   } catch (error) {
     if (error instanceof ClozeError) return undefined;
@@ -286,6 +286,39 @@ function keptCloze(source: ConfigJson): ConfigJson {
   if (typeof own !== "object" || own === null) return {};
   const written = ["version", "encoder", "head", "sparse", "residualInit"];
   return Object.fromEntries(Object.entries(own).filter(([key]) => !written.includes(key)));
+}
+
+/** The fields of a config.json in the words of its source, where they say the same: "gelu_python", 224 or [224, 224]. */
+function inWordsOf(
+  source: ConfigJson,
+  all: ConfigJson,
+  written: ConfigJson,
+  family: Family,
+  config: EncoderConfig,
+): ConfigJson {
+  const meaning = (json: ConfigJson): string | undefined => {
+    try {
+      const described = readDescription(json, family, {});
+      return canonical(config, [described.config, described.head]);
+    } catch (error) {
+      if (error instanceof ClozeError) return undefined;
+      throw error;
+    }
+  };
+  const expected = meaning(all);
+  // Nothing reads label2id, so it would always say the same.
+  const other = Object.keys(written).filter(
+    (key) =>
+      key in source &&
+      !["label2id", "cloze"].includes(key) &&
+      JSON.stringify(source[key]) !== JSON.stringify(written[key]),
+  );
+  let json = all;
+  for (const key of other) {
+    const candidate = { ...json, [key]: source[key] };
+    if (meaning(candidate) === expected) json = candidate;
+  }
+  return json;
 }
 
 function configOf(model: Model, family: Family, written: ConfigJson): ConfigJson {
@@ -306,7 +339,9 @@ function configOf(model: Model, family: Family, written: ConfigJson): ConfigJson
     ["torch_dtype" in kept ? "torch_dtype" : "dtype"]: "float32",
     cloze: own,
   };
-  const entries = Object.entries(all).filter(([key]) => key !== "cloze" || Object.keys(own).length > 0);
+  const same = family.modelType === source.model_type && family !== cloze;
+  const fields = same ? inWordsOf(source, all, written, family, model.config) : all;
+  const entries = Object.entries(fields).filter(([key]) => key !== "cloze" || Object.keys(own).length > 0);
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -340,7 +375,8 @@ export function saveModel(model: Model, folder: string): void {
   } catch (cause) {
     throw new ClozeError("FILE_WRITE", `The folder ${folder} could not be made`, { cause });
   }
-  const names = family.names(config, head.config);
+  const json = configOf(model, family, written);
+  const names = family.names(config, head.config, json);
   scope(() => {
     const constants = family.constants?.(config, head.config) ?? new Map<string, Tensor>();
     const extra = new Map([...constants, ...(family.modelType === model.source?.model_type ? carried : [])]);
@@ -348,5 +384,5 @@ export function saveModel(model: Model, folder: string): void {
       format: "pt",
     });
   });
-  writeFileAtomic(join(folder, "config.json"), configText(configOf(model, family, written)));
+  writeFileAtomic(join(folder, "config.json"), configText(json));
 }

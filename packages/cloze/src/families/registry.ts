@@ -17,6 +17,7 @@ import { modernbert } from "./modernbert.js";
 import { mpnet } from "./mpnet.js";
 import { camembert, roberta, xlmRoberta } from "./roberta.js";
 import { roformer } from "./roformer.js";
+import { vit } from "./vit.js";
 
 export const families: readonly Family[] = [
   bert,
@@ -36,6 +37,7 @@ export const families: readonly Family[] = [
   longformer,
   bigBird,
   fnet,
+  vit,
   cloze,
 ];
 

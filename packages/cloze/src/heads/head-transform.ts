@@ -14,6 +14,8 @@ export const transformSchema = z
     norm: z.boolean().default(false),
     /** Before the dense layer. */
     dropout: z.number().min(0).lt(1).default(0),
+    /** Width of what a pooler gives. Default: the hidden size. */
+    size: z.int().min(1).optional(),
   })
   .nullable();
 

@@ -24,6 +24,12 @@ const widthOf = (encoder: EncoderConfig): number => bindEmbeddings(encoder.embed
 export function languageSpecs({ tied, transform, decoderBias }: LanguageConfig, encoder: EncoderConfig) {
   const { vocabularySize, hiddenSize } = encoder;
   const width = widthOf(encoder);
+  if (vocabularySize === 0) {
+    throw new ClozeError("CONFIG_INVALID", "The head predicts tokens, but the encoder reads none", {
+      expected: "a vocabulary",
+      received: "vocabularySize 0",
+    });
+  }
   if (transform === null && width !== hiddenSize) {
     throw new ClozeError("CONFIG_INVALID", "The head: a decoder of another width than the encoder needs a transform", {
       expected: `word embeddings of width ${hiddenSize}`,

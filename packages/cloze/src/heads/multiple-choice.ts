@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ClozeError } from "../errors.js";
 import { classifierFields, classifierSpecs, classify, planClassifier } from "./classifier.js";
 import { checkCount, classLabels, defineHead } from "./head.js";
-import { planPooler, pool, poolerFields, poolerSpecs } from "./pooler.js";
+import { planPooler, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
 import { separatorPlaces, tokensWhere } from "./separator.js";
 
 /** Mean cross-entropy of the choice inside each group. scores: [sequences, 1] */
@@ -39,7 +39,10 @@ export const multipleChoice = defineHead({
     separatorId: z.int().min(0).optional(),
   }),
   bind: (config, encoder) => ({
-    parameters: [...poolerSpecs(config, encoder), ...classifierSpecs({ ...config, labels: 1 }, encoder.hiddenSize)],
+    parameters: [
+      ...poolerSpecs(config, encoder),
+      ...classifierSpecs({ ...config, labels: 1 }, pooledSize(config, encoder)),
+    ],
     forward(hidden, batch, { labels, groups }, context) {
       const pooled = pool(hidden, batch, config, encoder, context);
       const logits = classify(pooled, config, context);

@@ -4,7 +4,7 @@ import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
 import { checkCount, defineHead, dense, denseSpecs, type HeadContext } from "./head.js";
 import { rowLoss } from "./masked-language.js";
-import { type PoolerConfig, pool, poolerFields, poolerSpecs } from "./pooler.js";
+import { type PoolerConfig, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
 
 /** What heads that predict the order of two texts share. */
 export const nextSentenceFields = {
@@ -17,7 +17,7 @@ type NextSentenceConfig = PoolerConfig & { readonly nextSentenceDropout: number 
 /** The parameters of `predictNextSentence`. */
 export const nextSentenceSpecs = (config: PoolerConfig, encoder: EncoderConfig) => [
   ...poolerSpecs(config, encoder),
-  ...denseSpecs("nextSentence", 2, encoder.hiddenSize),
+  ...denseSpecs("nextSentence", 2, pooledSize(config, encoder)),
 ];
 
 /** Whether the second text follows the first: [sequences, 2], 0 for "it does". */

@@ -13,11 +13,15 @@ export const poolerFields = {
 };
 export type PoolerConfig = z.output<ReturnType<typeof z.strictObject<typeof poolerFields>>>;
 
-/** The parameters of `pool`. */
-export const poolerSpecs = ({ pooler }: PoolerConfig, encoder: EncoderFrame): ParameterSpec[] =>
-  transformSpecs("pooler", pooler, encoder, encoder.hiddenSize);
+/** Width of what `pool` gives. */
+export const pooledSize = ({ pooler }: PoolerConfig, { hiddenSize }: EncoderFrame): number =>
+  pooler?.size ?? hiddenSize;
 
-/** One vector for each sequence, through the pooler. hidden: [tokens, hidden] -> [sequences, hidden] */
+/** The parameters of `pool`. */
+export const poolerSpecs = (config: PoolerConfig, encoder: EncoderFrame): ParameterSpec[] =>
+  transformSpecs("pooler", config.pooler, encoder, encoder.hiddenSize, pooledSize(config, encoder));
+
+/** One vector for each sequence, through the pooler. hidden: [tokens, hidden] -> [sequences, pooled] */
 export const pool = (
   hidden: Tensor,
   batch: EncoderBatch,

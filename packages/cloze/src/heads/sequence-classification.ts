@@ -11,7 +11,7 @@ import {
   weightedLabelLoss,
 } from "./classifier.js";
 import { checkCount, defineHead, type Labels } from "./head.js";
-import { planPooler, pool, poolerFields, poolerSpecs } from "./pooler.js";
+import { planPooler, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
 
 type Problem = "regression" | "single" | "multi";
 
@@ -51,7 +51,7 @@ export const sequenceClassification = defineHead({
   bind(config, encoder) {
     checkNames(config);
     return {
-      parameters: [...poolerSpecs(config, encoder), ...classifierSpecs(config, encoder.hiddenSize)],
+      parameters: [...poolerSpecs(config, encoder), ...classifierSpecs(config, pooledSize(config, encoder))],
       forward(hidden, batch, { labels, classWeights }, context) {
         const pooled = pool(hidden, batch, config, encoder, context);
         const logits = classify(pooled, config, context);

@@ -1,5 +1,6 @@
 // Padded inputs of transformers as batches of the encoder.
 import type { SafetensorsFile } from "@cloze/tensor";
+import { type PatchLayout, packImages } from "../data/image-batch.js";
 import { unpadBatch } from "../data/packed-batch.js";
 import type { EncoderBatch } from "../encoder/batch.js";
 import { ClozeError } from "../errors.js";
@@ -16,23 +17,45 @@ export interface PaddedInputs {
   readonly segments: Int32Array;
   readonly mask: Int32Array;
   readonly global?: Int32Array;
+  /** Pixels, where the input is images; each patch is a token then. */
+  readonly values?: Float32Array;
   /** Labels by their name there. */
   readonly labels: ReadonlyMap<string, Int32Array>;
 }
 
 const labelNames = ["labels", "start_positions", "end_positions", "next_sentence_label"];
 
-/** Reads `<prefix>input_ids` and what stands beside it. */
-export function readInputs(file: SafetensorsFile, prefix: string, names: readonly string[]): PaddedInputs {
-  const known = ["input_ids", "attention_mask", "token_type_ids", "global_attention_mask", ...labelNames];
+/** Ids of a rectangle without padding, or the pixels of images. */
+function readTokens(file: SafetensorsFile, prefix: string, names: readonly string[], layout?: PatchLayout) {
+  if (layout === undefined || !names.includes("pixel_values")) {
+    const [sequences, length] = file.info(`${prefix}input_ids`).shape;
+    return { sequences, length };
+  }
+  const { offsets, values } = packImages(numbers(file.load(`${prefix}pixel_values`)) as Float32Array, layout);
+  return { sequences: offsets.length - 1, length: offsets[1], values };
+}
+
+/**
+ * Reads `<prefix>input_ids` or `<prefix>pixel_values`, and what stands beside it.
+ *
+ * @param layout of a model that reads images
+ */
+export function readInputs(
+  file: SafetensorsFile,
+  prefix: string,
+  names: readonly string[],
+  layout?: PatchLayout,
+): PaddedInputs {
+  const main = layout === undefined ? "input_ids" : "pixel_values";
+  const known = [main, "attention_mask", "token_type_ids", "global_attention_mask", ...labelNames];
   const unknown = names.filter((name) => !known.includes(name));
-  if (!names.includes("input_ids") || unknown.length > 0) {
+  if (!names.includes(main) || unknown.length > 0) {
     throw new ClozeError("PARITY_INPUT", "The case has inputs that this program does not know", {
       expected: known.join(", "),
       received: names.join(", "),
     });
   }
-  const [sequences, length] = file.info(`${prefix}input_ids`).shape;
+  const { sequences, length, values } = readTokens(file, prefix, names, layout);
   const read = (name: string, otherwise: number): Int32Array =>
     names.includes(name)
       ? (numbers(file.load(`${prefix}${name}`)) as Int32Array)
@@ -41,6 +64,7 @@ export function readInputs(file: SafetensorsFile, prefix: string, names: readonl
   return {
     sequences,
     length,
+    values,
     ids: read("input_ids", 0),
     segments: read("token_type_ids", 0),
     mask,
@@ -59,8 +83,10 @@ export const packedBatch = ({
   places,
   sequences,
   length,
+  values,
 }: PaddedInputs): EncoderBatch => ({
   ...unpadBatch({ ids, segments, attentionMask: mask, sequences, length }),
+  values,
   paddedLength: length,
   ...(global === undefined ? {} : { globalTokens: Uint8Array.from(places, (place) => global[place]) }),
 });

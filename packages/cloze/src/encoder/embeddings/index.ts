@@ -2,10 +2,12 @@
 import type { z } from "zod";
 import type { BoundEmbeddings, EmbeddingsPart, EncoderFrame } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
+import { patches } from "./patches.js";
 import { tokens } from "./tokens.js";
 
 const parts = {
   tokens,
+  patches,
 };
 
 export type EmbeddingsConfig = ConfigOf<typeof parts>;

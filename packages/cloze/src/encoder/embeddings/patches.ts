@@ -1,0 +1,138 @@
+// From pixels to vectors: an image is cut into patches, and each patch is a token (ViT, arXiv 2010.11929).
+import {
+  add,
+  concat,
+  contiguous,
+  dropout,
+  linear,
+  permute,
+  reshape,
+  slice,
+  type Tensor,
+  take,
+  tensor,
+} from "@cloze/tensor";
+import { z } from "zod";
+import { patchGrid } from "../../data/image-batch.js";
+import { ClozeError } from "../../errors.js";
+import type { EncoderBatch } from "../batch.js";
+import { lookUp } from "../parameters.js";
+import { defineEmbeddings, type ParameterSpec } from "../part.js";
+
+const size = z.tuple([z.int().min(1), z.int().min(1)]);
+
+const schema = z.strictObject({
+  type: z.literal("patches"),
+  /** Height and width in pixels. */
+  imageSize: size,
+  /** Height and width of a patch; pixels at the right and lower edge that fill no patch are left out. */
+  patchSize: size.default([16, 16]),
+  channels: z.int().min(1).default(3),
+  /** A token that stands for the image comes before the patches. */
+  classToken: z.boolean().default(true),
+  /** There is a vector for patches whose id is 1, which the model is not shown. */
+  maskToken: z.boolean().default(false),
+  dropout: z.number().min(0).lt(1).default(0),
+});
+type Config = z.output<typeof schema>;
+
+/** Tokens of an image. */
+function lengthOf(config: Config): number {
+  const [rows, columns] = patchGrid(config);
+  if (rows * columns >= 1) return rows * columns + Number(config.classToken);
+  throw new ClozeError("CONFIG_INVALID", "patches: a patch is larger than the image", {
+    received: `patches of ${config.patchSize.join(" x ")}, images of ${config.imageSize.join(" x ")}`,
+  });
+}
+
+function checkBatch({ ids, positions, offsets, values }: EncoderBatch, config: Config): void {
+  const images = offsets.length - 1;
+  const length = lengthOf(config);
+  const pixels = config.channels * config.imageSize[0] * config.imageSize[1];
+  const remedy = "Build batches with packImages.";
+  if (values?.length !== images * pixels) {
+    throw new ClozeError("BATCH_SHAPE", "A batch of images has the pixels of each", {
+      expected: `${images} x ${config.channels} x ${config.imageSize.join(" x ")} values`,
+      received: values === undefined ? "no values" : String(values.length),
+      remedy,
+    });
+  }
+  const whole =
+    ids.length === images * length &&
+    positions.length === ids.length &&
+    offsets.every((offset, image) => offset === image * length) &&
+    positions.every((place, token) => place === token % length);
+  if (!whole) {
+    throw new ClozeError("BATCH_SHAPE", "Each image has a token for each of its patches, in their order", {
+      expected: `${images} images of ${length} tokens`,
+      received: `${ids.length} tokens, offsets ${offsets.slice(0, 4).join(", ")}`,
+      remedy,
+    });
+  }
+  const wrong = ids.findIndex(
+    (id, token) => id !== 0 && !(id === 1 && config.maskToken && (positions[token] > 0 || !config.classToken)),
+  );
+  if (wrong >= 0) {
+    throw new ClozeError("TOKEN_OUT_OF_RANGE", "The id of a patch is 0, or 1 where it is masked", {
+      expected: config.maskToken ? "0 or 1" : "0: this model has no mask token",
+      received: String(ids[wrong]),
+    });
+  }
+}
+
+/** The pixels of each patch side by side. -> [images x patches, channels x height x width] */
+function unfold(values: Float32Array, images: number, config: Config): Tensor {
+  const { channels, imageSize, patchSize } = config;
+  const [rows, columns] = patchGrid(config);
+  const [height, width] = patchSize;
+  const all = tensor(values, [images, channels, ...imageSize]);
+  const used = slice(all, [{}, {}, { end: rows * height }, { end: columns * width }]);
+  const cut = reshape(used, [images, channels, rows, height, columns, width]);
+  return reshape(contiguous(permute(cut, [0, 2, 4, 1, 3, 5])), [images * rows * columns, channels * height * width]);
+}
+
+/** The row that a token takes: of the patches, or behind them of the token of the image and of masked patches. */
+function tokenRows({ ids, positions }: EncoderBatch, { classToken, maskToken }: Config, patches: number): Int32Array {
+  let patch = 0;
+  return ids.map((id, token) => {
+    if (classToken && positions[token] === 0) return patches;
+    const own = patch++;
+    return maskToken && id === 1 ? patches + Number(classToken) : own;
+  });
+}
+
+/** A matrix over the pixels of each patch, learned positions, and vectors for the image and for masked patches. */
+export const patches = defineEmbeddings({
+  schema,
+  bind(config, { hiddenSize }) {
+    const { channels, patchSize, classToken, maskToken } = config;
+    const length = lengthOf(config);
+    const vector = (name: string, initial: "normal" | "zeros"): ParameterSpec => ({
+      name,
+      shape: [hiddenSize],
+      initial,
+    });
+    return {
+      parameters: [
+        { name: "projection.weight", shape: [hiddenSize, channels * patchSize[0] * patchSize[1]], initial: "normal" },
+        vector("projection.bias", "zeros"),
+        ...(classToken ? [vector("class", "normal")] : []),
+        ...(maskToken ? [vector("mask", "zeros")] : []),
+        { name: "position.weight", shape: [length, hiddenSize], initial: "normal" },
+      ],
+      wordWidth: 0,
+      check: (batch) => checkBatch(batch, config),
+      forward(batch, parameters, dropoutSeed) {
+        const named = (name: string): Tensor => lookUp(parameters, name);
+        const images = batch.offsets.length - 1;
+        const pixels = unfold(batch.values as Float32Array, images, config);
+        const vectors = linear(pixels, named("projection.weight"), named("projection.bias"));
+        const extra = ["class", "mask"].filter((name) => (name === "class" ? classToken : maskToken));
+        const rows = concat([vectors, ...extra.map((name) => reshape(named(name), [1, hiddenSize]))], 0);
+        const tokens = take(rows, tensor(tokenRows(batch, config, pixels.shape[0])));
+        const state = add(tokens, take(named("position.weight"), tensor(batch.positions)));
+        return dropoutSeed === undefined ? state : dropout(state, config.dropout, dropoutSeed);
+      },
+    };
+  },
+});
