@@ -113,6 +113,14 @@ export function findCheckpoint(folder: string): string | undefined {
   return whole.length > 0 ? join(folder, whole[0][0]) : undefined;
 }
 
+/** Removes all checkpoints of a run that is over. */
+export function removeCheckpoints(folder: string): void {
+  for (const entry of readdirSync(folder)) {
+    if (entry === pointerName || /^\.?checkpoint-\d+/.test(entry))
+      rmSync(join(folder, entry), { recursive: true, force: true });
+  }
+}
+
 /** Reads a checkpoint into existing tensors and returns its state. */
 export function loadCheckpoint(
   checkpoint: string,

@@ -63,6 +63,13 @@ export interface TrainOptions<Batch> {
   task?: string;
   /** Called between steps; true stops the run as Ctrl-C does. */
   shouldStop?: (step: number) => boolean;
+  /**
+   * Called after each step, before its checkpoint; may take its time (evaluation). True ends the run as if its steps were
+   * over: early stopping.
+   */
+  afterStep?: (step: number) => boolean | Promise<boolean>;
+  /** Write a checkpoint also when the run is over. Default true; an interrupted run always writes one. */
+  finalCheckpoint?: boolean;
   /** Describes a batch in the report of a diverged run. Default: the batch as JSON. */
   describe?: (batch: Batch) => unknown;
 }
@@ -204,8 +211,9 @@ export async function train<Batch>(options: TrainOptions<Batch>): Promise<TrainR
   let average = Number.NaN;
   let tokens = 0;
   let interrupted = false;
+  let ended = false;
   try {
-    while (fractionDone() < 1) {
+    while (fractionDone() < 1 && !ended) {
       let loss = 0;
       let batch: Batch | undefined;
       for (let part = 0; part < accumulate; part++) {
@@ -235,6 +243,8 @@ export async function train<Batch>(options: TrainOptions<Batch>): Promise<TrainR
       });
       // Lets signals and servers in.
       await new Promise((resolve) => setImmediate(resolve));
+      ended = (await options.afterStep?.(step)) ?? false;
+      if (ended) break;
       interrupted = watch.interrupted() || (options.shouldStop?.(step) ?? false);
       if (interrupted) break;
       if (checkpointMinutes > 0 && meter.elapsed() - savedAt > checkpointMinutes * 60) {
@@ -242,7 +252,7 @@ export async function train<Batch>(options: TrainOptions<Batch>): Promise<TrainR
         savedAt = meter.elapsed();
       }
     }
-    save();
+    if (options.finalCheckpoint !== false || (interrupted && fractionDone() < 1)) save();
     log?.draw();
   } catch (error) {
     try {
