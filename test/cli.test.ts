@@ -143,6 +143,26 @@ describe("from text to vectors", () => {
     expect(stdout).toMatch(/^Done at step 4, nothing left to do/);
   });
 
+  test("a model goes on in another domain: new pieces, adapters, averages, layers that run again", async () => {
+    const words = ["doorstone", "greenhouse", "riverstone"];
+    const text = (i: number) => `the ${words[i % 3]} ${words[(i >> 1) % 3]} near the ${nouns[i % 12]}`;
+    writeFileSync(path("domain.txt"), Array.from({ length: 60 }, (_, i) => `${text(i)}\n`).join(""));
+    const how = ["--steps", "4", "--max-length", "32", "--batch-tokens", "128", "--quiet"];
+    const more = ["--extend-vocabulary", "5", "--lora", "2", "--average", "0.9", "--recompute"];
+    await result("pretrain", "domain.txt", "--model", "model", "--out", "further", ...how, ...more);
+    const read = (name: string) => JSON.parse(readFileSync(path(name), "utf8"));
+    const { vocab } = read("further/tokenizer.json").model;
+    expect(Object.keys(vocab)).toEqual(expect.arrayContaining(words));
+    expect(read("further/config.json")).toMatchObject({
+      model_type: "bert",
+      vocab_size: Object.keys(vocab).length,
+    });
+    const first = ["pretrain", "domain.txt", "--tokenizer", "tokenizer", "--out", "never", ...how];
+    expect(await failure(...first, "--extend-vocabulary", "5")).toBe("OPTION_CONFLICT");
+    const unknown = ["--model", "model", "--out", "never", ...how, "--lora", "2", "--lora-targets", "telepathy"];
+    expect(await failure("pretrain", "domain.txt", ...unknown)).toBe("LORA_TARGETS");
+  });
+
   test("texts that are no texts: NUL, lone surrogates, broken UTF-8, a megabyte without a space", async () => {
     const long = "x".repeat(1_000_000);
     const bytes = Buffer.from([0x61, 0, 0xed, 0xa0, 0x80, 0xff, 0x0a]);

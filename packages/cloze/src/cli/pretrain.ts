@@ -7,6 +7,7 @@ import { createModel, loadModel, saveModel } from "../families/index.js";
 import type { MaskingUnit } from "../objectives/masked-language.js";
 import { loadTokenizer, readLines } from "../text/index.js";
 import { extendVocabulary } from "../training/extend-vocabulary.js";
+import { addLora, mergeLora } from "../training/policies/lora.js";
 import { checkVocabulary, pretrain } from "../training/pretrain.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
@@ -26,6 +27,8 @@ interface PretrainCommandOptions extends TrainingOptions {
   extendVocabulary?: number;
   recompute?: boolean;
   average?: number;
+  lora?: number;
+  loraTargets?: string[];
 }
 
 /** `cloze pretrain` */
@@ -46,6 +49,12 @@ export function addPretrain(program: Command): void {
     .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
     .option("--accumulate <batches>", "batches whose gradients are averaged for a step", wholeNumber(), 1)
     .option("--recompute", "less memory: layers run again in the backward pass")
+    .option(
+      "--lora <rank>",
+      "train adapters of this rank only; they are merged into the model at the end",
+      wholeNumber(),
+    )
+    .option("--lora-targets <names...>", "the matrices beside which they stand: query, dense, …, or all-linear")
     .option(
       "--average <decay>",
       "end with a moving average of the weights, of which this share stays at each step (0.999)",
@@ -90,6 +99,10 @@ export function addPretrain(program: Command): void {
           `${(tokensAfter / words).toFixed(2)}; ${changedWords} of ${words} words are cut otherwise`,
       );
     }
+    if (options.lora !== undefined) {
+      const targets = options.loraTargets?.includes("all-linear") ? "all-linear" : options.loraTargets;
+      model = addLora(model, { rank: options.lora, targets, seed: options.seed });
+    }
     if (model.initialized.length > 0) progress.note(`New parameters: ${model.initialized.join(", ")}`);
     mkdirSync(options.out, { recursive: true });
     const path = join(options.out, "tokens.bin");
@@ -121,6 +134,7 @@ export function addPretrain(program: Command): void {
       progress,
     });
     store.close();
+    if (options.lora !== undefined) model = mergeLora(model);
     saveModel(model, options.out);
     tokenizer.save(options.out);
     printRun(options, result);

@@ -9,6 +9,7 @@ import type { Model } from "../families/model.js";
 import { type MaskedBatch, type MaskingOptions, maskTokens } from "../objectives/masked-language.js";
 import type { Tokenizer } from "../text/index.js";
 import { type AverageOptions, averageWeights } from "./policies/average.js";
+import { trainedParameters } from "./policies/lora.js";
 import { type TrainOptions, type TrainResult, train } from "./trainer.js";
 
 type RunOptions = Pick<
@@ -96,12 +97,14 @@ export function pretrain(
     },
   );
   const { average, recompute } = options;
-  const plain = createAdamW(decayGroups(model.parameters, { learningRate, weightDecay }));
-  const averaging = average === undefined ? undefined : averageWeights(plain, model.parameters, average);
+  // Checkpoints hold what is trained: beside adapters, the rest is where it came from.
+  const trained = trainedParameters(model);
+  const plain = createAdamW(decayGroups(trained, { learningRate, weightDecay }));
+  const averaging = average === undefined ? undefined : averageWeights(plain, trained, average);
   const optimizer = averaging ?? plain;
   return train<MaskedBatch>({
     ...options,
-    parameters: model.parameters,
+    parameters: trained,
     optimizer,
     source,
     task: "pretrain",
