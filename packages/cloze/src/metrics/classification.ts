@@ -127,7 +127,7 @@ export function matthewsCorrelation(labels: Numbers, predictions: Numbers): numb
 
 /** How probabilities are taken. */
 export interface LogLossOptions {
-  /** Divide each row by its sum first. Default false, as scikit-learn 1.9 takes them; releases before 1.5 divided. */
+  /** Divide each row by its sum first. Default false: scikit-learn 1.9 takes rows as they are. */
   renormalize?: boolean;
 }
 
