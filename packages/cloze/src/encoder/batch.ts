@@ -1,3 +1,4 @@
+import { type Tensor, tensor } from "@cloze/tensor";
 import type { PackedBatch } from "../data/packed-batch.js";
 
 /** A packed batch as the encoder takes it. */
@@ -16,4 +17,13 @@ export interface EncoderBatch extends PackedBatch {
   readonly paddedLength?: number;
   /** What stands in place of ids where the input is no text: pixels, [images x channels x height x width]. */
   readonly values?: Float32Array;
+}
+
+/** 1 for tokens that are seen, 0 for the others. [tokens, 1] */
+export function seenTokens({ ids, offsets }: EncoderBatch, visible: Int32Array): Tensor {
+  const seen = new Float32Array(ids.length);
+  visible.forEach((count, s) => {
+    seen.fill(1, offsets[s], offsets[s] + count);
+  });
+  return tensor(seen, [ids.length, 1]);
 }

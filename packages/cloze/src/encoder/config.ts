@@ -20,6 +20,11 @@ const layerSchema = z.strictObject({
   /** The norms of the two branches. */
   mixerNorm: z.boolean().default(true),
   channelNorm: z.boolean().default(true),
+  /**
+   * A branch beside both (the convolution of large DeBERTas): what it makes of what the layer took is added to what they
+   * gave, with a norm of its own. Padding that is not seen then comes out as 0.
+   */
+  parallel: mixerSchema.optional(),
   /** Uses the parameters of an earlier layer (ALBERT, arXiv 1909.11942) instead of its own. */
   sharedWith: z.int().min(0).optional(),
 });

@@ -1,5 +1,6 @@
 // One layer: a mixer and a channel, each with its norm and its residual.
-import { add, dropout, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
+import { add, dropout, mul, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
+import { seenTokens } from "./batch.js";
 import { bindChannel } from "./channels/index.js";
 import type { EncoderConfig, LayerConfig } from "./config.js";
 import { bindMixer } from "./mixers/index.js";
@@ -111,13 +112,33 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
       norm: hasNorm ? `${prefix}.${name}Norm` : undefined,
       slot: slotOf(`${prefix}.${name}`, bound, settings, zero),
     }));
-  const own = branches.flatMap(({ norm, slot }) => [
+  const parallel =
+    layer.parallel === undefined
+      ? undefined
+      : {
+          norm: `${prefix}.parallelNorm`,
+          slot: slotOf(`${prefix}.parallel`, bindMixer(layer.parallel, hiddenSize, config), layer.parallel, zero),
+        };
+  const all = [...branches, ...(parallel === undefined ? [] : [parallel])];
+  const own = all.flatMap(({ norm, slot }) => [
     ...slot.parameters,
     ...(norm === undefined ? [] : normSpecs(norm, hiddenSize, config)),
   ]);
+  /** What the parallel branch makes of what the layer took, added to what the others gave. */
+  function withParallel(taken: Tensor, given: Tensor, parameters: Parameters, context: SlotContext): Tensor {
+    if (parallel === undefined) return given;
+    const { norm, slot } = parallel;
+    const { batch } = context;
+    const norms = (input: Tensor, added?: Tensor): Tensor => normalize(input, parameters, norm, config, added);
+    const branch = slot.forward(normPosition === "pre" ? norms(taken) : taken, parameters, context);
+    const seen = batch.visible === undefined ? undefined : seenTokens(batch, batch.visible);
+    const counted = seen === undefined ? branch : mul(branch, seen);
+    const sum = normPosition === "pre" ? add(given, counted) : norms(counted, given);
+    return seen === undefined ? sum : mul(sum, seen);
+  }
   return {
     parameters: sharedWith === undefined ? own : [],
-    shared: branches.flatMap(({ slot }) => slot.shared),
+    shared: all.flatMap(({ slot }) => slot.shared),
     forward(x, parameters, context) {
       let state = x;
       for (const { name, slot, norm, rate } of branches) {
@@ -131,9 +152,10 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
         if (normPosition === "post") state = norms(dropped, residual ? state : undefined);
         else state = residual ? add(state, dropped) : dropped;
       }
-      return state;
+      return withParallel(x, state, parameters, context);
     },
     plan(x, parameters, builder) {
+      if (parallel !== undefined) throw unplanned("branches beside the mixer and the channel");
       let state = x;
       for (const { slot, norm } of branches) {
         const norms = (input: PlanValue): PlanValue =>

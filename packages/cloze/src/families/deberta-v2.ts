@@ -1,4 +1,5 @@
 // DeBERTa 2 and 3 (arXiv 2006.03654, 2111.09543), as transformers has them: `model_type` "deberta-v2".
+import { contiguous, permute, reshape } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderConfig, LayerConfigInput } from "../encoder/config.js";
 import { parseConfig } from "../encoder/registry.js";
@@ -23,6 +24,7 @@ import {
 import type { ConfigJson, Family } from "./family.js";
 import { labelFields } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
+import type { StoredLayout } from "./stored-layout.js";
 
 /** Fields that both versions have. */
 export const debertaFields = {
@@ -38,6 +40,7 @@ export const debertaFields = {
   pooler_hidden_act: z.string().default("gelu"),
   pooler_hidden_size: size.nullish(),
   cls_dropout: rate.nullish(),
+  legacy: z.boolean().default(true),
 };
 export type DebertaFields = z.output<ReturnType<typeof z.looseObject<typeof debertaFields>>>;
 
@@ -51,6 +54,18 @@ export function attentionKinds({ pos_att_type }: DebertaFields): {
   const unknown = named.find((kind) => kind !== "c2p" && kind !== "p2c" && kind !== "");
   if (unknown !== undefined) throw unsupported("pos_att_type", unknown, "c2p, p2c");
   return { contentToPosition: named.includes("c2p"), positionToContent: named.includes("p2c") };
+}
+
+/** What the mixer of a model without relative attention has: the kinds that are named count in the scale all the same. */
+export function plainAttention(config: DebertaFields) {
+  const { contentToPosition, positionToContent } = attentionKinds(config);
+  const kinds = 1 + Number(contentToPosition) + Number(positionToContent);
+  return {
+    maxDistance: config.max_position_embeddings,
+    contentToPosition: false,
+    positionToContent: false,
+    ...(kinds > 1 ? { scaleFactor: kinds } : {}),
+  };
 }
 
 /** The longest distance that is told apart. */
@@ -68,6 +83,8 @@ export function debertaFrame(json: ConfigJson, config: DebertaFields, layer: Lay
     ...bertHead(json, config),
     dropout: config.cls_dropout ?? config.hidden_dropout_prob,
     tokenDropout: config.hidden_dropout_prob,
+    // The newer head has no other matrix than that of the words.
+    ...(config.legacy ? {} : { tied: true }),
     pooler: { activation: activationOf(config.pooler_hidden_act, "pooler_hidden_act"), dropout: config.pooler_dropout },
   };
   return {
@@ -92,18 +109,17 @@ export function writeDebertaFields(encoder: EncoderConfig, head: HeadConfig): Co
   const { is_decoder: _, classifier_dropout: _dropout, ...fields } = writeBertFields(encoder, head);
   const { embeddings } = encoder;
   const mixer = encoder.layers[0]?.mixer;
+  const relative = mixer?.type === "disentangled-attention" && (mixer.contentToPosition || mixer.positionToContent);
   const pooler = "pooler" in head ? head.pooler : null;
   const dropout = layerDropout(encoder);
   return {
     ...fields,
     position_biased_input: "positions" in embeddings && embeddings.positions === "learned",
     ...("size" in embeddings && embeddings.size !== undefined ? { embedding_size: embeddings.size } : {}),
-    ...(mixer?.type === "disentangled-attention"
-      ? {
-          relative_attention: true,
-          max_relative_positions: mixer.maxDistance === encoder.maxPositions ? -1 : mixer.maxDistance,
-        }
-      : { relative_attention: false }),
+    relative_attention: relative,
+    ...(relative
+      ? { max_relative_positions: mixer.maxDistance === encoder.maxPositions ? -1 : mixer.maxDistance }
+      : {}),
     ...(pooler === null
       ? {}
       : { pooler_hidden_act: nameOfActivation(pooler.activation), pooler_dropout: pooler.dropout }),
@@ -111,12 +127,17 @@ export function writeDebertaFields(encoder: EncoderConfig, head: HeadConfig): Co
   };
 }
 
-/** The kinds of attention as a list, in the order that the source had. */
+/** The kinds of attention as a list. */
 export function writeKinds(encoder: EncoderConfig): ConfigJson {
   const mixer = encoder.layers[0]?.mixer;
   if (mixer?.type !== "disentangled-attention") return {};
+  const { positionToContent, contentToPosition, scaleFactor = 1 } = mixer;
+  const plain = !positionToContent && !contentToPosition;
   return {
-    pos_att_type: [...(mixer.positionToContent ? ["p2c"] : []), ...(mixer.contentToPosition ? ["c2p"] : [])],
+    pos_att_type: [
+      ...(positionToContent || (plain && scaleFactor > 2) ? ["p2c"] : []),
+      ...(contentToPosition || (plain && scaleFactor > 1) ? ["c2p"] : []),
+    ],
   };
 }
 
@@ -130,10 +151,20 @@ export const debertaEmbeddingNames: NameRules = {
   "shared.distances": "encoder.rel_embeddings",
 };
 
-/** Names of the heads; the pooler belongs to the class, not to the encoder. */
-export const debertaHeadNames: NameRules = { ...bertHeadNames, pooler: "pooler.dense" };
+/** Names of the heads; the pooler belongs to the class, not to the encoder. Newer language heads are called otherwise. */
+export const debertaHeadNames = ({ legacy }: ConfigJson = {}): NameRules => ({
+  ...bertHeadNames,
+  pooler: "pooler.dense",
+  ...(legacy === false
+    ? {
+        transform: "lm_predictions.lm_head.dense",
+        transformNorm: "lm_predictions.lm_head.LayerNorm",
+        "decoder.bias": "lm_predictions.lm_head.bias",
+      }
+    : {}),
+});
 
-/** Other names of a tensor: newer language heads are called otherwise. */
+/** Other names of a tensor. */
 export const debertaAliases = (() => {
   const common = commonAliases("deberta", ["embeddings", "encoder"]);
   const newer: readonly (readonly [string, string])[] = [
@@ -159,48 +190,94 @@ const schema = z.looseObject({
   share_att_key: z.boolean().default(false),
   norm_rel_ebd: z.string().nullish(),
   conv_kernel_size: z.int().nullish(),
+  conv_act: z.string().default("tanh"),
+  conv_groups: z.int().default(1),
+});
+type Config = z.output<typeof schema>;
+
+/** The convolution beside the first layer of large models. @throws CONFIG_UNSUPPORTED */
+function convolutionOf(config: Config): LayerConfigInput["parallel"] {
+  const { conv_kernel_size: width, conv_act, conv_groups } = config;
+  if (width === undefined || width === null || width < 1) return undefined;
+  if (width % 2 === 0) throw unsupported("conv_kernel_size", width, "an odd number");
+  if (conv_groups !== 1) throw unsupported("conv_groups", conv_groups, "1");
+  return {
+    type: "convolution",
+    kernels: [width],
+    channels: config.hidden_size,
+    projection: false,
+    activation: activationOf(conv_act, "conv_act"),
+    dropout: config.hidden_dropout_prob,
+  };
+}
+
+/** Taps, outputs and inputs of a kernel, stored as PyTorch has them: [outputs, inputs, taps]. */
+const byTap = (taps: number): StoredLayout => ({
+  shapes: ([rows, inputs]) => [[rows / taps, inputs, taps]],
+  read: ([stored], shape) => reshape(contiguous(permute(stored, [2, 0, 1])), shape),
+  write: (value) => [contiguous(permute(reshape(value, [taps, value.shape[0] / taps, value.shape[1]]), [1, 2, 0]))],
 });
 
-const layerNames: NameRules = {
+const layerNames = ({ layers }: EncoderConfig): NameRules => ({
   ...bertLayerNames,
+  ...(layers[0]?.parallel?.type === "convolution"
+    ? {
+        "layers.0.parallel.kernels.weight": {
+          names: ["encoder.conv.conv.weight"],
+          layout: byTap(layers[0].parallel.kernels[0]),
+        },
+        "layers.0.parallel.bias": "encoder.conv.conv.bias",
+        "layers.0.parallelNorm": "encoder.conv.LayerNorm",
+      }
+    : {}),
   "layers.{i}.mixer.queryKeyValue": ["query_proj", "key_proj", "value_proj"].map(
     (name) => `encoder.layer.{i}.attention.self.${name}`,
   ),
   "layers.{i}.mixer.positionKey": "encoder.layer.{i}.attention.self.pos_key_proj",
   "layers.{i}.mixer.positionQuery": "encoder.layer.{i}.attention.self.pos_query_proj",
   "shared.distancesNorm": "encoder.LayerNorm",
-};
+});
 
 export const debertaV2: Family = {
   modelType: "deberta-v2",
   classPrefix: "DebertaV2",
   fields: [...Object.keys(schema.shape), ...labelFields],
-  carries: /encoder\.LayerNorm\.(weight|bias)$/,
+  carries: /encoder\.(LayerNorm\.(weight|bias)|rel_embeddings\.weight)$/,
   heads: { Model: () => ({ type: "none" }) },
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
-    if ((config.conv_kernel_size ?? 0) > 0) throw unsupported("conv_kernel_size", config.conv_kernel_size, "0");
-    const layer = bertLayer(config);
-    const mixer: LayerConfigInput["mixer"] = config.relative_attention
-      ? {
-          type: "disentangled-attention",
-          heads: config.num_attention_heads,
-          dropout: config.attention_probs_dropout_prob,
-          maxDistance: maxDistanceOf(config),
-          buckets: Math.max(0, config.position_buckets),
-          ...attentionKinds(config),
-          shareMatrices: config.share_att_key,
-          normalizeDistances: (config.norm_rel_ebd ?? "none").toLowerCase().includes("layer_norm"),
-          distanceDropout: config.hidden_dropout_prob,
-        }
-      : layer.mixer;
-    return debertaFrame(json, config, { ...layer, mixer });
+    const kinds = attentionKinds(config);
+    const relative = config.relative_attention && (kinds.contentToPosition || kinds.positionToContent);
+    const mixer: LayerConfigInput["mixer"] = {
+      type: "disentangled-attention",
+      heads: config.num_attention_heads,
+      dropout: config.attention_probs_dropout_prob,
+      distanceDropout: config.hidden_dropout_prob,
+      ...(relative
+        ? {
+            maxDistance: maxDistanceOf(config),
+            buckets: Math.max(0, config.position_buckets),
+            ...kinds,
+            shareMatrices: config.share_att_key,
+            normalizeDistances: (config.norm_rel_ebd ?? "none").toLowerCase().includes("layer_norm"),
+          }
+        : plainAttention(config)),
+    };
+    const { encoder, head } = debertaFrame(json, config, { ...bertLayer(config), mixer });
+    const parallel = convolutionOf(config);
+    const layers = encoder.layers.map((layer, i) =>
+      i === 0 && parallel !== undefined ? { ...layer, parallel } : layer,
+    );
+    return { encoder: { ...encoder, layers }, head };
   },
   writeConfig(encoder, head) {
-    const mixer = encoder.layers[0]?.mixer;
+    const { mixer, parallel } = encoder.layers[0] ?? {};
     return {
       ...writeDebertaFields(encoder, head),
       ...writeKinds(encoder),
+      ...(parallel?.type === "convolution"
+        ? { conv_kernel_size: parallel.kernels[0], conv_act: nameOfActivation(parallel.activation) }
+        : {}),
       ...(mixer?.type === "disentangled-attention"
         ? {
             position_buckets: mixer.buckets > 0 ? mixer.buckets : -1,
@@ -210,11 +287,11 @@ export const debertaV2: Family = {
         : {}),
     };
   },
-  names: (encoder, head) =>
+  names: (encoder, head, json) =>
     namesByRules(encoder, head, {
       base: "deberta",
-      encoder: { ...debertaEmbeddingNames, ...layerNames },
-      head: debertaHeadNames,
+      encoder: { ...debertaEmbeddingNames, ...layerNames(encoder) },
+      head: debertaHeadNames(json),
     }),
   aliases: debertaAliases,
 };

@@ -12,6 +12,7 @@ import {
   debertaFrame,
   debertaHeadNames,
   maxDistanceOf,
+  plainAttention,
   writeDebertaFields,
   writeKinds,
 } from "./deberta-v2.js";
@@ -58,32 +59,30 @@ export const deberta: Family = {
   modelType: "deberta",
   classPrefix: "Deberta",
   fields: [...Object.keys(schema.shape), ...labelFields],
+  carries: /encoder\.rel_embeddings\.weight$/,
   heads: { Model: () => ({ type: "none" }) },
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
     if (config.talking_head) throw unsupported("talking_head", true, "false");
+    const kinds = attentionKinds(config);
+    const relative = config.relative_attention && (kinds.contentToPosition || kinds.positionToContent);
     const mixer: LayerConfigInput["mixer"] = {
       type: "disentangled-attention",
       heads: config.num_attention_heads,
       dropout: config.attention_probs_dropout_prob,
-      maxDistance: maxDistanceOf(config),
-      ...(config.relative_attention ? attentionKinds(config) : { contentToPosition: false, positionToContent: false }),
+      ...(relative ? { maxDistance: maxDistanceOf(config), ...kinds } : plainAttention(config)),
       positionKeyBias: false,
       distanceDropout: config.hidden_dropout_prob,
       bias: "query-value",
     };
     return debertaFrame(json, config, { ...bertLayer(config), mixer });
   },
-  writeConfig(encoder, head) {
-    const mixer = encoder.layers[0]?.mixer;
-    const relative = mixer?.type === "disentangled-attention" && (mixer.contentToPosition || mixer.positionToContent);
-    return { ...writeDebertaFields(encoder, head), ...writeKinds(encoder), relative_attention: relative };
-  },
-  names: (encoder, head) =>
+  writeConfig: (encoder, head) => ({ ...writeDebertaFields(encoder, head), ...writeKinds(encoder) }),
+  names: (encoder, head, json) =>
     namesByRules(encoder, head, {
       base: "deberta",
       encoder: { ...debertaEmbeddingNames, ...layerNames(encoder) },
-      head: debertaHeadNames,
+      head: debertaHeadNames(json),
     }),
   aliases: debertaAliases,
 };

@@ -37,7 +37,10 @@ export interface Family {
    * do is found out by reading them again, so nothing needs to be checked here.
    */
   writeConfig(encoder: EncoderConfig, head: HeadConfig): ConfigJson | undefined;
-  names(encoder: EncoderConfig, head: HeadConfig): NameMap;
+  /** @param json the config.json beside the file, where one is known: names may depend on fields that change nothing else */
+  names(encoder: EncoderConfig, head: HeadConfig, json?: ConfigJson): NameMap;
+  /** In transformers, tokens of this model type become something else where their batch is padded further. */
+  readonly paddingCounts?: true;
   /** Tensors of a file that no parameter stands for and that are written back as they are (a pooler that a class has unused). */
   readonly carries?: RegExp;
   /** Tensors that a file has though they follow from the configuration, for models that were not loaded with them. */

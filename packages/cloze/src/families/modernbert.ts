@@ -5,12 +5,14 @@ import type { EncoderConfig, LayerConfigInput } from "../encoder/config.js";
 import { parseConfig } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
 import type { HeadConfig } from "../heads/index.js";
-import { activationOf, nameOfActivation, rate, size } from "./bert-like.js";
+import { activationOf, nameOfActivation, rate, size, unsupported } from "./bert-like.js";
 import type { ConfigJson, Family } from "./family.js";
 import { labelFields, readLabels, writeLabels } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
 
-const theta = z.looseObject({ rope_theta: z.number().positive().optional() }).nullish();
+const theta = z
+  .looseObject({ rope_theta: z.number().positive().optional(), rope_type: z.string().optional() })
+  .nullish();
 const schema = z.looseObject({
   vocab_size: size.default(50368),
   hidden_size: size.default(768),
@@ -34,6 +36,7 @@ const schema = z.looseObject({
   rope_parameters: z.looseObject({ full_attention: theta, sliding_attention: theta }).nullish(),
   global_rope_theta: z.number().positive().nullish(),
   local_rope_theta: z.number().positive().nullish(),
+  rope_scaling: z.unknown().optional(),
   decoder_bias: z.boolean().default(true),
   classifier_pooling: z.enum(["cls", "mean"]).default("cls"),
   classifier_dropout: rate.default(0),
@@ -51,11 +54,18 @@ function layersOf(config: Config): LayerConfigInput[] {
       received: String(layer_types.length),
     });
   }
-  const global = config.rope_parameters?.full_attention?.rope_theta ?? config.global_rope_theta ?? 160000;
+  const { full_attention, sliding_attention } = config.rope_parameters ?? {};
+  for (const part of [full_attention, sliding_attention]) {
+    const type = part?.rope_type ?? "default";
+    if (type !== "default") throw unsupported("rope_type", type, "default");
+  }
+  if (config.rope_scaling !== undefined && config.rope_scaling !== null) {
+    throw unsupported("rope_scaling", config.rope_scaling, "null");
+  }
+  const global = full_attention?.rope_theta ?? config.global_rope_theta ?? 160000;
   // A missing local theta means 10000, an explicit null the global one.
   const local =
-    config.rope_parameters?.sliding_attention?.rope_theta ??
-    (config.local_rope_theta === null ? global : (config.local_rope_theta ?? 10000));
+    sliding_attention?.rope_theta ?? (config.local_rope_theta === null ? global : (config.local_rope_theta ?? 10000));
   return Array.from({ length: count }, (_, i): LayerConfigInput => {
     const full = layer_types?.[i] === undefined ? i % every === 0 : layer_types[i] === "full_attention";
     return {

@@ -19,11 +19,13 @@ import { labelFields } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
 import { robertaClassifier, robertaHeadNames } from "./roberta.js";
 
+/** What transformers uses, however many rows the table has. */
+const buckets = 32;
 const schema = z.looseObject({
   ...bertFields,
   vocab_size: size.default(30527),
   pad_token_id: z.int().min(0).default(1),
-  relative_attention_num_buckets: size.default(32),
+  relative_attention_num_buckets: z.int().min(buckets).default(buckets),
 });
 
 const encoderNames: NameRules = {
@@ -57,7 +59,10 @@ export const mpnet: Family = {
             type: "relative-bias-attention",
             heads: config.num_attention_heads,
             dropout: config.attention_probs_dropout_prob,
-            buckets: config.relative_attention_num_buckets,
+            buckets,
+            ...(config.relative_attention_num_buckets === buckets
+              ? {}
+              : { rows: config.relative_attention_num_buckets }),
           },
           channel,
           dropout,
@@ -78,7 +83,9 @@ export const mpnet: Family = {
     return {
       ...fields,
       max_position_embeddings: encoder.maxPositions + offset,
-      ...(mixer?.type === "relative-bias-attention" ? { relative_attention_num_buckets: mixer.buckets } : {}),
+      ...(mixer?.type === "relative-bias-attention"
+        ? { relative_attention_num_buckets: mixer.rows ?? mixer.buckets }
+        : {}),
     };
   },
   names: (encoder, head) =>

@@ -41,7 +41,7 @@ function checkParameters(name: string, model: Model, folder: string): Check {
   const comparison = compare(`${name} parameters`, parameterTolerance);
   const end = readSafetensors(join(folder, "end.safetensors"));
   scope(() => {
-    const names = familyOf(model.source?.model_type).names(model.config, model.head.config);
+    const names = familyOf(model.source?.model_type).names(model.config, model.head.config, model.source);
     const received = new Map(toFile(names, model.parameters));
     for (const parameter of end.names) {
       const ours = received.get(parameter);

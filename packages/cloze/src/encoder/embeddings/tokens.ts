@@ -3,7 +3,7 @@ import { add, dropout, linear, mul, type PlanValue, sub, type Tensor, take, take
 import { z } from "zod";
 import { randomSource } from "../../data/random-source.js";
 import { ClozeError } from "../../errors.js";
-import type { EncoderBatch } from "../batch.js";
+import { type EncoderBatch, seenTokens } from "../batch.js";
 import { normalize, normSpecs, planNorm, unplanned } from "../norm.js";
 import { lookUp } from "../parameters.js";
 import { defineEmbeddings, type EncoderFrame, type ParameterSpec } from "../part.js";
@@ -133,15 +133,6 @@ function rowsWithPadding(table: Tensor, indices: Int32Array, { ids, visible }: E
     [ids.length, 1],
   );
   return add(mul(rows, trained), mul(rows.detach(), sub(1, trained)));
-}
-
-/** 1 for tokens that are seen, 0 for the others. [tokens, 1] */
-function seenTokens({ ids, offsets }: EncoderBatch, visible: Int32Array): Tensor {
-  const seen = new Float32Array(ids.length);
-  visible.forEach((count, s) => {
-    seen.fill(1, offsets[s], offsets[s] + count);
-  });
-  return tensor(seen, [ids.length, 1]);
 }
 
 /** The row of the table of positions for each token. */

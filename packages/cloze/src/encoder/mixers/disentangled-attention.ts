@@ -25,6 +25,8 @@ const schema = z.strictObject({
   contentToPosition: z.boolean().default(true),
   /** What the other holds, with the distance from it. */
   positionToContent: z.boolean().default(true),
+  /** What the size of a head is multiplied by in the scale. Default: the kinds of scores that there are, 1 to 3. */
+  scaleFactor: z.number().positive().optional(),
   /** Distances go through the matrices of contents (DeBERTa 3) instead of matrices of their own. */
   shareMatrices: z.boolean().default(false),
   /** The key of a distance has a bias, where it has a matrix of its own. */
@@ -161,7 +163,8 @@ export const disentangledAttention = defineSlot({
           q = add(q, parameter("queryBias"));
           v = add(v, parameter("valueBias"));
         }
-        const scale = 1 / Math.sqrt((inner / heads) * (1 + Number(contentToPosition) + Number(positionToContent)));
+        const kinds = 1 + Number(contentToPosition) + Number(positionToContent);
+        const scale = 1 / Math.sqrt((inner / heads) * (config.scaleFactor ?? kinds));
         const distances = (): Distances => {
           let table = sharedParameter("distances.weight");
           if (config.normalizeDistances)

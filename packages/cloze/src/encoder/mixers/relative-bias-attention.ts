@@ -1,6 +1,7 @@
 // Attention with a learned number for each bucket of distances (T5, arXiv 1910.10683; MPNet, arXiv 2004.09297).
 import { add, contiguous, permute, reshape, slice, type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
+import { ClozeError } from "../../errors.js";
 import { defineSlot } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 import { innerSize } from "./attention-size.js";
@@ -17,6 +18,8 @@ const schema = z.strictObject({
   buckets: z.int().min(4).default(32),
   /** Distances from here on share a bucket. */
   maxDistance: z.int().min(2).default(128),
+  /** Of the table, where it has more than there are buckets. */
+  rows: z.int().min(4).optional(),
   bias: z.boolean().default(true),
   weights: z.strictObject({ queryKeyValue: weightSchema.optional(), output: weightSchema.optional() }).optional(),
 });
@@ -37,14 +40,20 @@ export function biasBucket(distance: number, buckets: number, maxDistance: numbe
 /** Multi-head self-attention with a bias by distance that all layers share. */
 export const relativeBiasAttention = defineSlot({
   schema,
-  bind({ heads, headSize, dropout: rate, buckets, maxDistance, bias }, hiddenSize) {
+  bind({ heads, headSize, dropout: rate, buckets, maxDistance, rows = buckets, bias }, hiddenSize) {
+    if (rows < buckets || maxDistance <= Math.floor(buckets / 4)) {
+      throw new ClozeError("CONFIG_INVALID", "relative-bias-attention: the buckets do not fit", {
+        expected: "a row for each bucket, and a maxDistance above a quarter of them",
+        received: `buckets ${buckets}, rows ${rows}, maxDistance ${maxDistance}`,
+      });
+    }
     const inner = innerSize("relative-bias-attention", heads, headSize, hiddenSize);
     return {
       matrices: [
         { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
         { name: "output", outputs: hiddenSize, inputs: inner, bias, residual: true },
       ],
-      shared: [{ name: "distanceBias.weight", shape: [buckets, heads], initial: "normal" }],
+      shared: [{ name: "distanceBias.weight", shape: [rows, heads], initial: "normal" }],
       forward(x, { linear, shared }, { batch, training, seed, once }) {
         const [q, k, v] = splitColumns(linear("queryKeyValue", x), 3);
         const longest = batch.offsets.reduce(

@@ -2,6 +2,7 @@
 import {
   activation,
   add,
+  dropout,
   type Random,
   randomUniform,
   reshape,
@@ -24,6 +25,8 @@ const schema = z.strictObject({
   /** Channels of each width. Default: hiddenSize / kernels. */
   channels: z.int().min(1).optional(),
   activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh"]).default("relu"),
+  /** Before the activation, in training. */
+  dropout: z.number().min(0).lt(1).default(0),
   /** A matrix after the activation. Default: where kernels x channels is not hiddenSize. */
   projection: z.boolean().optional(),
   weights: z.strictObject({ kernels: weightSchema.optional(), output: weightSchema.optional() }).optional(),
@@ -105,14 +108,15 @@ export const textConvolution = defineSlot({
         ...(projection ? [output] : []),
       ],
       vectors: [{ name: "bias", shape: [width], initial: "zeros" }],
-      forward(x, { linear, parameter }, { batch, once }) {
+      forward(x, { linear, parameter }, { batch, once, training, seed }) {
         const [tokens] = x.shape;
         const ends = once("visible-ends", () => visibleEnds(batch));
         const rows = once(`convolution ${kernels.join()}`, () => targetRows(ends, kernels));
         const products = reshape(linear("kernels", x), [tokens * taps, channels]);
         const sums = scatterRows(products, tensor(rows), tokens * kernels.length + 1);
         const inside = reshape(slice(sums, [{ end: tokens * kernels.length }]), [tokens, width]);
-        const y = activation(add(inside, parameter("bias")), name);
+        const z = add(inside, parameter("bias"));
+        const y = activation(training ? dropout(z, config.dropout, seed("convolution")) : z, name);
         return projection ? linear("output", y) : y;
       },
     };
