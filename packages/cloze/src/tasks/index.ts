@@ -1,10 +1,14 @@
 // Tasks by name: one line for each.
 import { ClozeError } from "../errors.js";
 import { classification, multiLabel } from "./classification.js";
+import { multipleChoice } from "./multiple-choice.js";
+import { questionAnswering } from "./question-answering.js";
+import { ranking } from "./ranking.js";
 import { regression } from "./regression.js";
 import type { TaskModel } from "./run.js";
 import type { Task } from "./task.js";
 import { type LoadTaskModelOptions, loadTaskModelWith } from "./task-folder.js";
+import { tokenClassification } from "./token-classification.js";
 
 export { type Evaluation, evaluateRows, type PredictOptions, predictRows, type TaskModel } from "./run.js";
 export { defineTask, type Example, type Scores, type Task, type TaskBatch } from "./task.js";
@@ -15,6 +19,10 @@ export const taskParts = {
   classification,
   "multi-label": multiLabel,
   regression,
+  "token-classification": tokenClassification,
+  "question-answering": questionAnswering,
+  "multiple-choice": multipleChoice,
+  ranking,
 };
 
 /** Every task; each takes the rows that its own `read` gives. */

@@ -30,6 +30,24 @@ export function rowsOfTokens(values: Tensor | undefined, { rowOffsets, offsets }
   );
 }
 
+/** Arrays end to end. */
+export function joinNumbers(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0];
+  const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** The numbers of sequences as numbers of rows. */
+export const joinRows = (sequences: readonly Float32Array[], rowOffsets: Int32Array): Float32Array[] =>
+  Array.from({ length: rowOffsets.length - 1 }, (_, row) =>
+    joinNumbers(sequences.slice(rowOffsets[row], rowOffsets[row + 1])),
+  );
+
 /** Softmax of a few numbers, in double precision. */
 export function softmaxOf(logits: ArrayLike<number>): number[] {
   const highest = Math.max(...Array.from(logits));

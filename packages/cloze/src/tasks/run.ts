@@ -5,6 +5,7 @@ import type { DataWarnings } from "../data/readers/index.js";
 import { createWarnings } from "../data/readers/warnings.js";
 import type { Model } from "../families/index.js";
 import type { Tokenizer } from "../text/index.js";
+import { joinNumbers } from "./outputs.js";
 import type { Example, Scores, Task } from "./task.js";
 import { packExamples, tokensOf } from "./task-batch.js";
 
@@ -61,16 +62,7 @@ function outputsOf<Row, Settings, Prediction>(
   units.forEach(({ row }, unit) => {
     rows[row].push(parts[unit] as Float32Array);
   });
-  return rows.map((each) => {
-    if (each.length === 1) return each[0];
-    const joined = new Float32Array(each.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of each) {
-      joined.set(part, at);
-      at += part.length;
-    }
-    return joined;
-  });
+  return rows.map(joinNumbers);
 }
 
 /**

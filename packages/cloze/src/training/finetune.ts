@@ -14,6 +14,9 @@ import { loadTokenizer, type Tokenizer } from "../text/index.js";
 import { type EvaluationRecord, followBest } from "./best-checkpoint.js";
 import { findCheckpoint, removeCheckpoints } from "./checkpoint.js";
 import { freezeParameters, parameterGroups } from "./parameter-groups.js";
+import { type AverageOptions, averageWeights } from "./policies/average.js";
+import { addLora, type LoraOptions, mergeLora } from "./policies/lora.js";
+import { saveLora } from "./policies/lora-files.js";
 import { checkVocabulary } from "./pretrain.js";
 import { silentProgress } from "./progress.js";
 import { rowBatches } from "./row-batches.js";
@@ -65,7 +68,16 @@ export interface FinetuneOptions<Row, Settings, Prediction> extends RunOptions {
   sparseEmbeddings?: boolean;
   /** A classifier for other labels is made anew, instead of an error. Default false. */
   allowMismatched?: boolean;
-  /** Changes the model before it is trained (adapters), and gives the model to train. */
+  /**
+   * Only adapters and the head are trained (arXiv 2106.09685). At the end they are saved as PEFT does in the folder `adapter`
+   * of the run's folder, and merged into the model.
+   */
+  lora?: LoraOptions;
+  /** Less memory: layers run again in the backward pass. Default false. */
+  recompute?: boolean;
+  /** Averages of the weights along the run are evaluated, and are the result. Default: the weights themselves. */
+  average?: AverageOptions;
+  /** Changes the model before it is trained, and gives the model to train. */
   prepareModel?: (model: Model) => Model;
 }
 
@@ -141,7 +153,9 @@ export async function finetune<Row, Settings, Prediction>(
   const wanted = task.prepare(options.train, taskOptions, warnings);
   const opened = modelForTask(options.model, task, wanted, { seed, allowMismatched: options.allowMismatched });
   let { settings } = opened;
-  const model = options.prepareModel?.(opened.model) ?? opened.model;
+  const { lora, recompute, average } = options;
+  let model = options.prepareModel?.(opened.model) ?? opened.model;
+  if (lora !== undefined) model = addLora(model, { seed, ...lora });
   const maxLength = options.maxLength ?? Math.min(task.defaults.maxLength, model.encoder.config.maxPositions);
   checkMaxLength(maxLength, model);
   checkVocabulary(model, tokenizer);
@@ -173,6 +187,8 @@ export async function finetune<Row, Settings, Prediction>(
     accumulate,
     maximumGradientNorm,
     sparseEmbeddings,
+    lora,
+    average,
     seed,
   };
   if (folder !== undefined) mkdirSync(folder, { recursive: true });
@@ -183,7 +199,7 @@ export async function finetune<Row, Settings, Prediction>(
 
   let evaluated: TunedEvaluation<Settings> | undefined;
   let evaluatedStep = -1;
-  async function evaluate(step: number): Promise<boolean> {
+  async function evaluateNow(step: number): Promise<boolean> {
     if (dev.length === 0) return false;
     evaluated = await evaluateTuned(current(), dev);
     evaluatedStep = step;
@@ -197,9 +213,13 @@ export async function finetune<Row, Settings, Prediction>(
     return best.exhausted();
   }
 
-  const optimizer = createAdamW(
+  const plain = createAdamW(
     parameterGroups(parameters, model.encoder.config.layers.length, { learningRate, weightDecay, layerDecay }),
   );
+  const averaging = average === undefined ? undefined : averageWeights(plain, parameters, average);
+  const optimizer = averaging ?? plain;
+  const evaluate = (step: number): Promise<boolean> =>
+    averaging === undefined ? evaluateNow(step) : averaging.withAverages(() => evaluateNow(step));
   let run: TrainResult;
   try {
     run = await train<TaskBatch>({
@@ -222,7 +242,7 @@ export async function finetune<Row, Settings, Prediction>(
       shouldStop: options.shouldStop,
       loss(batch, { seed: stepSeed }) {
         const inputs = task.inputs(batch, settings, { tokenizer, training: true, seed: stepSeed });
-        const output = model.forward(inputs.batch, { ...inputs.labels, training: true, seed: stepSeed });
+        const output = model.forward(inputs.batch, { ...inputs.labels, training: true, seed: stepSeed, recompute });
         const loss = task.loss?.(output, batch, settings) ?? output.loss;
         if (loss !== undefined) return loss;
         throw new ClozeError("HEAD_MISMATCH", `The model's head gives no loss for the task ${task.name}`, {
@@ -234,6 +254,7 @@ export async function finetune<Row, Settings, Prediction>(
           ? evaluate(step)
           : false,
     });
+    if (!run.interrupted) averaging?.apply();
   } finally {
     optimizer.dispose();
   }
@@ -246,6 +267,10 @@ export async function finetune<Row, Settings, Prediction>(
     for (const { code, message, first, count } of final.warnings) warnings.add(code, message, `dev: ${first}`, count);
   }
   if (!run.interrupted) {
+    if (lora !== undefined) {
+      if (folder !== undefined) saveLora(model, join(folder, "adapter"));
+      model = mergeLora(model);
+    }
     if (folder !== undefined) {
       saveTaskModel(current(), folder);
       removeCheckpoints(folder);

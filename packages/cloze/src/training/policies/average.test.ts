@@ -26,7 +26,7 @@ const groupsOf = (weight: ReturnType<typeof parameter>) => [
 ];
 
 /** Steps towards 1; the weights after each step, and the average. */
-function run(options: AverageOptions, steps: number) {
+async function run(options: AverageOptions, steps: number) {
   const weight = parameter(tensor([0, 4]));
   const frozen = parameter(tensor([7])).requireGrad(false);
   const optimizer = averageWeights(
@@ -47,7 +47,7 @@ function run(options: AverageOptions, steps: number) {
     optimizer.zeroGrad();
     seen.push(weight.toArray() as number[]);
   }
-  const inside = optimizer.withAverages(() => weight.toArray() as number[]);
+  const inside = await optimizer.withAverages(() => weight.toArray() as number[]);
   expect(weight.toArray()).toEqual(seen[steps - 1]);
   optimizer.apply();
   expect(weight.toArray()).toEqual(inside);
@@ -57,8 +57,8 @@ function run(options: AverageOptions, steps: number) {
   return { seen, average: inside, updates };
 }
 
-test("a mean of the weights from a step on, and every second one", () => {
-  const { seen, average, updates } = run({ decay: "mean", start: 3, every: 2 }, 9);
+test("a mean of the weights from a step on, and every second one", async () => {
+  const { seen, average, updates } = await run({ decay: "mean", start: 3, every: 2 }, 9);
   // After steps 4, 6 and 8.
   expect(updates).toBe(3);
   average.forEach((value, i) => {
@@ -66,15 +66,15 @@ test("a mean of the weights from a step on, and every second one", () => {
   });
 });
 
-test("an exponential average that warms up", () => {
-  const { seen, average } = run({ decay: 0.5 }, 20);
+test("an exponential average that warms up", async () => {
+  const { seen, average } = await run({ decay: 0.5 }, 20);
   let expected = seen[0][1];
   for (let update = 2; update <= 20; update++) {
     const decay = Math.min(0.5, update / (9 + update));
     expected = decay * expected + (1 - decay) * seen[update - 1][1];
   }
   expect(average[1]).toBeCloseTo(expected, 5);
-  const none = run({ start: 50 }, 3);
+  const none = await run({ start: 50 }, 3);
   expect(none.average).toEqual(none.seen[2]);
 });
 

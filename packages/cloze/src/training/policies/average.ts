@@ -22,7 +22,7 @@ export interface AveragingOptimizer extends Optimizer {
   /** Writes the averages over the weights; nothing where there was no update yet. Training should not go on from there. */
   apply(): void;
   /** Runs a function on the averages and puts the weights back: for evaluation on the way. */
-  withAverages<T>(body: () => T): T;
+  withAverages<T>(body: () => T | Promise<T>): Promise<T>;
 }
 
 const suffix = ".average";
@@ -124,11 +124,11 @@ export function averageWeights(
         if (average !== undefined) copy(average, parameter);
       }
     },
-    withAverages(body) {
+    async withAverages(body) {
       const before = followed.map(([, parameter]) => kept(parameter));
       this.apply();
       try {
-        return body();
+        return await body();
       } finally {
         followed.forEach(([, parameter], i) => {
           copy(before[i], parameter);
