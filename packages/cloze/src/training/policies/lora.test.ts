@@ -2,7 +2,19 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { backward, createAdamW, decayGroups, memory, mul, readSafetensors, scope, sum } from "@cloze/tensor";
+import {
+  backward,
+  createAdamW,
+  decayGroups,
+  matmul,
+  memory,
+  mul,
+  readSafetensors,
+  scope,
+  sub,
+  sum,
+  transpose,
+} from "@cloze/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import { packSequences } from "../../data/packed-batch.js";
 import { uniformEncoder } from "../../encoder/config.js";
@@ -194,3 +206,40 @@ test("adapters of other models, and of other kinds, are refused", () => {
   refused(join(fixtures, "query-value"), "ADAPTER_MISMATCH", other);
   for (const each of [model, other]) each.dispose();
 });
+
+test.each(["albert", "deberta", "gpt2", "roberta"])(
+  "%s: what a file's adapter adds to a file's matrix is what merging adds",
+  (type) => {
+    const start = fileURLToPath(new URL(`../../../test/fixtures/families/${type}/Model`, import.meta.url));
+    const [adapters, merged] = [join(folder, `${type}-adapter`), join(folder, `${type}-merged`)];
+    const model = addLora(loadModel(start), { rank: 2, alpha: 3, targets: "all-linear" });
+    for (const [name, value] of trainedParameters(model)) {
+      if (!name.endsWith(".b")) continue;
+      const values = Float32Array.from({ length: value.size }, (_, i) => Math.sin(i * 1.7 + name.length));
+      value.storage.backend.write(values, value.pointer);
+      value.markWritten();
+    }
+    saveLora(model, adapters);
+    const done = mergeLora(model);
+    saveModel(done, merged);
+    done.dispose();
+    const [adapter, before, after] = [join(adapters, "adapter_model.safetensors"), start, merged].map((path) =>
+      readSafetensors(path),
+    );
+    scope(() => {
+      const modules = adapter.names.flatMap(
+        (name) => /^base_model\.model\.(.*)\.lora_A\.weight$/.exec(name)?.[1] ?? [],
+      );
+      expect(modules.length).toBeGreaterThan(5);
+      for (const module of modules) {
+        const at = (side: string) => adapter.load(`base_model.model.${module}.lora_${side}.weight`);
+        const product = mul(matmul(at("B"), at("A")), 1.5);
+        const difference = sub(after.load(`${module}.weight`), before.load(`${module}.weight`));
+        // GPT-2's layers keep their matrices the other way round, and their adapters do not.
+        const expected = type === "gpt2" ? transpose(product) : product;
+        expectNear(difference.toTypedArray(), expected.toTypedArray(), 1e-5);
+      }
+    });
+    for (const file of [adapter, before, after]) file.close();
+  },
+);

@@ -68,7 +68,9 @@ export function adaptableMatrices(model: Model): AdaptableMatrix[] {
   const { names } = familyNames(model);
   return encoderMatrices(model.config).flatMap((matrix) => {
     const stored = names.get(`encoder.${matrix.path}.weight`);
-    if (stored === undefined) return [];
+    const shape = model.parameters.get(`encoder.${matrix.path}.weight`)?.shape.join();
+    // A matrix that is stored otherwise has nothing that an adapter could be merged into.
+    if (stored === undefined || shape !== [matrix.outputs, matrix.inputs].join()) return [];
     const modules = stored.names.map((name) => name.replace(/\.weight$/, ""));
     // Where a file has the fused matrix in one piece, its parts still have their usual names.
     const fused = matrix.name === "queryKeyValue" && modules.length === 1 && modules[0] === `encoder.${matrix.path}`;
