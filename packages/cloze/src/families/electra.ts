@@ -38,7 +38,10 @@ export const generatorNames: NameRules = {
   decoder: "generator_lm_head",
 };
 
-const language = ({ tied }: HeadFields) => ({ tied, transform: { activation: "gelu" as const, norm: true } });
+/** Before the generator's decoder, whatever the activation of the layers. */
+export const generatorTransform = { activation: "gelu" as const, norm: true };
+
+const language = ({ tied }: HeadFields) => ({ tied, transform: generatorTransform });
 
 export const electra: Family = {
   modelType: "electra",

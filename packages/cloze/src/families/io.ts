@@ -313,7 +313,10 @@ function inWordsOf(
       !["label2id", "cloze"].includes(key) &&
       JSON.stringify(source[key]) !== JSON.stringify(written[key]),
   );
+  // Fields may mean something together only (heads and their ratio), so first all at once.
   let json = all;
+  const together = { ...all, ...Object.fromEntries(other.map((key) => [key, source[key]])) };
+  if (meaning(together) === expected) return together;
   for (const key of other) {
     const candidate = { ...json, [key]: source[key] };
     if (meaning(candidate) === expected) json = candidate;

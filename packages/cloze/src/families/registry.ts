@@ -4,6 +4,7 @@ import { albert } from "./albert.js";
 import { bert } from "./bert.js";
 import { bigBird } from "./big-bird.js";
 import { cloze } from "./cloze.js";
+import { convbert } from "./convbert.js";
 import { deberta } from "./deberta.js";
 import { debertaV2 } from "./deberta-v2.js";
 import { distilbert } from "./distilbert.js";
@@ -38,6 +39,7 @@ export const families: readonly Family[] = [
   bigBird,
   fnet,
   vit,
+  convbert,
   cloze,
 ];
 

@@ -112,14 +112,15 @@ export function paddedBatch({ ids, segments, mask, global, sequences, length }: 
 
 /**
  * The batch and labels that give transformers' loss. Its losses count padding where labels stand there, and its question
- * answering spreads probability over padding: only then the padded form is taken.
+ * answering spreads probability over padding: only then the padded form is taken, or where `alwaysPadded`.
  */
-export function lossBatch(inputs: PaddedInputs): { batch: EncoderBatch; labels: Labels } {
+export function lossBatch(inputs: PaddedInputs, alwaysPadded = false): { batch: EncoderBatch; labels: Labels } {
   const { labels, mask, places, sequences, length } = inputs;
   const given = labels.get("labels");
   const perToken = given !== undefined && given.length === sequences * length && length > 1;
   const starts = labels.get("start_positions");
-  const paddingCounts = starts !== undefined || (perToken && given.some((label, i) => label !== -100 && mask[i] === 0));
+  const paddingCounts =
+    alwaysPadded || starts !== undefined || (perToken && given.some((label, i) => label !== -100 && mask[i] === 0));
   const packed = !paddingCounts || places.length === mask.length;
   return {
     batch: packed ? packedBatch(inputs) : paddedBatch(inputs),

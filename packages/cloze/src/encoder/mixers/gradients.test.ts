@@ -26,6 +26,8 @@ const mixers: Record<string, MixerConfigInput> = {
   fourier: { type: "fourier" },
   "recurrent, LSTM": { type: "recurrent", cell: "lstm" },
   "recurrent, GRU one way, projected": { type: "recurrent", cell: "gru", bidirectional: false, units: 4 },
+  "convolution-attention": { type: "convolution-attention", heads: 1, kernelSize: 3 },
+  "convolution-attention, wide": { type: "convolution-attention", heads: 2, headSize: 2, kernelSize: 11 },
   convolution: { type: "convolution", kernels: [2, 3], activation: "tanh" },
 };
 

@@ -4,6 +4,7 @@ import type { BoundSlot, EncoderFrame, SlotPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
 import { attention } from "./attention.js";
 import { blockSparseAttention } from "./block-sparse-attention.js";
+import { convolutionAttention } from "./convolution-attention.js";
 import { disentangledAttention } from "./disentangled-attention.js";
 import { fourier } from "./fourier.js";
 import { hashedNgrams } from "./hashed-ngrams.js";
@@ -24,6 +25,7 @@ const parts = {
   recurrent,
   convolution: textConvolution,
   "hashed-ngrams": hashedNgrams,
+  "convolution-attention": convolutionAttention,
 };
 
 export type MixerConfig = ConfigOf<typeof parts>;

@@ -4,11 +4,13 @@ import type { z } from "zod";
 import type { BoundWeight, MatrixSpec, WeightPart } from "../part.js";
 import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.js";
 import { dense } from "./dense.js";
+import { grouped } from "./grouped.js";
 import { loraOver } from "./lora.js";
 
 /** Those that hold a matrix of their own. */
 const stored = {
   dense,
+  grouped,
 };
 
 /** All, with those that stand on another one. */

@@ -1,0 +1,31 @@
+import { activation, add, contiguous, matmul, permute, reshape, transpose } from "@cloze/tensor";
+import { z } from "zod";
+import { ClozeError } from "../../errors.js";
+import { defineWeight, type ParameterSpec } from "../part.js";
+
+/**
+ * Inputs and outputs in equal groups, each with a matrix of its own (a grouped convolution of one tap; ConvBERT, arXiv
+ * 2008.02496). `weight` [outputs, inputs / groups]: the outputs of a group stand together; `bias` [outputs].
+ */
+export const grouped = defineWeight({
+  schema: z.strictObject({ type: z.literal("grouped"), groups: z.int().min(1) }),
+  bind({ groups }, { name, outputs, inputs, bias, initial = "normal" }) {
+    if (inputs % groups !== 0 || outputs % groups !== 0) {
+      throw new ClozeError("CONFIG_INVALID", `grouped: ${name} does not divide into ${groups} groups`, {
+        received: `${inputs} inputs, ${outputs} outputs`,
+      });
+    }
+    const [height, width] = [outputs / groups, inputs / groups];
+    const weight: ParameterSpec = { name: "weight", shape: [outputs, width], initial };
+    return {
+      parameters: bias ? [weight, { name: "bias", shape: [outputs], initial: "zeros" }] : [weight],
+      linear(x, parameter, { activation: act = "none" }) {
+        const [tokens] = x.shape;
+        const parts = permute(reshape(x, [tokens, groups, width]), [1, 0, 2]);
+        const products = matmul(parts, transpose(reshape(parameter("weight"), [groups, height, width])));
+        const y = reshape(contiguous(permute(products, [1, 0, 2])), [tokens, outputs]);
+        return activation(bias ? add(y, parameter("bias")) : y, act);
+      },
+    };
+  },
+});
