@@ -5,9 +5,12 @@ import { Command } from "commander";
 import { addData } from "./data.js";
 import { addDemo } from "./demo.js";
 import { addEmbed } from "./embed.js";
+import { addEvaluate } from "./evaluate.js";
 import { addFillMask } from "./fill-mask.js";
+import { addFinetune } from "./finetune.js";
 import { addInfo } from "./info.js";
 import { reportError, watchOutput } from "./output.js";
+import { addPredict } from "./predict.js";
 import { addPretrain } from "./pretrain.js";
 import { addPull } from "./pull.js";
 import { addTokenizer } from "./tokenizer.js";
@@ -24,7 +27,20 @@ export function createProgram(): Command {
     .version(version)
     .showHelpAfterError("(add --help for what this command takes)")
     .exitOverride();
-  for (const add of [addTokenizer, addPretrain, addTrain, addEmbed, addFillMask, addInfo, addData, addPull, addDemo])
+  for (const add of [
+    addTokenizer,
+    addPretrain,
+    addTrain,
+    addFinetune,
+    addEvaluate,
+    addPredict,
+    addEmbed,
+    addFillMask,
+    addInfo,
+    addData,
+    addPull,
+    addDemo,
+  ])
     add(program);
   const common = (command: Command) => {
     command

@@ -51,9 +51,12 @@ export function tokenizerFor({ tokenizer, out }: { tokenizer?: string; out: stri
 const quote = (argument: string): string =>
   /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 
+/** This command, as one would type it. */
+export const commandLine = (more: readonly string[] = []): string =>
+  ["cloze", ...process.argv.slice(2).filter((argument) => argument !== "--resume"), ...more].map(quote).join(" ");
+
 /** This command again, going on from its checkpoint. */
-const resumeCommand = (): string =>
-  ["cloze", ...process.argv.slice(2).filter((argument) => argument !== "--resume"), "--resume"].map(quote).join(" ");
+export const resumeCommand = (): string => commandLine(["--resume"]);
 
 /** What a finished or interrupted run prints. An interrupted one ends with status 130. */
 export function printRun(options: TrainingOptions, result: TrainResult): void {

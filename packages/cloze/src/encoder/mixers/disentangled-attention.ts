@@ -1,7 +1,6 @@
 // Disentangled attention (DeBERTa, arXiv 2006.03654): scores of contents, and of contents with relative places.
 import { add, dropout, matmul, mul, permute, type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { ClozeError } from "../../errors.js";
 import { applyNorm, normSpecs } from "../norm.js";
 import { defineSlot, type MatrixSpec, type ParameterSpec } from "../part.js";
 import { weightSchema } from "../weights/index.js";
@@ -20,7 +19,11 @@ const schema = z.strictObject({
   /** The longest distance that is told apart. */
   maxDistance: z.int().min(1),
   /** Far distances share a place, on a logarithmic scale of so many buckets to each side; 0: they do not. */
-  buckets: z.int().min(0).default(0),
+  buckets: z
+    .int()
+    .min(0)
+    .refine((count) => count !== 1, "1 bucket has no sides")
+    .default(0),
   /** What a token holds, with the distance to the other. */
   contentToPosition: z.boolean().default(true),
   /** What the other holds, with the distance from it. */
@@ -53,6 +56,8 @@ export function bucketOf(distance: number, buckets: number, maxDistance: number)
   const middle = Math.floor(buckets / 2);
   const far = Math.abs(distance);
   if (buckets === 0 || far <= middle) return distance;
+  // No distance is meant to come here where all that are told apart are near.
+  if (maxDistance - 1 <= middle) return Math.sign(distance) * buckets;
   const step = Math.fround(
     Math.fround(
       Math.fround(Math.log(Math.fround(far / middle))) / Math.fround(Math.log(Math.fround((maxDistance - 1) / middle))),
@@ -131,16 +136,6 @@ export const disentangledAttention = defineSlot({
   bind(config, hiddenSize, encoder) {
     const { heads, contentToPosition, positionToContent, shareMatrices } = config;
     const inner = innerSize("disentangled-attention", heads, config.headSize, hiddenSize);
-    if (config.buckets > 0 && (config.buckets < 4 || config.maxDistance - 1 <= Math.floor(config.buckets / 2))) {
-      throw new ClozeError(
-        "CONFIG_INVALID",
-        "disentangled-attention: buckets are fewer than the distances they stand for",
-        {
-          expected: "4 buckets or more, and a maxDistance above half of them",
-          received: `buckets ${config.buckets}, maxDistance ${config.maxDistance}`,
-        },
-      );
-    }
     const relative = contentToPosition || positionToContent;
     const shared: ParameterSpec[] = relative
       ? [

@@ -1,0 +1,352 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "@cloze/tensor";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { foldRows, type ReadTaskRowsOptions } from "../data/readers/index.js";
+import { ClozeError } from "../errors.js";
+import { plannedForward } from "../inference/planned-forward.js";
+import { summarizeSeeds } from "../metrics/seed-summary.js";
+import { evaluateRows, type Scores, saveTaskModel, type Task, taskOf, tasks } from "../tasks/index.js";
+import { confusionSvg } from "../training/confusion-picture.js";
+import { type FinetuneResult, finetune } from "../training/finetune.js";
+import { modelCard } from "../training/model-card.js";
+import { formatDuration, type ProgressReporter } from "../training/progress.js";
+import { type WarmupShape, warmupShapes } from "../training/warmup-shapes.js";
+import { numberBetween, wholeNumber } from "./arguments.js";
+import { type DataOptions, readOptionsOf, withDataOptions } from "./data-options.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
+import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
+import { commandLine, resumeCommand } from "./training-options.js";
+
+interface FinetuneCommandOptions extends CommonOptions, DataOptions {
+  task: string;
+  model: string;
+  train: string;
+  dev?: string;
+  test?: string;
+  out: string;
+  epochs?: number;
+  batchSize?: number;
+  batchTokens?: number;
+  accumulate?: number;
+  learningRate?: number;
+  weightDecay: number;
+  maxLength?: number;
+  schedule: WarmupShape;
+  warmup: number;
+  layerDecay: number;
+  freeze?: string[];
+  evaluateEvery?: number;
+  patience?: number;
+  maxRows?: number;
+  loraRank?: number;
+  recompute?: boolean;
+  average?: number;
+  set?: Record<string, unknown>;
+  allowMismatched?: boolean;
+  seed: number;
+  seeds: number;
+  folds?: number;
+  checkpointMinutes: number;
+  resume?: boolean;
+}
+
+/** `name=value`; the value is JSON where it reads as such. */
+function setting(text: string, before: Record<string, unknown> = {}): Record<string, unknown> {
+  const cut = text.indexOf("=");
+  if (cut < 1) throw new InvalidArgumentError('A name and a value are needed, such as "classWeights=balanced".');
+  const value = text.slice(cut + 1);
+  let parsed: unknown = value;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    // A word stands for itself.
+  }
+  return { ...before, [text.slice(0, cut)]: parsed };
+}
+
+const patterns = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
+
+const taskOptionsHelp = (): string =>
+  tasks
+    .flatMap(({ name, options }) =>
+      Object.entries(options.shape).map(
+        ([option, schema]) => `  ${name}: ${option}  ${(schema as { description?: string }).description ?? ""}`,
+      ),
+    )
+    .join("\n");
+
+type AnyTask = Task<unknown, unknown, unknown>;
+type AnyResult = FinetuneResult<unknown, unknown, unknown>;
+
+interface Rows {
+  readonly rows: readonly unknown[];
+  readonly path: string;
+}
+
+/** All rows of a file; says what was guessed and what was odd. */
+async function readRows(
+  task: AnyTask,
+  path: string,
+  options: ReadTaskRowsOptions,
+  progress: ProgressReporter,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Rows> {
+  const source = await task.read(path, options);
+  for (const guess of source.guesses) progress.note(`${path}: ${guess} (guessed)`);
+  const rows: unknown[] = [];
+  for await (const row of source) {
+    rows.push(row);
+    if (rows.length >= most) break;
+  }
+  for (const { code, message, count, first } of source.warnings.list())
+    progress.note(`${code}: ${count} × ${message} (first: ${first})`);
+  return { rows, path };
+}
+
+const described = ({ rows, path }: Rows): string => `${path} (${rows.length.toLocaleString("en-US")} rows)`;
+
+/** One run: its folder gets the model, scores.json, the card and the pictures. */
+async function runOnce(
+  task: AnyTask,
+  start: string,
+  data: { train: Rows; dev?: Rows; test?: Rows },
+  options: FinetuneCommandOptions,
+  { folder, seed }: { folder: string; seed: number },
+  progress: ProgressReporter,
+): Promise<{ result: AnyResult; scores: Record<string, Scores> }> {
+  mkdirSync(folder, { recursive: true });
+  const { train, dev, test } = data;
+  const lora = options.loraRank;
+  const result = await finetune<unknown, unknown, unknown>({
+    task,
+    model: start,
+    train: train.rows,
+    dev: dev?.rows,
+    taskOptions: options.set,
+    epochs: options.epochs,
+    batchSize: options.batchSize,
+    batchTokens: options.batchTokens,
+    accumulate: options.accumulate,
+    learningRate: options.learningRate,
+    weightDecay: options.weightDecay,
+    maxLength: options.maxLength,
+    schedule: options.schedule,
+    warmup: options.warmup,
+    layerDecay: options.layerDecay,
+    freeze: options.freeze,
+    evaluateEvery: options.evaluateEvery,
+    patience: options.patience,
+    allowMismatched: options.allowMismatched,
+    lora: lora === undefined ? undefined : { rank: lora, alpha: 2 * lora },
+    recompute: options.recompute,
+    average: options.average === undefined ? undefined : { decay: options.average },
+    checkpointMinutes: options.checkpointMinutes,
+    resume: options.resume,
+    folder,
+    seed,
+    progress,
+  });
+  for (const { code, message, count, first } of result.warnings)
+    progress.note(`${code}: ${count} × ${message} (first: ${first})`);
+  if (result.run.interrupted) return { result, scores: {} };
+  saveTaskModel(result, folder);
+  const scores: Record<string, Scores> = {};
+  if (result.devScores !== undefined) scores.dev = result.devScores;
+  if (test !== undefined) {
+    const planned = plannedForward(result.model);
+    ({ scores: scores.test } = await evaluateRows({ ...result, forward: planned.forward }, test.rows));
+    planned.close();
+  }
+  const values = Object.fromEntries(Object.entries(scores).map(([set, { values: each }]) => [set, each]));
+  writeFileAtomic(
+    join(folder, "scores.json"),
+    `${JSON.stringify({ ...values, evaluations: result.evaluations, settings: result.used }, null, 2)}\n`,
+  );
+  const confusion = scores.test?.confusion ?? scores.dev?.confusion;
+  if (confusion !== undefined) writeFileAtomic(join(folder, "confusion.svg"), confusionSvg(confusion));
+  const { names } = result.settings as { names?: readonly string[] };
+  const card = modelCard({
+    task: task.name,
+    base: options.model,
+    labels: names,
+    data: {
+      train: described(train),
+      ...(dev === undefined ? {} : { dev: described(dev) }),
+      ...(test === undefined ? {} : { test: described(test) }),
+    },
+    scores: values,
+    settings: result.used,
+    warnings: result.warnings.map(({ message, count }) => `${count.toLocaleString("en-US")} × ${message}`),
+    command: commandLine(),
+    seed,
+  });
+  writeFileAtomic(join(folder, "README.md"), card);
+  return { result, scores };
+}
+
+const scoreTable = (scores: Readonly<Record<string, Scores>>): string => {
+  const sets = Object.keys(scores);
+  const names = [...new Set(sets.flatMap((set) => Object.keys(scores[set].values)))].filter(
+    (name) => !name.includes("."),
+  );
+  return formatTable([
+    ["", ...sets],
+    ...names.map((name) => [name, ...sets.map((set) => scores[set].values[name]?.toFixed(4) ?? "")]),
+  ]);
+};
+
+/** The mean and the deviation of each score over runs. */
+function summarize(
+  runs: readonly Record<string, Scores>[],
+): Record<string, Record<string, { mean: number; deviation: number }>> {
+  const sets = Object.keys(runs[0] ?? {});
+  return Object.fromEntries(
+    sets.map((set) => [
+      set,
+      Object.fromEntries(
+        Object.keys(runs[0][set].values).map((name) => {
+          const { mean, standardDeviation } = summarizeSeeds(runs.map((run) => run[set].values[name]));
+          return [name, { mean, deviation: standardDeviation }];
+        }),
+      ),
+    ]),
+  );
+}
+
+/** `cloze finetune` */
+export function addFinetune(program: Command): void {
+  const command = program
+    .command("finetune")
+    .description("fine-tune a model for a task on labelled data")
+    .addOption(
+      new Option("--task <task>", "what to learn").choices(tasks.map(({ name }) => name)).makeOptionMandatory(),
+    )
+    .requiredOption(`--model ${modelArgument}`, "the model to start from")
+    .requiredOption("--train <file>", "training rows")
+    .option("--dev <file>", "rows that decide which weights are kept, when to stop, and thresholds")
+    .option("--test <file>", "rows to score the finished model on")
+    .requiredOption("--out <folder>", "the run's folder, and the model at the end")
+    .option("--epochs <count>", "times that every row is seen (default: the task's)", numberBetween(0.01))
+    .option("--batch-size <rows>", "rows of a batch (default: the task's)", wholeNumber())
+    .option("--batch-tokens <tokens>", "tokens of a batch, instead of rows", wholeNumber(8))
+    .option("--accumulate <batches>", "batches whose gradients are averaged for a step", wholeNumber())
+    .option("--learning-rate <rate>", "highest learning rate (default: the task's)", numberBetween(0))
+    .option("--weight-decay <rate>", "decay of matrices", numberBetween(0), 0.01)
+    .option("--max-length <tokens>", "longest sequence (default: the task's)", wholeNumber(8))
+    .addOption(
+      new Option("--schedule <shape>", "of the learning rate after its warm-up")
+        .choices(warmupShapes)
+        .default("linear"),
+    )
+    .option("--warmup <share>", "share of the steps over which the learning rate rises", numberBetween(0, 1), 0.1)
+    .option(
+      "--layer-decay <factor>",
+      "each layer learns this much slower than the one above it",
+      numberBetween(0, 1),
+      1,
+    )
+    .option("--freeze <patterns>", "parameters that keep their values: encoder.embeddings.*", patterns)
+    .option(
+      "--evaluate-every <steps>",
+      "steps between evaluations on the dev rows (default: once an epoch)",
+      wholeNumber(),
+    )
+    .option("--patience <evaluations>", "stop after so many evaluations without improvement", wholeNumber())
+    .option("--lora-rank <rank>", "train adapters of this rank instead of all weights (LoRA)", wholeNumber())
+    .option(
+      "--average <decay>",
+      "the result is an exponential average of the weights, such as 0.999",
+      numberBetween(0, 1),
+    )
+    .option("--recompute", "keep less in memory, and compute layers again in the backward pass")
+    .option("--set <name=value>", "an option of the task, see below; may be repeated", setting)
+    .option("--allow-mismatched", "a classifier for other labels is made anew")
+    .option("--max-rows <count>", "use the first so many training rows", wholeNumber())
+    .option("--seed <number>", "decides every random choice", wholeNumber(0), 1)
+    .option("--seeds <count>", "runs that differ in their seed; scores with mean and deviation", wholeNumber(), 1)
+    .option("--folds <count>", "cross-validation on the training rows instead of dev rows", wholeNumber(2))
+    .option("--checkpoint-minutes <minutes>", "time between checkpoints", numberBetween(0), 5)
+    .option("--resume", "go on from the newest checkpoint in --out")
+    .addHelpText("after", () => `\nOptions of tasks (--set name=value):\n${taskOptionsHelp()}`);
+  withDataOptions(command).action(async (options: FinetuneCommandOptions) => {
+    if (options.folds !== undefined && options.dev !== undefined) {
+      throw new ClozeError("USAGE_FOLDS", "Folds take their dev rows from the training rows", {
+        remedy: "Leave --dev out, or --folds.",
+      });
+    }
+    const progress = progressFor(options);
+    const task = taskOf(options.task);
+    const start = await modelFolder(options.model, options);
+    const reading = readOptionsOf(options);
+    const read = (path: string | undefined, most?: number) =>
+      path === undefined ? undefined : readRows(task, path, reading, progress, most);
+    const train = (await read(options.train, options.maxRows)) as Rows;
+    const [dev, test] = [await read(options.dev), await read(options.test)];
+    const splits =
+      options.folds === undefined
+        ? [{ train, dev, name: "" }]
+        : foldRows(train.rows, options.folds, { seed: options.seed, stratifyBy: task.stratum }).map((split, fold) => ({
+            train: { rows: split.train, path: `${train.path}, fold ${fold + 1}` },
+            dev: { rows: split.dev, path: `${train.path}, fold ${fold + 1}` },
+            name: `fold-${fold + 1}`,
+          }));
+    const several = splits.length * options.seeds > 1;
+    const runs: Record<string, Scores>[] = [];
+    let last: AnyResult | undefined;
+    for (const split of splits) {
+      for (let i = 0; i < options.seeds; i++) {
+        const seed = options.seed + i;
+        const name = [split.name, options.seeds > 1 ? `seed-${seed}` : ""].filter((part) => part !== "").join("-");
+        const folder = several ? join(options.out, name) : options.out;
+        if (several) progress.note(`Run ${runs.length + 1} of ${splits.length * options.seeds}: ${folder}`);
+        const { result, scores } = await runOnce(task, start, { ...split, test }, options, { folder, seed }, progress);
+        last = result;
+        result.model.dispose();
+        if (result.run.interrupted) {
+          process.exitCode = 130;
+          const resume = resumeCommand();
+          printResult(
+            options,
+            { interrupted: true, steps: result.run.steps, resume },
+            () => `Stopped at step ${result.run.steps}\nGo on with: ${resume}`,
+          );
+          return;
+        }
+        runs.push(scores);
+      }
+    }
+    const summary = several ? summarize(runs) : undefined;
+    if (summary !== undefined)
+      writeFileAtomic(
+        join(options.out, "summary.json"),
+        `${JSON.stringify({ runs: runs.length, summary }, null, 2)}\n`,
+      );
+    const run = (last as AnyResult).run;
+    const report = {
+      model: options.out,
+      steps: run.steps,
+      seconds: run.seconds,
+      tokensPerSecond: run.tokensPerSecond,
+      loss: run.loss,
+      stoppedEarly: (last as AnyResult).stoppedEarly,
+      scores: Object.fromEntries(Object.entries(runs[0]).map(([set, { values }]) => [set, values])),
+      ...(summary === undefined ? {} : { runs: runs.length, summary }),
+      peakResidentBytes: process.resourceUsage().maxRSS * 1024,
+    };
+    printResult(options, report, () =>
+      [
+        summary === undefined
+          ? scoreTable(runs[0])
+          : Object.entries(summary)
+              .flatMap(([set, scores]) =>
+                Object.entries(scores)
+                  .filter(([name]) => !name.includes("."))
+                  .map(([name, { mean, deviation }]) => `${set} ${name}: ${mean.toFixed(4)} ± ${deviation.toFixed(4)}`),
+              )
+              .join("\n"),
+        `${run.steps} steps in ${formatDuration(run.seconds)}; the model is in ${options.out}`,
+      ].join("\n"),
+    );
+  });
+}
