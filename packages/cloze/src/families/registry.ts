@@ -16,6 +16,7 @@ import { gpt2 } from "./gpt2.js";
 import { longformer } from "./longformer.js";
 import { modernbert } from "./modernbert.js";
 import { mpnet } from "./mpnet.js";
+import { nystromformer } from "./nystromformer.js";
 import { camembert, roberta, xlmRoberta } from "./roberta.js";
 import { roformer } from "./roformer.js";
 import { vit } from "./vit.js";
@@ -40,6 +41,7 @@ export const families: readonly Family[] = [
   fnet,
   vit,
   convbert,
+  nystromformer,
   cloze,
 ];
 

@@ -24,10 +24,37 @@ type Values = Record<string, number[]>;
 const hiddenSize = 6;
 const mixers: Record<string, MixerConfigInput> = {
   fourier: { type: "fourier" },
+  "rotary attention in a window": { type: "attention", heads: 1, window: 2, rotary: { theta: 50 } },
+  "rotary attention, interleaved, values too": {
+    type: "attention",
+    heads: 1,
+    rotary: { interleaved: true, values: true },
+  },
+  "relative bias": { type: "relative-bias-attention", heads: 2, buckets: 6, maxDistance: 5, rows: 7 },
+  "disentangled attention with matrices for distances": { type: "disentangled-attention", heads: 2, maxDistance: 4 },
+  "disentangled attention with shared matrices and buckets": {
+    type: "disentangled-attention",
+    heads: 3,
+    maxDistance: 8,
+    buckets: 4,
+    shareMatrices: true,
+    normalizeDistances: true,
+  },
+  "disentangled attention of contents with positions, keys without bias": {
+    type: "disentangled-attention",
+    heads: 2,
+    maxDistance: 20,
+    positionToContent: false,
+    positionKeyBias: false,
+    bias: "query-value",
+  },
   "recurrent, LSTM": { type: "recurrent", cell: "lstm" },
   "recurrent, GRU one way, projected": { type: "recurrent", cell: "gru", bidirectional: false, units: 4 },
   "convolution-attention": { type: "convolution-attention", heads: 1, kernelSize: 3 },
   "convolution-attention, wide": { type: "convolution-attention", heads: 2, headSize: 2, kernelSize: 11 },
+  "nystrom, five landmarks": { type: "nystrom", heads: 2, landmarks: 5, kernelSize: 3 },
+  "nystrom, three landmarks": { type: "nystrom", heads: 3, landmarks: 3, kernelSize: 21, iterations: 3 },
+  "nystrom, exact": { type: "nystrom", heads: 2, landmarks: null, kernelSize: null },
   convolution: { type: "convolution", kernels: [2, 3], activation: "tanh" },
 };
 
@@ -39,7 +66,7 @@ function subject(config: MixerConfigInput) {
     shapes.set(`${name}.weight`, [outputs, inputs]);
     if (bias) shapes.set(`${name}.bias`, [outputs]);
   }
-  for (const { name, shape } of bound.vectors ?? []) shapes.set(name, shape);
+  for (const { name, shape } of [...(bound.vectors ?? []), ...(bound.shared ?? [])]) shapes.set(name, shape);
   const random = createRandom(3);
   const draw = (count: number): number[] => Array.from({ length: count }, () => 1.4 * random.uniform() - 0.7);
   const values: Values = {};

@@ -10,6 +10,7 @@ import { fourier } from "./fourier.js";
 import { hashedNgrams } from "./hashed-ngrams.js";
 import { longformer } from "./longformer.js";
 import { none } from "./none.js";
+import { nystrom } from "./nystrom.js";
 import { recurrent } from "./recurrent.js";
 import { relativeBiasAttention } from "./relative-bias-attention.js";
 import { textConvolution } from "./text-convolution.js";
@@ -26,6 +27,7 @@ const parts = {
   convolution: textConvolution,
   "hashed-ngrams": hashedNgrams,
   "convolution-attention": convolutionAttention,
+  nystrom,
 };
 
 export type MixerConfig = ConfigOf<typeof parts>;
