@@ -62,6 +62,8 @@ export const fnet: Family = {
     return fields;
   },
   names: (encoder, head) => namesByRules(encoder, head, { base: "fnet", encoder: encoderNames, head: bertHeadNames }),
+  // There is no mask: padding is mixed with the tokens of its sequence.
+  paddingCounts: true,
   // Every class of transformers has the pooler, also where its head has no use for it.
   carries: /^(fnet\.)?pooler\./,
   aliases: commonAliases("fnet", bertEncoderParts),
