@@ -58,7 +58,8 @@ export function followBest({ parameters, folder, patience, resumedStep }: BestCh
     for (const copy of copies?.values() ?? []) copy.dispose();
     copies = undefined;
   };
-  const rankedBy = ({ value }: EvaluationRecord): number => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value);
+  // JSON has no NaN: a record that was read again holds null.
+  const rankedBy = ({ value }: EvaluationRecord): number => (Number.isFinite(value) ? value : Number.NEGATIVE_INFINITY);
   const best = (): EvaluationRecord | undefined =>
     records.reduce<EvaluationRecord | undefined>(
       (found, record) => (found === undefined || rankedBy(record) > rankedBy(found) ? record : found),

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createAdamW, type Tensor } from "@cloze/tensor";
 import type { DataWarning } from "../data/readers/index.js";
 import { createWarnings } from "../data/readers/warnings.js";
+import { parseConfig } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/index.js";
 import { evaluateRows, type Scores, saveTaskModel, type Task, type TaskModel } from "../tasks/index.js";
@@ -125,7 +126,7 @@ function tokenizerOf(model: string | Model, given: Tokenizer | undefined): Token
  * model, `log.jsonl`, `loss.svg`, `evaluations.jsonl` and, while the run lasts, checkpoints; a resumed run equals one that
  * was not interrupted.
  *
- * @throws ROWS_EMPTY, LABELS_ONE_CLASS, LABEL_MAP_MISMATCH, SEQUENCE_TOO_LONG, FREEZE_…, EMBEDDER_VOCABULARY and what
+ * @throws ROWS_EMPTY, TASK_OPTIONS, LABELS_ONE_CLASS, LABEL_MAP_MISMATCH, SEQUENCE_TOO_LONG, FREEZE_…, EMBEDDER_VOCABULARY and what
  * `loadModel`, the task and `train` throw
  * @example
  * const result = await finetune({ task: classification, model: "models/minilm", train, dev, epochs: 3, seed: 1 });
@@ -150,7 +151,8 @@ export async function finetune<Row, Settings, Prediction>(
   }
   const warnings = createWarnings();
   const tokenizer = tokenizerOf(options.model, options.tokenizer);
-  const wanted = task.prepare(options.train, taskOptions, warnings);
+  const asked = parseConfig(task.options, taskOptions, `The options of ${task.name}`, "TASK_OPTIONS");
+  const wanted = task.prepare(options.train, asked, warnings);
   const opened = modelForTask(options.model, task, wanted, { seed, allowMismatched: options.allowMismatched });
   let { settings } = opened;
   const { lora, recompute, average } = options;

@@ -1,13 +1,14 @@
 // A model with the head that a task wants: the one it has, or a new one on the same encoder.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { empty, type Tensor } from "@cloze/tensor";
 import { createParameters } from "../encoder/parameters.js";
 import { deriveSeed } from "../encoder/seeds.js";
 import { ClozeError } from "../errors.js";
 import { architectureOf, headOf } from "../families/architectures.js";
 import { assembleModel, familyOf, loadModel, type Model } from "../families/index.js";
 import { wordTableOf } from "../families/model.js";
-import { createHead, headSpecs, parseHeadConfig } from "../heads/index.js";
+import { createHead, type HeadConfig, headSpecs, parseHeadConfig } from "../heads/index.js";
 import type { Task } from "../tasks/index.js";
 
 export interface TaskHeadOptions {
@@ -34,7 +35,7 @@ function reconciled<Row, Settings, Prediction>(
   allowMismatched: boolean,
 ): { settings: Settings; anew: boolean } {
   const inModel = task.fromHead?.(model.head.config);
-  if (inModel === undefined || task.reconcile === undefined) return { settings: wanted, anew: inModel === undefined };
+  if (inModel === undefined || task.reconcile === undefined) return { settings: wanted, anew: false };
   try {
     return { settings: task.reconcile(wanted, inModel), anew: false };
   } catch (error) {
@@ -44,30 +45,50 @@ function reconciled<Row, Settings, Prediction>(
   }
 }
 
-/** The head that settings want, with the parameters of the model's head where they fit; the model's encoder stays. */
+function copyOf(value: Tensor): Tensor {
+  const copy = empty(value.shape, value.dtype);
+  value.storage.backend.copy(value.pointer, copy.pointer, value.size, value.dtype);
+  return copy;
+}
+
+const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.join() === b.join();
+
+/** Another head on the model's encoder; parameters that the head before has too, in this shape, are taken along. */
+function replaceHead(model: Model, config: HeadConfig, seed: number): Model {
+  const { encoder, head: before } = model;
+  const shapes = new Map(headSpecs(config, encoder.config).map(({ name, shape }) => [name, shape]));
+  const kept = new Set<string>();
+  const load = (name: string): Tensor | undefined => {
+    const found = before.config.type === config.type ? before.parameters.get(name) : undefined;
+    if (found === undefined || !sameShape(found.shape, shapes.get(name) ?? [])) return undefined;
+    kept.add(`head.${name}`);
+    return copyOf(found);
+  };
+  const head = createHead(config, encoder.config, { seed: deriveSeed(seed, "head"), load }, wordTableOf(encoder));
+  before.dispose();
+  const fresh = [...head.parameters.keys()].map((name) => `head.${name}`).filter((name) => !kept.has(name));
+  const initialized = [...model.initialized.filter((name) => kept.has(name) || !name.startsWith("head.")), ...fresh];
+  return assembleModel(encoder, head, { ...model, initialized });
+}
+
+/** The model with what settings say of its head (names, a random field); other parts of a head of this kind stay. */
 function withHead<Row, Settings, Prediction>(
   model: Model,
   task: Task<Row, Settings, Prediction>,
   settings: Settings,
-  anew: boolean,
   seed: number,
 ): Model {
   const { architecture, ...fields } = task.head(settings);
-  const { encoder } = model;
-  const config = parseHeadConfig({ ...headOf(architecture, fields) });
-  const same = config.type === model.head.config.type && !anew;
-  if (same) {
-    // Only names may differ: parameters depend on none.
-    const names = "names" in fields ? { names: fields.names } : {};
-    const head = { ...model.head, config: parseHeadConfig({ ...model.head.config, ...names }) };
-    return assembleModel(encoder, head, model);
-  }
-  const head = createHead(config, encoder.config, { seed: deriveSeed(seed, "head") }, wordTableOf(encoder));
-  model.head.dispose();
-  return assembleModel(encoder, head, { ...model, initialized: [...head.parameters.keys()].map((n) => `head.${n}`) });
+  const fresh = parseHeadConfig(headOf(architecture, fields));
+  const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  if (model.head.config.type !== fresh.type) return replaceHead(model, fresh, seed);
+  // Names belong to the labels that they were given with.
+  const before =
+    "labels" in given && !("names" in given) ? { ...model.head.config, names: undefined } : model.head.config;
+  return replaceHead(model, parseHeadConfig({ ...before, ...given }), seed);
 }
 
-/** Draws the parameters of a classifier again: those with a row for each label. */
+/** Draws the parameters of a classifier again, since its rows stood for other labels: those with a row for each label. */
 function redrawClassifier(model: Model, seed: number): string[] {
   const { head, encoder } = model;
   if (!("labels" in head.config)) return [];
@@ -96,31 +117,23 @@ export function modelForTask<Row, Settings, Prediction>(
   wanted: Settings,
   { allowMismatched = false, seed }: TaskHeadOptions,
 ): { model: Model; settings: Settings; initialized: readonly string[] } {
+  const finish = (model: Model, anew: boolean, settings: Settings) => {
+    const ready = withHead(model, task, settings, seed);
+    const redrawn = anew ? redrawClassifier(ready, seed) : [];
+    return { model: ready, settings, initialized: [...new Set([...ready.initialized, ...redrawn])] };
+  };
   if (typeof start !== "string") {
     const { settings, anew } = reconciled(task, wanted, start, allowMismatched);
-    const model = withHead(start, task, settings, anew, seed);
-    return { model, settings, initialized: model.initialized };
+    return finish(start, anew, settings);
   }
-  const { architecture } = task.head(wanted);
-  const load = (settings: Settings): Model => loadModel(start, { ...task.head(settings), seed });
-  if (classOf(start) !== architecture) {
-    const model = load(wanted);
-    return { model, settings: wanted, initialized: model.initialized };
-  }
-  const model = loadModel(start);
+  const { architecture, labels, names, problem } = task.head(wanted);
+  const hasHead = classOf(start) === architecture;
+  const model = loadModel(start, hasHead ? {} : { architecture, labels, names, problem, seed });
   try {
-    const { settings, anew } = reconciled(task, wanted, model, allowMismatched);
-    if (!anew) {
-      const named = withHead(model, task, settings, false, seed);
-      return { model: named, settings, initialized: [] };
-    }
-    model.dispose();
-    const again = load(settings);
-    return {
-      model: again,
-      settings,
-      initialized: [...new Set([...again.initialized, ...redrawClassifier(again, seed)])],
-    };
+    const { settings, anew } = hasHead
+      ? reconciled(task, wanted, model, allowMismatched)
+      : { settings: wanted, anew: false };
+    return finish(model, anew, settings);
   } catch (error) {
     model.dispose();
     throw error;
