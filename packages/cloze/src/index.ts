@@ -35,6 +35,7 @@ export { ClozeError } from "./errors.js";
 export { createModel, loadModel, type Model, saveModel } from "./families/index.js";
 export { allowedTransitions, viterbi } from "./heads/crf.js";
 export { type CompiledModel, type CompileOptions, compile } from "./inference/compile.js";
+export { type PlannedForward, plannedForward } from "./inference/planned-forward.js";
 export * from "./metrics/index.js";
 export { cachedContrastive, contrastiveLoss, normalizeRows } from "./objectives/contrastive.js";
 export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masked-language.js";
@@ -43,6 +44,18 @@ export { createExactIndex, type ExactIndex } from "./retrieval/exact.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
 export { fillMask } from "./tasks/fill-mask.js";
 export {
+  evaluateRows,
+  loadTaskModel,
+  type PredictOptions,
+  predictRows,
+  type Scores,
+  saveTaskModel,
+  type Task,
+  type TaskModel,
+  taskOf,
+  tasks,
+} from "./tasks/index.js";
+export {
   fitLinearBaseline,
   type LinearBaseline,
   type LinearBaselineOptions,
@@ -50,6 +63,7 @@ export {
 } from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
 export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";
+export { type FinetuneOptions, type FinetuneResult, finetune } from "./training/finetune.js";
 export { type AverageOptions, type AveragingOptimizer, averageWeights } from "./training/policies/average.js";
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
 export { loadLora, saveLora } from "./training/policies/lora-files.js";
