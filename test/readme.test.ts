@@ -32,13 +32,14 @@ async function run(index: number): Promise<unknown[][]> {
   }
 }
 
-test("there are five snippets", () => expect(snippets).toHaveLength(5));
+test("there are six snippets", () => expect(snippets).toHaveLength(6));
 
-test.each([0, 2, 3, 4])("snippet %i runs", async (index) => {
+test.each([0, 2, 3, 4, 5])("snippet %i runs", async (index) => {
   const lines = await run(index);
   if (index === 0) expect(lines[0]).toHaveLength(2);
-  if (index === 3) expect(lines[0][0]).toEqual([100, 32]);
-  if (index === 4) expect(lines[0]).toHaveLength(2);
+  if (index === 3) expect(lines[0][0]).toMatchObject({ label: "good" });
+  if (index === 4) expect(lines[0][0]).toEqual([100, 32]);
+  if (index === 5) expect(lines[0]).toHaveLength(2);
 });
 
 test("the embedder that the README trains has every file of its format", () => {
