@@ -147,6 +147,12 @@ async function runOnce(
     seed,
     progress,
   });
+  const { initialized, model } = result;
+  if (initialized.length > 0) progress.note(`Made anew: ${initialized.join(", ")}`);
+  if (model.unused.length > 0)
+    progress.note(
+      `${model.unused.length} tensors of the checkpoint have no use here: ${model.unused.slice(0, 5).join(", ")}`,
+    );
   for (const { code, message, count, first } of result.warnings)
     progress.note(`${code}: ${count} × ${message} (first: ${first})`);
   if (result.run.interrupted) return { result, scores: {} };
