@@ -4,6 +4,7 @@ import { groupByTokenBudget } from "../data/packed-batch.js";
 import type { DataWarnings } from "../data/readers/index.js";
 import { createWarnings } from "../data/readers/warnings.js";
 import type { EncoderBatch } from "../encoder/batch.js";
+import { ClozeError } from "../errors.js";
 import type { Model, ModelOutput } from "../families/index.js";
 import type { Tokenizer } from "../text/index.js";
 import { joinNumbers } from "./outputs.js";
@@ -116,6 +117,9 @@ export async function evaluateRows<Row, Settings, Prediction>(
   options: PredictOptions = {},
 ): Promise<Evaluation<Prediction>> {
   const { warnings = createWarnings() } = options;
+  if (rows.length === 0) {
+    throw new ClozeError("ROWS_EMPTY", "There is no row to evaluate on", { remedy: "Check the file." });
+  }
   const predictions: Prediction[] = [];
   for await (const { prediction } of predictRows(taskModel, rows, { ...options, warnings }))
     predictions.push(prediction);

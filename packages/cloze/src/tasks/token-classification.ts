@@ -33,6 +33,8 @@ const settingsSchema = z.strictObject({
   names: z.array(z.string()).min(2).readonly(),
   /** How tags mark entities; absent: they mark none (parts of speech). */
   scheme: z.enum(tagSchemes).optional(),
+  /** How the tags of the training data marked them, where it was another way. */
+  dataScheme: z.enum(tagSchemes).optional(),
   /** The head is a conditional random field. */
   crf: z.boolean().optional(),
   /** Only tags that the scheme allows next to each other are predicted. */
@@ -138,17 +140,14 @@ function encode(row: TokenRow, settings: Settings, context: EncodeContext): Exam
   const sequences = windows.map(({ ids, segments }) => ({ ids, segments }));
   const details = { text, words, firstPieces };
   if (!context.training) return { sequences, details };
-  const numbers = inScheme(tagsOf(row), settings).map(labelNumbers(settings.names));
+  const numbers = inScheme(tagsOf(row), settings, settings.dataScheme).map(labelNumbers(settings.names));
   const labels = firstPieces.flatMap((window) => Array.from(window, (word) => (word < 0 ? -100 : numbers[word])));
   return { sequences, labels: Int32Array.from(labels), details };
 }
 
 /** Tags of the data in the model's scheme. */
-function inScheme(tags: readonly string[], { scheme, names }: Settings): readonly string[] {
-  if (scheme === undefined || tags.every((tag) => names.includes(tag))) return tags;
-  const from = guessTagScheme([tags]);
-  return from === undefined || from === scheme ? tags : convertTags(tags, from, scheme);
-}
+const inScheme = (tags: readonly string[], { scheme }: Settings, from = scheme): readonly string[] =>
+  scheme === undefined || from === undefined || from === scheme ? tags : convertTags(tags, from, scheme);
 
 /** Emissions of each word [names], from the window where it stands furthest from the edges; undefined where it has none. */
 function emissionsOf(
@@ -253,11 +252,11 @@ export const tokenClassification = defineTask<TokenRow, Settings, TokenPredictio
       });
     }
     const scheme = tagScheme ?? found;
-    const convert = scheme !== undefined && found !== undefined && scheme !== found;
-    const tags = rows.flatMap((row) => (convert ? convertTags(tagsOf(row), found, scheme) : tagsOf(row)));
+    const common = { scheme, crf, constrained, stride, ...(found !== scheme && { dataScheme: found }) };
+    const tags = rows.flatMap((row) => inScheme(tagsOf(row), { ...common, names: [] }, found));
     const names = sortLabels(tags);
     checkSeveralLabels(names, "tags");
-    return { names, scheme, crf, constrained, stride, weights: labelWeights(classWeights, tags, names) };
+    return { ...common, names, weights: labelWeights(classWeights, tags, names) };
   },
   head: ({ names, crf }) => ({ architecture: "ForTokenClassification", labels: names.length, names, crf }),
   fromHead(head) {
@@ -286,7 +285,8 @@ export const tokenClassification = defineTask<TokenRow, Settings, TokenPredictio
   },
   predict: (_, { details }, outputs, settings) => predict(details, outputs, settings),
   score(rows, predictions, settings, warnings) {
-    const gold = rows.map((row) => inScheme(tagsOf(row), settings));
+    const from = guessTagScheme(rows.map(tagsOf));
+    const gold = rows.map((row) => inScheme(tagsOf(row), settings, from));
     const found = rows.flatMap(({ row }, i) => gold[i].map((tag) => [tag, row] as const));
     warnUnseen(found, settings.names, warnings);
     return score(gold, predictions, settings);

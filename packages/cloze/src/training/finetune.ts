@@ -106,6 +106,13 @@ export interface FinetuneResult<Row, Settings, Prediction> extends TaskModel<Row
 const sizeOf = (parameters: ReadonlyMap<string, Tensor>): number =>
   [...parameters.values()].reduce((sum, { size }) => sum + size, 0);
 
+/** Tables of which a step touches few rows keep their gradient's memory from step to step. */
+function forgetGradient(parameter: Tensor): void {
+  parameter.grad?.dispose();
+  parameter.grad = undefined;
+  parameter.touchedRows = undefined;
+}
+
 function stepOf(checkpoint: string | undefined): number {
   if (checkpoint === undefined) return 0;
   return (JSON.parse(readFileSync(join(checkpoint, "trainer_state.json"), "utf8")) as { step: number }).step;
@@ -259,6 +266,7 @@ export async function finetune<Row, Settings, Prediction>(
     if (!run.interrupted) averaging?.apply();
   } finally {
     optimizer.dispose();
+    for (const parameter of parameters.values()) forgetGradient(parameter);
   }
   let devScores: Scores | undefined;
   if (!run.interrupted && dev.length > 0) {
