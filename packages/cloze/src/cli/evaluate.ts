@@ -6,6 +6,7 @@ import { evaluateRows, loadTaskModel, taskOf, tasks } from "../tasks/index.js";
 import { confusionSvg } from "../training/confusion-picture.js";
 import { wholeNumber } from "./arguments.js";
 import { type DataOptions, readOptionsOf, withDataOptions } from "./data-options.js";
+import { noteWarnings } from "./finetune-run.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
 
@@ -62,8 +63,7 @@ export function addEvaluate(program: Command): void {
       warnings,
     });
     const seconds = (performance.now() - start) / 1000;
-    for (const { code, message, count, first } of [...source.warnings.list(), ...warnings.list()])
-      progress.note(`${code}: ${count} × ${message} (first: ${first})`);
+    noteWarnings(progress, [...source.warnings.list(), ...warnings.list()]);
     if (options.confusion !== undefined && scores.confusion !== undefined)
       writeFileAtomic(options.confusion, confusionSvg(scores.confusion));
     printResult(options, { rows: rows.length, seconds, scores: scores.values, confusion: scores.confusion }, () =>

@@ -1,55 +1,18 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { foldRows, type ReadTaskRowsOptions } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
-import { plannedForward } from "../inference/planned-forward.js";
 import { summarizeSeeds } from "../metrics/seed-summary.js";
-import { evaluateRows, type Scores, saveTaskModel, type Task, taskOf, tasks } from "../tasks/index.js";
-import { confusionSvg } from "../training/confusion-picture.js";
-import { type FinetuneResult, finetune } from "../training/finetune.js";
-import { modelCard } from "../training/model-card.js";
+import { type Task, taskOf, tasks } from "../tasks/index.js";
 import { formatDuration, type ProgressReporter } from "../training/progress.js";
-import { type WarmupShape, warmupShapes } from "../training/warmup-shapes.js";
+import { warmupShapes } from "../training/warmup-shapes.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
-import { type DataOptions, readOptionsOf, withDataOptions } from "./data-options.js";
+import { readOptionsOf, withDataOptions } from "./data-options.js";
+import { type FinetuneCommandOptions, noteWarnings, type Rows, type RunReport, runOnce } from "./finetune-run.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
-import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
-import { commandLine, resumeCommand } from "./training-options.js";
-
-interface FinetuneCommandOptions extends CommonOptions, DataOptions {
-  task: string;
-  model: string;
-  train: string;
-  dev?: string;
-  test?: string;
-  out: string;
-  epochs?: number;
-  batchSize?: number;
-  batchTokens?: number;
-  accumulate?: number;
-  learningRate?: number;
-  weightDecay: number;
-  maxLength?: number;
-  schedule: WarmupShape;
-  warmup: number;
-  layerDecay: number;
-  freeze?: string[];
-  evaluateEvery?: number;
-  patience?: number;
-  maxRows?: number;
-  loraRank?: number;
-  recompute?: boolean;
-  average?: number;
-  set?: Record<string, unknown>;
-  allowMismatched?: boolean;
-  seed: number;
-  seeds: number;
-  folds?: number;
-  checkpointMinutes: number;
-  resume?: boolean;
-}
+import { formatTable, printResult, progressFor } from "./output.js";
+import { resumeCommand } from "./training-options.js";
 
 /** `name=value`; the value is JSON where it reads as such. */
 function setting(text: string, before: Record<string, unknown> = {}): Record<string, unknown> {
@@ -76,17 +39,9 @@ const taskOptionsHelp = (): string =>
     )
     .join("\n");
 
-type AnyTask = Task<unknown, unknown, unknown>;
-type AnyResult = FinetuneResult<unknown, unknown, unknown>;
-
-interface Rows {
-  readonly rows: readonly unknown[];
-  readonly path: string;
-}
-
 /** All rows of a file; says what was guessed and what was odd. */
 async function readRows(
-  task: AnyTask,
+  task: Task,
   path: string,
   options: ReadTaskRowsOptions,
   progress: ProgressReporter,
@@ -99,120 +54,30 @@ async function readRows(
     rows.push(row);
     if (rows.length >= most) break;
   }
-  for (const { code, message, count, first } of source.warnings.list())
-    progress.note(`${code}: ${count} × ${message} (first: ${first})`);
+  noteWarnings(progress, source.warnings.list());
   return { rows, path };
 }
 
-const described = ({ rows, path }: Rows): string => `${path} (${rows.length.toLocaleString("en-US")} rows)`;
-
-/** One run: its folder gets the model, scores.json, the card and the pictures. */
-async function runOnce(
-  task: AnyTask,
-  start: string,
-  data: { train: Rows; dev?: Rows; test?: Rows },
-  options: FinetuneCommandOptions,
-  { folder, seed }: { folder: string; seed: number },
-  progress: ProgressReporter,
-): Promise<{ result: AnyResult; scores: Record<string, Scores> }> {
-  mkdirSync(folder, { recursive: true });
-  const { train, dev, test } = data;
-  const lora = options.loraRank;
-  const result = await finetune<unknown, unknown, unknown>({
-    task,
-    model: start,
-    train: train.rows,
-    dev: dev?.rows,
-    taskOptions: options.set,
-    epochs: options.epochs,
-    batchSize: options.batchSize,
-    batchTokens: options.batchTokens,
-    accumulate: options.accumulate,
-    learningRate: options.learningRate,
-    weightDecay: options.weightDecay,
-    maxLength: options.maxLength,
-    schedule: options.schedule,
-    warmup: options.warmup,
-    layerDecay: options.layerDecay,
-    freeze: options.freeze,
-    evaluateEvery: options.evaluateEvery,
-    patience: options.patience,
-    allowMismatched: options.allowMismatched,
-    lora: lora === undefined ? undefined : { rank: lora, alpha: 2 * lora },
-    recompute: options.recompute,
-    average: options.average === undefined ? undefined : { decay: options.average },
-    checkpointMinutes: options.checkpointMinutes,
-    resume: options.resume,
-    folder,
-    seed,
-    progress,
-  });
-  const { initialized, model } = result;
-  if (initialized.length > 0) progress.note(`Made anew: ${initialized.join(", ")}`);
-  if (model.unused.length > 0)
-    progress.note(
-      `${model.unused.length} tensors of the checkpoint have no use here: ${model.unused.slice(0, 5).join(", ")}`,
-    );
-  for (const { code, message, count, first } of result.warnings)
-    progress.note(`${code}: ${count} × ${message} (first: ${first})`);
-  if (result.run.interrupted) return { result, scores: {} };
-  saveTaskModel(result, folder);
-  const scores: Record<string, Scores> = {};
-  if (result.devScores !== undefined) scores.dev = result.devScores;
-  if (test !== undefined) {
-    const planned = plannedForward(result.model);
-    ({ scores: scores.test } = await evaluateRows({ ...result, forward: planned.forward }, test.rows));
-    planned.close();
-  }
-  const values = Object.fromEntries(Object.entries(scores).map(([set, { values: each }]) => [set, each]));
-  writeFileAtomic(
-    join(folder, "scores.json"),
-    `${JSON.stringify({ ...values, evaluations: result.evaluations, settings: result.used }, null, 2)}\n`,
-  );
-  const confusion = scores.test?.confusion ?? scores.dev?.confusion;
-  if (confusion !== undefined) writeFileAtomic(join(folder, "confusion.svg"), confusionSvg(confusion));
-  const { names } = result.settings as { names?: readonly string[] };
-  const card = modelCard({
-    task: task.name,
-    base: options.model,
-    labels: names,
-    data: {
-      train: described(train),
-      ...(dev === undefined ? {} : { dev: described(dev) }),
-      ...(test === undefined ? {} : { test: described(test) }),
-    },
-    scores: values,
-    settings: result.used,
-    warnings: result.warnings.map(({ message, count }) => `${count.toLocaleString("en-US")} × ${message}`),
-    command: commandLine(),
-    seed,
-  });
-  writeFileAtomic(join(folder, "README.md"), card);
-  return { result, scores };
-}
-
-const scoreTable = (scores: Readonly<Record<string, Scores>>): string => {
+const scoreTable = (scores: RunReport["scores"]): string => {
   const sets = Object.keys(scores);
-  const names = [...new Set(sets.flatMap((set) => Object.keys(scores[set].values)))].filter(
-    (name) => !name.includes("."),
-  );
+  const names = [...new Set(sets.flatMap((set) => Object.keys(scores[set])))].filter((name) => !name.includes("."));
   return formatTable([
     ["", ...sets],
-    ...names.map((name) => [name, ...sets.map((set) => scores[set].values[name]?.toFixed(4) ?? "")]),
+    ...names.map((name) => [name, ...sets.map((set) => scores[set][name]?.toFixed(4) ?? "")]),
   ]);
 };
 
 /** The mean and the deviation of each score over runs. */
 function summarize(
-  runs: readonly Record<string, Scores>[],
+  runs: readonly RunReport["scores"][],
 ): Record<string, Record<string, { mean: number; deviation: number }>> {
   const sets = Object.keys(runs[0] ?? {});
   return Object.fromEntries(
     sets.map((set) => [
       set,
       Object.fromEntries(
-        Object.keys(runs[0][set].values).map((name) => {
-          const { mean, standardDeviation } = summarizeSeeds(runs.map((run) => run[set].values[name]));
+        Object.keys(runs[0][set]).map((name) => {
+          const { mean, standardDeviation } = summarizeSeeds(runs.map((run) => run[set][name]));
           return [name, { mean, deviation: standardDeviation }];
         }),
       ),
@@ -298,24 +163,23 @@ export function addFinetune(program: Command): void {
             name: `fold-${fold + 1}`,
           }));
     const several = splits.length * options.seeds > 1;
-    const runs: Record<string, Scores>[] = [];
-    let last: AnyResult | undefined;
+    const runs: RunReport["scores"][] = [];
+    let last: RunReport | undefined;
     for (const split of splits) {
       for (let i = 0; i < options.seeds; i++) {
         const seed = options.seed + i;
         const name = [split.name, options.seeds > 1 ? `seed-${seed}` : ""].filter((part) => part !== "").join("-");
         const folder = several ? join(options.out, name) : options.out;
         if (several) progress.note(`Run ${runs.length + 1} of ${splits.length * options.seeds}: ${folder}`);
-        const { result, scores } = await runOnce(task, start, { ...split, test }, options, { folder, seed }, progress);
-        last = result;
-        result.model.dispose();
-        if (result.run.interrupted) {
+        last = await runOnce(task, start, { ...split, test }, options, { folder, seed }, progress);
+        const { run, scores } = last;
+        if (run.interrupted) {
           process.exitCode = 130;
           const resume = resumeCommand();
           printResult(
             options,
-            { interrupted: true, steps: result.run.steps, resume },
-            () => `Stopped at step ${result.run.steps}\nGo on with: ${resume}`,
+            { interrupted: true, steps: run.steps, resume },
+            () => `Stopped at step ${run.steps}\nGo on with: ${resume}`,
           );
           return;
         }
@@ -328,15 +192,15 @@ export function addFinetune(program: Command): void {
         join(options.out, "summary.json"),
         `${JSON.stringify({ runs: runs.length, summary }, null, 2)}\n`,
       );
-    const run = (last as AnyResult).run;
+    const { run, stoppedEarly } = last as RunReport;
     const report = {
       model: options.out,
       steps: run.steps,
       seconds: run.seconds,
       tokensPerSecond: run.tokensPerSecond,
       loss: run.loss,
-      stoppedEarly: (last as AnyResult).stoppedEarly,
-      scores: Object.fromEntries(Object.entries(runs[0]).map(([set, { values }]) => [set, values])),
+      stoppedEarly,
+      scores: runs[0],
       ...(summary === undefined ? {} : { runs: runs.length, summary }),
       peakResidentBytes: process.resourceUsage().maxRSS * 1024,
     };

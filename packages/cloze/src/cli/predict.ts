@@ -1,18 +1,14 @@
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
-import { rename } from "node:fs/promises";
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
-import { finished } from "node:stream/promises";
+import { writeFileAtomicAsync } from "@cloze/tensor";
 import type { Command } from "commander";
-import { type RowSource, rowsOf } from "../data/readers/index.js";
 import { createWarnings } from "../data/readers/warnings.js";
-import { ClozeError } from "../errors.js";
 import { plannedForward } from "../inference/planned-forward.js";
 import { loadTaskModel, predictRows, taskOf } from "../tasks/index.js";
 import { createMeter } from "../training/progress.js";
 import { type DataOptions, readOptionsOf, withDataOptions } from "./data-options.js";
 import { withTaskModelOptions } from "./evaluate.js";
+import { noteWarnings } from "./finetune-run.js";
+import { lineRows } from "./line-rows.js";
 import { modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 
@@ -24,24 +20,6 @@ interface PredictOptions extends CommonOptions, DataOptions {
   maxLength?: number;
   tokenBudget: number;
   weights: "float32" | "int8" | "sparse";
-}
-
-/** Standard input as rows: JSON lines, or plain texts. */
-async function standardInput(): Promise<RowSource> {
-  const rows: Record<string, never>[] = [];
-  for await (const line of createInterface({ input: process.stdin })) {
-    if (line.trim() === "") continue;
-    if (!line.startsWith("{")) {
-      rows.push({ text: line } as unknown as Record<string, never>);
-      continue;
-    }
-    try {
-      rows.push(JSON.parse(line) as Record<string, never>);
-    } catch (cause) {
-      throw new ClozeError("DATA_JSON", `Standard input, line ${rows.length + 1}: no JSON`, { cause });
-    }
-  }
-  return rowsOf(rows, "standard input");
 }
 
 /** `cloze predict` */
@@ -59,10 +37,10 @@ export function addPredict(program: Command): void {
     });
     const planned = plannedForward(loaded.model, { weights: options.weights });
     if (planned.reason !== undefined) progress.note(planned.reason);
-    const source = await loaded.task.read(options.data ?? (await standardInput()), readOptionsOf(options));
+    const input = options.data === undefined ? lineRows(process.stdin, "standard input") : undefined;
+    const source = await loaded.task.read(input ?? (options.data as string), readOptionsOf(options));
+    input?.release();
     for (const guess of source.guesses) progress.note(`${source.path}: ${guess} (guessed)`);
-    const temporary = options.out === undefined ? undefined : `${options.out}.${process.pid}.tmp`;
-    const stream = temporary === undefined ? process.stdout : createWriteStream(temporary);
     const warnings = createWarnings();
     const meter = createMeter("predict", () => 0);
     let done = 0;
@@ -71,8 +49,8 @@ export function addPredict(program: Command): void {
         tokenBudget: options.tokenBudget,
         warnings,
         onProgress(rows) {
+          meter.count(rows - done);
           done = rows;
-          meter.count(rows);
           if (options.out !== undefined) progress.update(meter.event(rows));
         },
       })) {
@@ -80,17 +58,11 @@ export function addPredict(program: Command): void {
       }
     };
     const start = performance.now();
-    const readable = Readable.from(lines());
-    if (temporary === undefined) {
-      for await (const line of readable) if (!stream.write(line)) await once(stream, "drain");
-    } else {
-      await finished(readable.pipe(stream));
-      await rename(temporary, options.out as string);
-    }
+    if (options.out !== undefined) await writeFileAtomicAsync(options.out, lines());
+    else for await (const line of lines()) if (!process.stdout.write(line)) await once(process.stdout, "drain");
     const seconds = (performance.now() - start) / 1000;
     progress.done();
-    for (const { code, message, count, first } of [...source.warnings.list(), ...warnings.list()])
-      progress.note(`${code}: ${count} × ${message} (first: ${first})`);
+    noteWarnings(progress, [...source.warnings.list(), ...warnings.list()]);
     planned.close();
     loaded.model.dispose();
     if (options.out === undefined) return;
