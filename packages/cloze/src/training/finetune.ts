@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createAdamW, type Tensor } from "@cloze/tensor";
-import type { DataWarning } from "../data/readers/index.js";
+import type { DataWarning, DataWarnings } from "../data/readers/index.js";
 import { createWarnings } from "../data/readers/warnings.js";
 import { parseConfig } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
@@ -142,6 +142,30 @@ function tokenizerOf(model: string | Model, given: Tokenizer | undefined): Token
 export async function finetune<Row, Settings, Prediction>(
   options: FinetuneOptions<Row, Settings, Prediction>,
 ): Promise<FinetuneResult<Row, Settings, Prediction>> {
+  const { task, seed = 1, taskOptions = {} } = options;
+  if (options.train.length === 0) {
+    throw new ClozeError("ROWS_EMPTY", "There is no row to train on", { remedy: "Check the training file." });
+  }
+  const warnings = createWarnings();
+  const tokenizer = tokenizerOf(options.model, options.tokenizer);
+  const asked = parseConfig(task.options, taskOptions, `The options of ${task.name}`, "TASK_OPTIONS");
+  const wanted = task.prepare(options.train, asked, warnings);
+  const opened = modelForTask(options.model, task, wanted, { seed, allowMismatched: options.allowMismatched });
+  try {
+    return await finetuneOpened(options, opened, tokenizer, warnings);
+  } catch (error) {
+    opened.model.dispose();
+    throw error;
+  }
+}
+
+/** The run itself, with the model and the settings that it starts from. */
+async function finetuneOpened<Row, Settings, Prediction>(
+  options: FinetuneOptions<Row, Settings, Prediction>,
+  opened: ReturnType<typeof modelForTask<Row, Settings, Prediction>>,
+  tokenizer: Tokenizer,
+  warnings: DataWarnings,
+): Promise<FinetuneResult<Row, Settings, Prediction>> {
   const { task, dev = [], folder, resume = false, seed = 1, progress = silentProgress, patience } = options;
   const { epochs, batchSize, learningRate } = { ...task.defaults, ...definedOf(options) };
   const {
@@ -153,14 +177,6 @@ export async function finetune<Row, Settings, Prediction>(
     accumulate = 1,
   } = options;
   const { evaluateEvery, batchTokens, maximumGradientNorm = 1, sparseEmbeddings = true, taskOptions = {} } = options;
-  if (options.train.length === 0) {
-    throw new ClozeError("ROWS_EMPTY", "There is no row to train on", { remedy: "Check the training file." });
-  }
-  const warnings = createWarnings();
-  const tokenizer = tokenizerOf(options.model, options.tokenizer);
-  const asked = parseConfig(task.options, taskOptions, `The options of ${task.name}`, "TASK_OPTIONS");
-  const wanted = task.prepare(options.train, asked, warnings);
-  const opened = modelForTask(options.model, task, wanted, { seed, allowMismatched: options.allowMismatched });
   let { settings } = opened;
   const { lora, recompute, average } = options;
   let model = options.prepareModel?.(opened.model) ?? opened.model;
