@@ -1,11 +1,17 @@
 // Disentangled attention (DeBERTa, arXiv 2006.03654): scores of contents, and of contents with relative places.
-import { add, dropout, matmul, mul, permute, type Tensor, take, tensor } from "@cloze/tensor";
+import { add, dropout, matmul, mul, permute, slice, type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { applyNorm, normSpecs } from "../norm.js";
 import { defineSlot, type MatrixSpec, type ParameterSpec } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 import { innerSize } from "./attention-size.js";
-import { type AttendedSequence, attendComposed, headsOf, splitColumns } from "./composed-attention.js";
+import {
+  type AttendedSequence,
+  attendComposed,
+  attendedSequences,
+  headsOf,
+  splitColumns,
+} from "./composed-attention.js";
 import { relativeShift } from "./relative-shift.js";
 
 const rate = z.number().min(0).lt(1);
@@ -79,10 +85,12 @@ function distanceRows(length: number, config: Config): Int32Array {
   });
 }
 
-/** Scores by distance, from the one end of the pair or the other. */
+/** What distances are multiplied with, from -(longest - 1) to longest - 1, ascending. Each [heads, 2 longest - 1, size] */
 interface Distances {
-  /** [2 span, inner] */
+  readonly longest: number;
+  /** Of the distance from query to key, key minus query. */
   readonly keys: Tensor | undefined;
+  /** Of the distance from key to query, query minus key. */
   readonly queries: Tensor | undefined;
 }
 
@@ -90,23 +98,19 @@ interface Distances {
 function distanceScores(
   q: Tensor,
   k: Tensor,
-  { keys, queries }: Distances,
-  sequence: AttendedSequence,
-  config: Config,
+  { longest, keys, queries }: Distances,
+  { start, end, length }: AttendedSequence,
+  heads: number,
 ) {
-  const { start, end, length } = sequence;
-  const { heads } = config;
-  const rows = distanceRows(length, config);
   const scores: Tensor[] = [];
+  // A shorter sequence takes what lies in the middle.
+  const near = (table: Tensor): Tensor =>
+    permute(slice(table, [{}, { start: longest - length, end: longest + length - 1 }]), [0, 2, 1]);
   if (keys !== undefined) {
-    // Columns by key minus query, ascending: query minus key, descending.
-    const table = headsOf(take(keys, tensor(rows.slice().reverse())), heads, 0, rows.length); // [heads, 2 length - 1, size]
-    scores.push(relativeShift(matmul(headsOf(q, heads, start, end), permute(table, [0, 2, 1]))));
+    scores.push(relativeShift(matmul(headsOf(q, heads, start, end), near(keys))));
   }
   if (queries !== undefined) {
-    // Rows are keys here and columns queries, so distances ascend.
-    const table = headsOf(take(queries, tensor(rows)), heads, 0, rows.length);
-    const byKey = relativeShift(matmul(headsOf(k, heads, start, end), permute(table, [0, 2, 1])));
+    const byKey = relativeShift(matmul(headsOf(k, heads, start, end), near(queries))); // rows are keys here
     scores.push(permute(byKey, [0, 2, 1]));
   }
   return scores.length === 0 ? undefined : scores.reduce(add);
@@ -160,28 +164,42 @@ export const disentangledAttention = defineSlot({
         }
         const kinds = 1 + Number(contentToPosition) + Number(positionToContent);
         const scale = 1 / Math.sqrt((inner / heads) * (config.scaleFactor ?? kinds));
+        const longest = attendedSequences(batch).reduce((most, { length }) => Math.max(most, length), 0);
         const distances = (): Distances => {
-          let table = sharedParameter("distances.weight");
+          // Only the rows that some pair needs. Rows ascend with query minus key.
+          const rows = distanceRows(longest, config);
+          const [first, last] = [rows[0], rows[rows.length - 1]];
+          const byHead = (x: Tensor, places: Int32Array): Tensor => {
+            const chosen = take(x, tensor(places.map((row) => row - first)));
+            return headsOf(chosen, heads, 0, places.length);
+          };
+          const byPlace = (keys: Tensor | undefined, queries: Tensor | undefined): Distances => ({
+            longest,
+            keys: keys && byHead(keys, rows.slice().reverse()),
+            queries: queries && byHead(queries, rows),
+          });
+          let table = slice(sharedParameter("distances.weight"), [{ start: first, end: last + 1 }]);
           if (config.normalizeDistances)
             table = applyNorm(table, (part) => sharedParameter(`distancesNorm.${part}`), encoder);
           if (training) table = dropout(table, config.distanceDropout, seed("distances"));
           if (shareMatrices) {
             const [queries, keys] = splitColumns(linear("queryKeyValue", table), 3);
-            return { keys: contentToPosition ? keys : undefined, queries: positionToContent ? queries : undefined };
+            return byPlace(contentToPosition ? keys : undefined, positionToContent ? queries : undefined);
           }
-          return {
-            keys: contentToPosition ? linear("positionKey", table) : undefined,
-            queries: positionToContent ? linear("positionQuery", table) : undefined,
-          };
+          return byPlace(
+            contentToPosition ? linear("positionKey", table) : undefined,
+            positionToContent ? linear("positionQuery", table) : undefined,
+          );
         };
-        const known = relative ? distances() : { keys: undefined, queries: undefined };
+        const known: Distances =
+          relative && longest > 0 ? distances() : { longest, keys: undefined, queries: undefined };
         const mixed = attendComposed(q, k, v, batch, {
           heads,
           scale,
           dropout: training ? config.dropout : 0,
           seed: seed("attention"),
           adjust(scores, sequence) {
-            const added = distanceScores(q, k, known, sequence, config);
+            const added = distanceScores(q, k, known, sequence, heads);
             const all = added === undefined ? scores : add(scores, mul(added, scale));
             return batch.visible === undefined ? all : mul(all, seenPairs(sequence));
           },
