@@ -36,6 +36,7 @@ export { createModel, loadModel, type Model, saveModel } from "./families/index.
 export { allowedTransitions, viterbi } from "./heads/crf.js";
 export { type CompiledModel, type CompileOptions, compile } from "./inference/compile.js";
 export { type PlannedForward, plannedForward } from "./inference/planned-forward.js";
+export { type ExportOnnxOptions, exportOnnx, type OnnxExport } from "./inference/onnx/export.js";
 export * from "./metrics/index.js";
 export { cachedContrastive, contrastiveLoss, normalizeRows } from "./objectives/contrastive.js";
 export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masked-language.js";

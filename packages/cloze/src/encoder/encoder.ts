@@ -14,6 +14,7 @@ import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from 
 import { bindEmbeddings } from "./embeddings/index.js";
 import { createLayer, type Layer } from "./layer.js";
 import { normalize, normSpecs, planNorm, unplanned } from "./norm.js";
+import { type OnnxGraph, type OnnxValue, onnxNorm, unexported } from "./onnx.js";
 import { createParameters, lookUp, type ParameterSource, prefixed } from "./parameters.js";
 import type { ParameterSpec } from "./part.js";
 import { deriveSeed } from "./seeds.js";
@@ -61,6 +62,12 @@ export interface Encoder {
   plan(builder: PlanBuilder): PlanValue;
   /** The integers that a plan of this encoder takes for a batch. @throws what `forward` throws about batches */
   planBatch(batch: EncoderBatch): PlanBatch;
+  /**
+   * Writes the forward pass into an ONNX graph. -> [batch, sequence, hidden]
+   *
+   * @throws ONNX_UNSUPPORTED naming the part that the export does not know
+   */
+  onnx(graph: OnnxGraph): OnnxValue;
   /** Frees the parameters. */
   dispose(): void;
 }
@@ -170,6 +177,13 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
     planBatch(batch) {
       embeddings.check(batch);
       return embeddings.planBatch?.(batch) ?? batch;
+    },
+    onnx(graph) {
+      if (embeddings.onnx === undefined) throw unexported(`embeddings of the type "${config.embeddings.type}"`);
+      const first = embeddings.onnx(ofEmbeddings, graph);
+      const last = layers.reduce((state, layer) => layer.onnx(state, parameters, graph), first);
+      if (!hasFinalNorm(config)) return last;
+      return onnxNorm(last, (part) => lookUp(parameters, `${finalNorm}.${part}`), config, graph);
     },
     dispose() {
       for (const parameter of parameters.values()) parameter.dispose();

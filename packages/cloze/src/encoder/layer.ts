@@ -5,6 +5,7 @@ import { bindChannel } from "./channels/index.js";
 import type { EncoderConfig, LayerConfig } from "./config.js";
 import { bindMixer } from "./mixers/index.js";
 import { normalize, normSpecs, planNorm, unplanned } from "./norm.js";
+import { type OnnxGraph, type OnnxValue, onnxNorm, unexported } from "./onnx.js";
 import { lookUp, prefixed } from "./parameters.js";
 import type { BoundSlot, BoundWeight, ParameterSpec, SlotAccess, SlotContext, WithWeights } from "./part.js";
 import { bindWeight, weightSchema } from "./weights/index.js";
@@ -19,6 +20,8 @@ interface Slot {
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
   /** The branch in a plan, with what is added to it. @throws PLAN_UNSUPPORTED */
   plan(x: PlanValue, parameters: Parameters, builder: PlanBuilder, residual?: PlanValue): PlanValue;
+  /** The branch in an ONNX graph. @throws ONNX_UNSUPPORTED */
+  onnx(x: OnnxValue, parameters: Parameters, graph: OnnxGraph): OnnxValue;
 }
 
 /** A layer before it has parameters. */
@@ -31,6 +34,8 @@ export interface Layer {
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
   /** The same in a plan. @throws PLAN_UNSUPPORTED */
   plan(x: PlanValue, parameters: Parameters, builder: PlanBuilder): PlanValue;
+  /** The same in an ONNX graph. x: [batch, sequence, hidden]. @throws ONNX_UNSUPPORTED */
+  onnx(x: OnnxValue, parameters: Parameters, graph: OnnxGraph): OnnxValue;
 }
 
 function slotOf(
@@ -77,6 +82,19 @@ function slotOf(
           const last = bound.matrices.some((matrix) => matrix.name === name && matrix.residual);
           const parameter = (local: string) => lookUp(parameters, `${prefix}.${name}.${local}`);
           return weight.plan(input, parameter, last ? { ...options, residual } : options, builder);
+        },
+      });
+    },
+    onnx(x, parameters, graph) {
+      if (bound.onnx === undefined) throw unexported(`the part "${settings.type}"`);
+      return bound.onnx(x, {
+        graph,
+        parameter: (name) => lookUp(parameters, `${prefix}.${name}`),
+        linear(name, input, options = {}) {
+          const weight = matrices.get(name);
+          const type = weights?.[name]?.type ?? "dense";
+          if (weight?.onnx === undefined) throw unexported(`weights of the type "${type}" (${prefix}.${name})`);
+          return weight.onnx(input, (local) => lookUp(parameters, `${prefix}.${name}.${local}`), options, graph);
         },
       });
     },
@@ -165,6 +183,18 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
         const before = normPosition === "pre" ? norms(state) : state;
         const branch = slot.plan(before, parameters, builder, residual ? state : undefined);
         state = normPosition === "pre" ? branch : norms(branch);
+      }
+      return state;
+    },
+    onnx(x, parameters, graph) {
+      if (parallel !== undefined) throw unexported("branches beside the mixer and the channel");
+      let state = x;
+      for (const { slot, norm } of branches) {
+        const norms = (input: OnnxValue): OnnxValue =>
+          norm === undefined ? input : onnxNorm(input, (part) => lookUp(parameters, `${norm}.${part}`), config, graph);
+        const branch = slot.onnx(normPosition === "pre" ? norms(state) : state, parameters, graph);
+        const sum = residual ? graph.node("Add", [branch, state]) : branch;
+        state = normPosition === "pre" ? sum : norms(sum);
       }
       return state;
     },

@@ -4,6 +4,7 @@ import type { ActivationName, PlanBatch, PlanBuilder, PlanValue, Random, Shape, 
 import type { z } from "zod";
 import type { EncoderBatch } from "./batch.js";
 import type { NormConfig } from "./norm.js";
+import type { OnnxAccess, OnnxGraph, OnnxValue } from "./onnx.js";
 
 /** How a parameter starts: "normal" has the deviation `initializerRange` of the encoder. */
 export type Initial = "normal" | "zeros" | "ones" | ((shape: Shape, random: Random) => Tensor);
@@ -53,6 +54,13 @@ export interface BoundWeight {
     options: { activation?: ActivationName; residual?: PlanValue },
     builder: PlanBuilder,
   ): PlanValue;
+  /** The same in an ONNX graph; absent: models with this part are not exported. */
+  onnx?(
+    x: OnnxValue,
+    parameter: (name: string) => Tensor,
+    options: { activation?: ActivationName },
+    graph: OnnxGraph,
+  ): OnnxValue;
 }
 
 /** What the plan of a part can reach. */
@@ -107,6 +115,8 @@ export interface BoundSlot {
   forward(x: Tensor, access: SlotAccess, context: SlotContext): Tensor;
   /** The same in a plan; what it gives is the matrix that is declared `residual`. Absent: models with this part run without. */
   plan?(x: PlanValue, access: PlanAccess): PlanValue;
+  /** The same in an ONNX graph. x: [batch, sequence, hidden]. Absent: models with this part are not exported. */
+  onnx?(x: OnnxValue, access: OnnxAccess): OnnxValue;
 }
 
 /** A part for a slot: `mixers/` (between tokens) and `channels/` (inside a token). */
@@ -133,6 +143,8 @@ export interface BoundEmbeddings {
   plan?(parameters: ReadonlyMap<string, Tensor>, builder: PlanBuilder): PlanValue;
   /** The integers that the plan takes for a batch. Default: the batch's own. */
   planBatch?(batch: EncoderBatch): PlanBatch;
+  /** The same in an ONNX graph, from its inputs. -> [batch, sequence, hidden]. Absent: models with these are not exported. */
+  onnx?(parameters: ReadonlyMap<string, Tensor>, graph: OnnxGraph): OnnxValue;
 }
 
 /** A part that makes vectors of the input: `embeddings/`. */

@@ -1,6 +1,6 @@
 export { architectureOf, architectures, type HeadFields } from "./architectures.js";
 export type { ConfigJson, Family, NameMap } from "./family.js";
-export { descriptionOf, type LoadModelOptions, loadModel, saveModel } from "./io.js";
+export { descriptionOf, type LoadModelOptions, loadModel, saveConfig, saveModel } from "./io.js";
 export {
   assembleModel,
   type CreateModelOptions,

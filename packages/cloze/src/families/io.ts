@@ -362,6 +362,26 @@ export function descriptionOf(
   throw new ClozeError("INTERNAL", "No family could write this model");
 }
 
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (cause) {
+    throw new ClozeError("FILE_WRITE", `The folder ${folder} could not be made`, { cause });
+  }
+}
+
+/**
+ * Saves a model's config.json alone, for weights in another form beside it.
+ *
+ * @param extra fields to add
+ * @throws FILE_WRITE, DISK_FULL
+ */
+export function saveConfig(model: Model, folder: string, extra: ConfigJson = {}): void {
+  const { family, written } = descriptionOf(model.config, model.head.config, model.source);
+  makeFolder(folder);
+  writeFileAtomic(join(folder, "config.json"), configText({ ...configOf(model, family, written), ...extra }));
+}
+
 /**
  * Saves a model as config.json and model.safetensors. A model that transformers has a class for opens there; others are
  * saved as model type "cloze". Each file appears whole or not at all, the weights first.
@@ -373,11 +393,7 @@ export function descriptionOf(
 export function saveModel(model: Model, folder: string): void {
   const { config, head, carried } = model;
   const { family, written } = descriptionOf(config, head.config, model.source);
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (cause) {
-    throw new ClozeError("FILE_WRITE", `The folder ${folder} could not be made`, { cause });
-  }
+  makeFolder(folder);
   const json = configOf(model, family, written);
   const names = family.names(config, head.config, json);
   scope(() => {

@@ -13,8 +13,10 @@ import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
 import { unplanned } from "../encoder/norm.js";
+import type { OnnxValue } from "../encoder/onnx.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
+import type { OnnxHeadAccess, OnnxOutputs } from "./head-onnx.js";
 
 /** What a loss is computed from; each head reads its own fields. Without them there is no loss. */
 export interface Labels {
@@ -76,6 +78,8 @@ export interface BoundHead {
   globalTokens?(batch: EncoderBatch): Uint8Array;
   /** Its logits in a plan; absent: plans end at the hidden states. @throws PLAN_UNSUPPORTED */
   plan?(hidden: PlanValue, parameter: (name: string) => Tensor, builder: PlanBuilder): PlanValue;
+  /** Its outputs in an ONNX graph; absent: models are exported without. hidden: [batch, sequence, hidden] */
+  onnx?(hidden: OnnxValue, access: OnnxHeadAccess): OnnxOutputs;
 }
 
 export interface HeadPart<Schema extends z.ZodType> {

@@ -4,12 +4,14 @@ import type { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
 import { unplanned } from "../encoder/norm.js";
+import { type OnnxGraph, type OnnxValue, unexported } from "../encoder/onnx.js";
 import { createParameters, lookUp, type ParameterSource } from "../encoder/parameters.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { type ConfigInputOf, type ConfigOf, parseConfig, registrySchema } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
 import { causalLanguage } from "./causal-language.js";
 import type { BoundHead, HeadOutput, HeadPart, Labels } from "./head.js";
+import type { OnnxOutputs } from "./head-onnx.js";
 import { maskedLanguage } from "./masked-language.js";
 import { multipleChoice } from "./multiple-choice.js";
 import { nextSentence } from "./next-sentence.js";
@@ -76,6 +78,8 @@ export interface Head {
   globalTokens(batch: EncoderBatch): Uint8Array | undefined;
   /** What the head makes of hidden states (its logits), in a plan. @throws PLAN_UNSUPPORTED */
   plan(hidden: PlanValue, builder: PlanBuilder): PlanValue;
+  /** The head's outputs in an ONNX graph. hidden: [batch, sequence, hidden]. @throws ONNX_UNSUPPORTED */
+  onnx(hidden: OnnxValue, graph: OnnxGraph): OnnxOutputs;
   dispose(): void;
 }
 
@@ -119,6 +123,10 @@ export function createHead(
     plan(hidden, builder) {
       if (bound.plan === undefined) throw unplanned(`the head "${config.type}"`);
       return bound.plan(hidden, (name) => lookUp(parameters, name), builder);
+    },
+    onnx(hidden, graph) {
+      if (bound.onnx === undefined) throw unexported(`the head "${config.type}"`);
+      return bound.onnx(hidden, { graph, parameter: (name) => lookUp(parameters, name), wordTable });
     },
     dispose() {
       for (const parameter of parameters.values()) parameter.dispose();

@@ -3,9 +3,11 @@ import { crossEntropy, linear, type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderConfig } from "../encoder/config.js";
 import { bindEmbeddings } from "../encoder/embeddings/index.js";
+import type { OnnxValue } from "../encoder/onnx.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
 import { checkCount, classLabels, defineHead, type HeadContext, type HeadOutput, type Labels } from "./head.js";
+import { type OnnxHeadAccess, type OnnxOutput, onnxTransform } from "./head-onnx.js";
 import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
 /** What heads that predict tokens share. */
@@ -59,6 +61,22 @@ export function languageLogits(
   );
 }
 
+/** Logits of all tokens in an ONNX graph. */
+export function onnxLanguageLogits(
+  hidden: OnnxValue,
+  { tied, transform, decoderBias }: LanguageConfig,
+  encoder: EncoderConfig,
+  access: OnnxHeadAccess,
+): OnnxOutput {
+  const { graph, parameter, wordTable } = access;
+  const value = graph.linear(
+    onnxTransform("transform", hidden, transform, encoder, access),
+    tied ? wordTable() : parameter("decoder.weight"),
+    decoderBias ? parameter("decoder.bias") : undefined,
+  );
+  return { value, per: "token", width: encoder.vocabularySize };
+}
+
 /** Mean cross-entropy of the rows that count; 0 when none does. */
 export const rowLoss = (logits: Tensor, targets: Int32Array): Tensor =>
   crossEntropy(logits, tensor(targets), { reduction: targets.some((target) => target !== -100) ? "mean" : "sum" });
@@ -91,5 +109,6 @@ export const maskedLanguage = defineHead({
     forward: (hidden, _, labels, context) => predictTokens(hidden, labels, config, encoder, context),
     maskedLanguageLoss: (hidden, rows, targets, context) =>
       predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
+    onnx: (hidden, access) => ({ logits: onnxLanguageLogits(hidden, config, encoder, access) }),
   }),
 });

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { ClozeError } from "../errors.js";
 import { classifierFields, classifierSpecs, classify, planClassifier } from "./classifier.js";
 import { checkCount, classLabels, defineHead } from "./head.js";
-import { planPooler, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
+import { onnxDense } from "./head-onnx.js";
+import { onnxPooler, planPooler, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
 import { separatorPlaces, tokensWhere } from "./separator.js";
 
 /** Mean cross-entropy of the choice inside each group. scores: [sequences, 1] */
@@ -57,6 +58,10 @@ export const multipleChoice = defineHead({
     plan(hidden, parameter, builder) {
       const pooled = planPooler(hidden, config, encoder, parameter, builder);
       return planClassifier(pooled, config, parameter, builder);
+    },
+    onnx(hidden, access) {
+      const pooled = onnxPooler(hidden, config, encoder, access);
+      return { logits: { value: onnxDense("classifier", pooled, access, config), per: "sequence", width: 1 } };
     },
     globalTokens(batch) {
       const ends = separatorPlaces(batch, config.separatorId);

@@ -18,8 +18,10 @@ import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
 import { applyNorm, normSpecs } from "../encoder/norm.js";
+import { onnxNorm, unexported } from "../encoder/onnx.js";
 import { ClozeError } from "../errors.js";
 import { activationSchema, checkCount, defineHead, dense, denseSpecs, type HeadContext } from "./head.js";
+import { onnxDense, onnxTransform } from "./head-onnx.js";
 import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
 import { separatorPlaces, tokensWhere } from "./separator.js";
 
@@ -118,6 +120,20 @@ export const questionAnswering = defineHead({
       checkCount("Starts of answers", starts, batch.offsets.length - 1);
       checkCount("Ends of answers", ends, batch.offsets.length - 1);
       return { ...output, loss: spanLoss(logits, batch, starts, ends) };
+    },
+    onnx(hidden, access) {
+      const { graph, parameter } = access;
+      if (config.maskQuestion) throw unexported("answers that are kept out of the question");
+      let state = onnxTransform("transform", hidden, config.transform, encoder, access);
+      if (config.feedForward !== null) {
+        const inner = onnxDense("intermediate", state, access, { activation: config.feedForward.activation });
+        const sum = graph.node("Add", [onnxDense("output", inner, access), state]);
+        state = onnxNorm(sum, (part) => parameter(`outputNorm.${part}`), encoder, graph);
+      }
+      const [start, end] = graph
+        .split(onnxDense("span", state, access), [1, 1], 2)
+        .map((column) => graph.node("Squeeze", [column, graph.integers([2])]));
+      return { start_logits: { value: start, per: "token" }, end_logits: { value: end, per: "token" } };
     },
     globalTokens(batch) {
       const ends = separatorPlaces(batch, config.separatorId);

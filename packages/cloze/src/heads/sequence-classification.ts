@@ -11,7 +11,8 @@ import {
   weightedLabelLoss,
 } from "./classifier.js";
 import { checkCount, defineHead, type Labels } from "./head.js";
-import { planPooler, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
+import { onnxDense } from "./head-onnx.js";
+import { onnxPooler, planPooler, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
 
 type Problem = "regression" | "single" | "multi";
 
@@ -62,6 +63,12 @@ export const sequenceClassification = defineHead({
       plan(hidden, parameter, builder) {
         const pooled = planPooler(hidden, config, encoder, parameter, builder);
         return planClassifier(pooled, config, parameter, builder);
+      },
+      onnx(hidden, access) {
+        const pooled = onnxPooler(hidden, config, encoder, access);
+        return {
+          logits: { value: onnxDense("classifier", pooled, access, config), per: "sequence", width: config.labels },
+        };
       },
       globalTokens({ ids, offsets }) {
         const first = new Uint8Array(ids.length);

@@ -1,7 +1,9 @@
 import { z } from "zod";
+import { unexported } from "../encoder/onnx.js";
 import { checkNames, classifierFields, classifierSpecs, classify, classLoss, planClassifier } from "./classifier.js";
 import { crfSpecs, packedCrfLoss, rulesOf } from "./crf.js";
 import { defineHead } from "./head.js";
+import { onnxDense, onnxTransform } from "./head-onnx.js";
 import { applyTransform, planTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
 /**
@@ -39,6 +41,14 @@ export const tokenClassification = defineHead({
       plan(hidden, parameter, builder) {
         const transformed = planTransform("transform", hidden, config.transform, encoder, parameter, builder);
         return planClassifier(transformed, config, parameter, builder);
+      },
+      onnx(hidden, access) {
+        // Whoever read the emissions as logits would get other classes than the field's.
+        if (config.crf) throw unexported("conditional random fields");
+        const transformed = onnxTransform("transform", hidden, config.transform, encoder, access);
+        return {
+          logits: { value: onnxDense("classifier", transformed, access, config), per: "token", width: config.labels },
+        };
       },
     };
   },

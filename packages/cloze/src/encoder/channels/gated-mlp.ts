@@ -1,5 +1,6 @@
 import { dropout, gate } from "@cloze/tensor";
 import { z } from "zod";
+import { onnxActivation } from "../onnx.js";
 import { defineSlot } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 
@@ -26,6 +27,10 @@ export const gatedMlp = defineSlot({
         return linear("output", training ? dropout(inner, rate, seed("gated")) : inner);
       },
       plan: (x, { linear, builder }) => linear("output", builder.gate(linear("input", x), activation)),
+      onnx(x, { linear, graph }) {
+        const [bent, other] = graph.split(linear("input", x), [intermediateSize, intermediateSize], 2);
+        return linear("output", graph.node("Mul", [onnxActivation(bent, activation, graph), other]));
+      },
     };
   },
 });

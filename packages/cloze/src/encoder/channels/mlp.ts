@@ -19,6 +19,7 @@ export const mlp = defineSlot({
       ],
       forward: (x, { linear }) => linear("output", linear("input", x, { activation })),
       plan: (x, { linear }) => linear("output", linear("input", x, { activation })),
+      onnx: (x, { linear }) => linear("output", linear("input", x, { activation })),
     };
   },
 });

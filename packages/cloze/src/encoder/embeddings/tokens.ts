@@ -5,6 +5,7 @@ import { randomSource } from "../../data/random-source.js";
 import { ClozeError } from "../../errors.js";
 import { type EncoderBatch, seenTokens } from "../batch.js";
 import { normalize, normSpecs, planNorm, unplanned } from "../norm.js";
+import { type OnnxGraph, type OnnxValue, onnxNorm, onnxPlaces } from "../onnx.js";
 import { lookUp } from "../parameters.js";
 import { defineEmbeddings, type EncoderFrame, type ParameterSpec } from "../part.js";
 import { deriveSeed } from "../seeds.js";
@@ -144,6 +145,19 @@ function positionRows({ ids, positions }: EncoderBatch, config: Config, padId: n
   );
 }
 
+/** The same in an ONNX graph. int64 [sequence] or [batch, sequence] */
+function onnxPositionRows({ positionOffset, paddingPosition }: Config, padId: number | null, graph: OnnxGraph) {
+  if (positionOffset === 0) return onnxPlaces(graph);
+  if (!paddingPosition || padId === null) {
+    return graph.node("Add", [onnxPlaces(graph), graph.integers(positionOffset)]);
+  }
+  // As RoBERTa counts: tokens that are no padding.
+  const padding = graph.node("Equal", [graph.input("input_ids"), graph.integers(padId)]);
+  const counted = graph.node("Cast", [graph.node("Not", [padding])], { to: 7 });
+  const places = graph.node("Mul", [graph.node("CumSum", [counted, graph.integers(1)]), counted]);
+  return graph.node("Add", [places, graph.integers(positionOffset - 1)]);
+}
+
 /** Words, positions and segments (arXiv 1810.04805), with or without a norm, a projection, gates. */
 export const tokens = defineEmbeddings({
   schema,
@@ -219,6 +233,29 @@ export const tokens = defineEmbeddings({
       if (config.positions === "learned") state = builder.add(state, builder.take(named("position.weight"), positions));
       if (projection === "before-norm") state = project(state);
       state = norm(state);
+      return projection === "none" || projection === "before-norm" ? state : project(state);
+    },
+    onnx(parameters, graph) {
+      const named = (name: string) => lookUp(parameters, name);
+      const rows = (name: string, indices: OnnxValue): OnnxValue => graph.take(named(`${name}.weight`), indices);
+      const plus = (a: OnnxValue, b: OnnxValue): OnnxValue => graph.node("Add", [a, b]);
+      const projection = projectionOf(config, encoder);
+      const project = (x: OnnxValue): OnnxValue =>
+        graph.linear(x, named("projection.weight"), config.projectionBias ? named("projection.bias") : undefined);
+      const ids = graph.input("input_ids");
+      const places = (): OnnxValue => onnxPositionRows(config, encoder.padId, graph);
+      let state = rows("word", ids);
+      if (config.positions === "gated") state = graph.node("Mul", [state, rows("gate", places())]);
+      if (config.wordScale !== 1) state = graph.node("Mul", [state, graph.float(config.wordScale)]);
+      if (encoder.segmentVocabularySize > 0) state = plus(state, rows("segment", graph.input("token_type_ids")));
+      if (config.taskVocabularySize > 0) state = plus(state, rows("task", graph.integers([0])));
+      if (config.positions === "learned") state = plus(state, rows("position", places()));
+      if (projection === "before-norm") state = project(state);
+      if (config.norm) state = onnxNorm(state, (part) => named(`norm.${part}`), encoder, graph);
+      if (config.zeroPadding) {
+        const seen = graph.node("Cast", [graph.input("attention_mask")], { to: 1 });
+        state = graph.node("Mul", [state, graph.node("Unsqueeze", [seen, graph.integers([2])])]);
+      }
       return projection === "none" || projection === "before-norm" ? state : project(state);
     },
     planBatch: (batch) => ({ ...batch, positions: positionRows(batch, config, encoder.padId) }),

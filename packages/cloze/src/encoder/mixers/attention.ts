@@ -3,6 +3,7 @@ import { rotary, selfAttention } from "@cloze/tensor";
 import { z } from "zod";
 import { defineSlot } from "../part.js";
 import { weightSchema } from "../weights/index.js";
+import { onnxAttention, onnxRotary } from "./attention-onnx.js";
 import { innerSize } from "./attention-size.js";
 import { attendComposed, distanceMask, splitColumns } from "./composed-attention.js";
 import { batchAngles, rotaryAngles, rotarySchema } from "./rotary-positions.js";
@@ -61,6 +62,11 @@ export const attention = defineSlot({
           qkv = builder.rotary(qkv, cosines, sines, builder.inputs.positions, turned);
         }
         return linear("output", builder.attention(qkv, { heads, causal, window }));
+      },
+      onnx(x, { linear, graph }) {
+        let qkv = linear("queryKeyValue", x);
+        if (turned !== undefined) qkv = onnxRotary(qkv, turned, 3 * inner, encoder.maxPositions, graph);
+        return linear("output", onnxAttention(qkv, { heads, size, causal, window }, graph));
       },
     };
   },

@@ -14,6 +14,8 @@ export const dense = defineWeight({
         linear(x, parameter("weight"), bias ? parameter("bias") : undefined, { activation }),
       plan: (x, parameter, options, builder) =>
         builder.linear(x, parameter("weight"), bias ? parameter("bias") : undefined, options),
+      onnx: (x, parameter, options, graph) =>
+        graph.linear(x, parameter("weight"), bias ? parameter("bias") : undefined, options),
     };
   },
 });

@@ -1,0 +1,102 @@
+// Attention as an ONNX graph: padded, with a mask that is added to the scores.
+import type { OnnxGraph, OnnxValue } from "../onnx.js";
+import { onnxPlaces } from "../onnx.js";
+import { rotaryAngles } from "./rotary-positions.js";
+
+/** Far below any score; finite, so that a row of padding that sees nothing has no NaN. */
+const hidden = -3.4028234663852886e38;
+
+interface MaskOptions {
+  readonly causal: boolean;
+  readonly window: number;
+}
+
+/** What is added to scores: 0 where a key is seen. [batch, 1, 1 or sequence, sequence] */
+function scoreMask({ causal, window }: MaskOptions, graph: OnnxGraph): OnnxValue {
+  return graph.once(`mask ${causal} ${window}`, () => {
+    const real = graph.once("real", () =>
+      graph.node("Unsqueeze", [graph.input("attention_mask"), graph.integers([1, 2])]),
+    );
+    if (!causal && window === 0) {
+      const absent = graph.node("Sub", [graph.float(1), graph.node("Cast", [real], { to: 1 })]);
+      return graph.node("Mul", [absent, graph.float(hidden)]);
+    }
+    const distances = graph.once("distances", () => {
+      const places = onnxPlaces(graph);
+      const [rows, columns] = [1, 0].map((axis) => graph.node("Unsqueeze", [places, graph.integers([axis])]));
+      return graph.node("Sub", [rows, columns]); // query minus key
+    });
+    const conditions = [graph.node("Cast", [real], { to: 9 })];
+    if (causal) conditions.push(graph.node("GreaterOrEqual", [distances, graph.integers(0)]));
+    if (window > 0) {
+      conditions.push(graph.node("LessOrEqual", [graph.node("Abs", [distances]), graph.integers(window)]));
+    }
+    const seen = conditions.reduce((a, b) => graph.node("And", [a, b]));
+    return graph.node("Where", [seen, graph.float(0), graph.float(hidden)]);
+  });
+}
+
+export interface OnnxAttentionOptions extends MaskOptions {
+  readonly heads: number;
+  /** Of one head. */
+  readonly size: number;
+}
+
+/** Attention of queries, keys and values side by side. qkv: [batch, sequence, 3 heads size] -> [batch, sequence, heads size] */
+export function onnxAttention(
+  qkv: OnnxValue,
+  { heads, size, causal, window }: OnnxAttentionOptions,
+  graph: OnnxGraph,
+): OnnxValue {
+  const inner = heads * size;
+  const apart = graph.integers([0, 0, heads, size]);
+  const [q, k, v] = graph
+    .split(qkv, [inner, inner, inner], 2)
+    .map((part) => graph.node("Reshape", [part, apart]))
+    .map((part, i) => graph.node("Transpose", [part], { perm: i === 1 ? [0, 2, 3, 1] : [0, 2, 1, 3] }));
+  const scores = graph.node("Div", [graph.node("MatMul", [q, k]), graph.float(Math.sqrt(size))]);
+  const masked = graph.node("Add", [scores, scoreMask({ causal, window }, graph)]);
+  const context = graph.node("MatMul", [graph.node("Softmax", [masked], { axis: -1 }), v]);
+  const together = graph.node("Transpose", [context], { perm: [0, 2, 1, 3] });
+  return graph.node("Reshape", [together, graph.integers([0, 0, inner])]);
+}
+
+interface RotaryOptions {
+  /** Groups of columns that are turned, from the first on. */
+  readonly heads: number;
+  readonly size: number;
+  readonly interleaved: boolean;
+  readonly theta: number;
+}
+
+/** Pairs of columns turned by their places. x: [batch, sequence, width] */
+export function onnxRotary(
+  x: OnnxValue,
+  { heads, size, interleaved, theta }: RotaryOptions,
+  width: number,
+  maxPositions: number,
+  graph: OnnxGraph,
+): OnnxValue {
+  const half = size / 2;
+  const axis = interleaved ? 4 : 3;
+  const angle = (name: "cosines" | "sines"): OnnxValue =>
+    graph.once(`${name} ${size} ${theta} ${interleaved}`, () => {
+      const places = Array.from({ length: maxPositions }, (_, place) => place);
+      const shape = [maxPositions, 1, ...(interleaved ? [half, 1] : [1, half])];
+      return graph.node("Gather", [graph.floats(rotaryAngles(places, size, theta)[name], shape), onnxPlaces(graph)], {
+        axis: 0,
+      });
+    });
+  const turned = heads * size;
+  const [first, rest] = turned === width ? [x] : graph.split(x, [turned, width - turned], 2);
+  const pairs = graph.node("Reshape", [first, graph.integers([0, 0, heads, ...(interleaved ? [half, 2] : [2, half])])]);
+  const [a, b] = graph.split(pairs, [1, 1], axis);
+  const [cosines, sines] = [angle("cosines"), angle("sines")];
+  const times = (u: OnnxValue, w: OnnxValue): OnnxValue => graph.node("Mul", [u, w]);
+  const both = [
+    graph.node("Sub", [times(a, cosines), times(b, sines)]),
+    graph.node("Add", [times(b, cosines), times(a, sines)]),
+  ];
+  const flat = graph.node("Reshape", [graph.node("Concat", both, { axis }), graph.integers([0, 0, turned])]);
+  return rest === undefined ? flat : graph.node("Concat", [flat, rest], { axis: 2 });
+}
