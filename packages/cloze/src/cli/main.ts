@@ -6,6 +6,7 @@ import { addData } from "./data.js";
 import { addDemo } from "./demo.js";
 import { addEmbed } from "./embed.js";
 import { addEvaluate } from "./evaluate.js";
+import { addExport } from "./export.js";
 import { addFillMask } from "./fill-mask.js";
 import { addFinetune } from "./finetune.js";
 import { addInfo } from "./info.js";
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     addPredict,
     addEmbed,
     addFillMask,
+    addExport,
     addInfo,
     addData,
     addPull,

@@ -19,8 +19,8 @@ export interface ExportOnnxOptions {
   /** For "pooled". Default "mean". */
   pooling?: "first" | "mean";
   /**
-   * "int8": matrices as 8-bit codes with a scale for each output, what they are multiplied with as 8-bit codes found at each
-   * run (MatMulInteger), tables of embeddings as codes with a scale for each row; heads stay float32, but for decoders over
+   * "int8": matrices as 8-bit codes with a scale for each output, what they are multiplied with as 8-bit codes with a scale
+   * for each token, found at each run (MatMulInteger), tables of embeddings as codes with a scale for each row; heads stay float32, but for decoders over
    * the vocabulary. The file is then `model_quantized.onnx`. Default: float32, in `model.onnx`.
    */
   quantize?: "int8";

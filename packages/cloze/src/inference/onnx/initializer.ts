@@ -22,7 +22,7 @@ export function initializer(
   name: string,
   type: ElementType,
   shape: readonly number[],
-  make: () => Float32Array | Int8Array | BigInt64Array,
+  make: () => Float32Array | Int8Array | Uint8Array | BigInt64Array,
 ): Initializer {
   return {
     name,

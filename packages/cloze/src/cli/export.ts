@@ -1,0 +1,124 @@
+import { copyFileSync, existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { type Command, Option } from "commander";
+import type { Sequence } from "../data/packed-batch.js";
+import { ClozeError } from "../errors.js";
+import { loadModel, type Model } from "../families/index.js";
+import { checkOnnx, findOnnxRuntime, type OnnxCheck } from "../inference/onnx/check.js";
+import { type ExportOnnxOptions, exportOnnx, type OnnxExport } from "../inference/onnx/export.js";
+import { loadTokenizer } from "../text/index.js";
+import { formatBytes } from "../training/progress.js";
+import { wholeNumber } from "./arguments.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
+import { type CommonOptions, printResult, progressFor } from "./output.js";
+
+interface ExportOptions extends CommonOptions {
+  model: string;
+  out: string;
+  output: NonNullable<ExportOnnxOptions["output"]>;
+  pooling: NonNullable<ExportOnnxOptions["pooling"]>;
+  quantize?: "int8";
+  opset: number;
+  check?: boolean;
+}
+
+/** Files of a tokenizer, as libraries that read the exported model look for them. */
+const tokenizerFiles = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "vocab.txt",
+  "merges.txt",
+];
+
+const samples = [
+  "Hello",
+  "Encoders turn texts into vectors, and vectors are compared by their angle.",
+  "The quick brown fox jumps over the lazy dog, while the dog, who has seen this before, goes on sleeping.",
+];
+
+/** Three texts of different length as the model takes them; without a tokenizer, ids in turn. */
+function sampleSequences(folder: string, { config }: Model): Sequence[] {
+  const longest = config.maxPositions;
+  if (!existsSync(join(folder, "tokenizer.json"))) {
+    const id = (i: number): number => (7 * i + 11) % config.vocabularySize;
+    return [3, 9, 17].map((length) => ({ ids: Array.from({ length: Math.min(length, longest) }, (_, i) => id(i)) }));
+  }
+  const tokenizer = loadTokenizer(folder);
+  return samples.map((text) => ({ ids: tokenizer.encodeIds(text, { truncation: { maxLength: longest } }) }));
+}
+
+/** Largest difference of float32 results, as a share of the largest number; least cosine of int8 results. */
+const largestShare = 1e-4;
+const leastCosine = 0.99;
+
+function judge({ largestDifference, scale, cosine }: OnnxCheck, { quantize, output }: ExportOptions): void {
+  const good = quantize === "int8" ? cosine >= leastCosine : largestDifference <= largestShare * scale;
+  if (good) return;
+  throw new ClozeError("ONNX_CHECK_FAILED", "ONNX Runtime computes something else than Cloze", {
+    expected:
+      quantize === "int8" ? `a cosine of at least ${leastCosine}` : `a difference of at most ${largestShare * scale}`,
+    received: quantize === "int8" ? cosine.toFixed(4) : String(largestDifference),
+    remedy:
+      quantize === "int8"
+        ? `This model loses much to 8 bits; export it in float32${output === "hidden" ? ", or pooled" : ""}.`
+        : "Please report this, with the model's config.json.",
+  });
+}
+
+const checkText = ({ largestDifference, scale, cosine, leastCosine: least }: OnnxCheck): string =>
+  `ONNX Runtime against Cloze, ${samples.length} texts: largest difference ${largestDifference.toExponential(1)} ` +
+  `(numbers up to ${scale.toPrecision(3)}), cosine ${cosine.toFixed(6)}, of single vectors at least ${least.toFixed(6)}`;
+
+const writtenText = ({ path, dataPath, bytes, inputs, outputs }: OnnxExport): string =>
+  `${path}${dataPath === undefined ? "" : ` and ${dataPath}`}: ${formatBytes(bytes)}\n` +
+  `${inputs.join(", ")} -> ${outputs.join(", ")}`;
+
+/** `cloze export` */
+export function addExport(program: Command): void {
+  program
+    .command("export")
+    .description("write a model as ONNX, for ONNX Runtime and transformers.js")
+    .requiredOption(`--model ${modelArgument}`, "the model")
+    .requiredOption(
+      "--out <folder>",
+      "gets onnx/model.onnx (int8: onnx/model_quantized.onnx), config.json, tokenizer files",
+    )
+    .addOption(
+      new Option("--output <what>", "hidden states, one vector a text, or what the model's head gives")
+        .choices(["hidden", "pooled", "head"])
+        .default("hidden"),
+    )
+    .addOption(new Option("--pooling <how>", "for pooled").choices(["mean", "first"]).default("mean"))
+    .addOption(new Option("--quantize <how>", "8-bit codes for matrices and tables").choices(["int8"]))
+    .option("--opset <version>", "set of operators, 17 to 21", wholeNumber(), 17)
+    .option("--check", "run three texts through ONNX Runtime (onnxruntime-node, where it is installed) and compare")
+    .action(async (options: ExportOptions) => {
+      const folder = await modelFolder(options.model, options);
+      const model = loadModel(folder);
+      const { output, pooling, quantize, opset } = options;
+      const settings: ExportOnnxOptions = { output, pooling, quantize, opset };
+      const written = exportOnnx(model, options.out, settings);
+      if (resolve(folder) !== resolve(options.out)) {
+        for (const name of tokenizerFiles) {
+          if (existsSync(join(folder, name))) copyFileSync(join(folder, name), join(options.out, name));
+        }
+      }
+      const progress = progressFor(options);
+      const runtime = options.check === true ? findOnnxRuntime() : undefined;
+      if (options.check === true && runtime === undefined) {
+        progress.note("not checked: onnxruntime-node is not installed here (npm install onnxruntime-node)");
+      }
+      const check =
+        runtime === undefined
+          ? undefined
+          : await checkOnnx(model, written, sampleSequences(folder, model), settings, runtime);
+      model.dispose();
+      printResult(options, { ...written, check }, () =>
+        [writtenText(written), ...(check === undefined ? [] : [checkText(check)])].join("\n"),
+      );
+      if (check !== undefined) judge(check, options);
+    });
+}
