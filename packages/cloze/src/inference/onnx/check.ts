@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { noGrad, scope, type Tensor } from "@cloze/tensor";
-import { packSequences, padBatch, type Sequence } from "../../data/packed-batch.js";
+import { type PaddedBatch, packSequences, padBatch, type Sequence } from "../../data/packed-batch.js";
 import type { EncoderBatch } from "../../encoder/batch.js";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/index.js";
@@ -92,11 +92,53 @@ function withoutPadding(numbers: Float32Array, batch: EncoderBatch, length: numb
   return rows;
 }
 
+/** What Cloze gives: numbers with their rows and the numbers of each. */
+function runOurs(model: Model, batch: EncoderBatch, options: ExportOnnxOptions) {
+  return scope(() =>
+    noGrad(() => {
+      const outputs = [...ownOutputs(model, batch, options)];
+      return new Map(
+        outputs.map(([name, value]) => {
+          const [rows, width = 1] = value.shape;
+          return [name, { rows, width, numbers: value.toTypedArray() as Float32Array }] as const;
+        }),
+      );
+    }),
+  );
+}
+
+/** What ONNX Runtime gives. @throws ONNX_CHECK_FAILED */
+async function runTheirs({ path, inputs }: OnnxExport, padded: PaddedBatch, runtime: OnnxRuntime) {
+  const values: Readonly<Record<string, Int32Array>> = {
+    input_ids: padded.ids,
+    attention_mask: padded.attentionMask,
+    token_type_ids: padded.segments,
+  };
+  const feed = (name: string) =>
+    new runtime.Tensor("int64", BigInt64Array.from(values[name], BigInt), [padded.sequences, padded.length]);
+  try {
+    const session = await runtime.InferenceSession.create(path);
+    const outputs = await session.run(Object.fromEntries(inputs.map((name) => [name, feed(name)])));
+    await session.release();
+    return outputs;
+  } catch (cause) {
+    throw new ClozeError("ONNX_CHECK_FAILED", `ONNX Runtime does not run ${path}`, {
+      received: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
+  }
+}
+
+const largestOf = (numbers: Float32Array): number =>
+  // NaN stays NaN.
+  numbers.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0);
+
 /**
  * Runs sequences through an exported model, as one padded batch, and through Cloze, packed.
  *
  * @param options those of the export
- * @throws ONNX_CHECK_FAILED where ONNX Runtime does not take the file, or an output is missing
+ * @throws ONNX_CHECK_FAILED where ONNX Runtime does not take the file, or gives outputs of other sizes; what
+ * `Model.forward` throws
  */
 export async function checkOnnx(
   model: Model,
@@ -107,55 +149,38 @@ export async function checkOnnx(
 ): Promise<OnnxCheck> {
   const batch = packSequences(sequences);
   const padded = padBatch(batch, model.config.padId ?? 0);
-  const feed = (values: Int32Array) =>
-    new runtime.Tensor("int64", BigInt64Array.from(values, BigInt), [padded.sequences, padded.length]);
-  const feeds: Readonly<Record<string, Int32Array>> = {
-    input_ids: padded.ids,
-    attention_mask: padded.attentionMask,
-    token_type_ids: padded.segments,
-  };
-  let theirs: Readonly<Record<string, RuntimeTensor>>;
-  try {
-    const session = await runtime.InferenceSession.create(written.path);
-    theirs = await session.run(Object.fromEntries(written.inputs.map((name) => [name, feed(feeds[name])])));
-    await session.release();
-  } catch (cause) {
-    throw new ClozeError("ONNX_CHECK_FAILED", `ONNX Runtime does not run ${written.path}`, {
-      received: cause instanceof Error ? cause.message : String(cause),
-      cause,
+  const ours = runOurs(model, batch, options);
+  const theirs = await runTheirs(written, padded, runtime);
+  const checks = written.outputs.map((name): OnnxCheck => {
+    const own = ours.get(name);
+    const other = theirs[name]?.data;
+    if (own === undefined || other === undefined) {
+      throw new ClozeError("ONNX_CHECK_FAILED", `There is nothing to compare the output ${name} with`);
+    }
+    const { rows, width, numbers: a } = own;
+    const perToken = rows === batch.ids.length && other.length !== a.length;
+    const b = perToken ? withoutPadding(other, batch, padded.length) : other;
+    if (a.length !== b.length) {
+      throw new ClozeError("ONNX_CHECK_FAILED", `The output ${name} has another size`, {
+        expected: String(a.length),
+        received: String(b.length),
+      });
+    }
+    const cosines = Array.from({ length: width < 2 ? 0 : rows }, (_, row) => {
+      const range = [row * width, (row + 1) * width] as const;
+      return cosineOf(a.subarray(...range), b.subarray(...range));
     });
-  }
-  return scope(() =>
-    noGrad(() => {
-      const ours = ownOutputs(model, batch, options);
-      let check: OnnxCheck = { largestDifference: 0, scale: 0, leastCosine: 1, cosine: 1 };
-      for (const name of written.outputs) {
-        const own = ours.get(name);
-        if (own === undefined || theirs[name] === undefined) {
-          throw new ClozeError("ONNX_CHECK_FAILED", `There is nothing to compare the output ${name} with`, {});
-        }
-        const a = own.toTypedArray() as Float32Array;
-        const perToken = own.shape[0] === batch.ids.length && theirs[name].data.length !== a.length;
-        const b = perToken ? withoutPadding(theirs[name].data, batch, padded.length) : theirs[name].data;
-        if (a.length !== b.length) {
-          throw new ClozeError("ONNX_CHECK_FAILED", `The output ${name} has another size`, {
-            expected: String(a.length),
-            received: String(b.length),
-          });
-        }
-        const width = own.shape[1] ?? 1;
-        const rows = width < 2 ? [] : Array.from({ length: a.length / width }, (_, row) => row * width);
-        const cosines = rows.map((at) => cosineOf(a.subarray(at, at + width), b.subarray(at, at + width)));
-        const most = (numbers: Float32Array): number => numbers.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-        check = {
-          // NaN stays NaN.
-          largestDifference: Math.max(check.largestDifference, most(a.map((x, i) => x - b[i]))),
-          scale: Math.max(check.scale, most(a)),
-          leastCosine: Math.min(check.leastCosine, ...cosines),
-          cosine: Math.min(check.cosine, cosineOf(a, b)),
-        };
-      }
-      return check;
-    }),
-  );
+    return {
+      largestDifference: largestOf(a.map((x, i) => x - b[i])),
+      scale: largestOf(a),
+      leastCosine: Math.min(1, ...cosines),
+      cosine: cosineOf(a, b),
+    };
+  });
+  return {
+    largestDifference: Math.max(...checks.map(({ largestDifference }) => largestDifference)),
+    scale: Math.max(...checks.map(({ scale }) => scale)),
+    leastCosine: Math.min(...checks.map((check) => check.leastCosine)),
+    cosine: Math.min(...checks.map(({ cosine }) => cosine)),
+  };
 }
