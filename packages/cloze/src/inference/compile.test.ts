@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { packSequences } from "../data/packed-batch.js";
 import { type EncoderConfigInput, uniformEncoder } from "../encoder/config.js";
-import { createModel, type Model } from "../families/index.js";
-import { type CompileOptions, compile } from "./compile.js";
+import { createModel } from "../families/index.js";
+import { compile } from "./compile.js";
 
 const small = uniformEncoder({
   vocabularySize: 60,

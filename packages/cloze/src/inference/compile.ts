@@ -69,7 +69,7 @@ function throughEngine(model: Model, { output = "hidden", pooling = "mean" }: Co
   return (batch: EncoderBatch): Float32Array =>
     scope(() =>
       noGrad(() => {
-        const valueOf = (): Tensor | undefined => {
+        const outputOf = (): Tensor | undefined => {
           if (output === "head") {
             const { logits, pooled } = model.forward(batch);
             return logits ?? pooled;
@@ -77,7 +77,7 @@ function throughEngine(model: Model, { output = "hidden", pooling = "mean" }: Co
           const { hidden } = model.encoder.forward(batch);
           return output === "hidden" ? hidden : poolTokens(hidden, batch, pooling);
         };
-        const value = valueOf();
+        const value = outputOf();
         if (value === undefined) throw headMismatch(model);
         return value.toTypedArray() as Float32Array;
       }),
