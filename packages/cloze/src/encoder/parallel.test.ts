@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { packSequences } from "../data/packed-batch.js";
 import type { EncoderConfigInput } from "./config.js";
 import { createEncoder, type Encoder } from "./encoder.js";
+import { encoderMatrices, withWeights } from "./surgery.js";
 
 const hiddenSize = 6;
 const plain: EncoderConfigInput["layers"][number] = {
@@ -62,4 +63,14 @@ test("layers that share parameters share those of the branch", () => {
     "layers.0.parallelNorm.weight",
     "layers.0.parallelNorm.bias",
   ]);
+});
+
+test("the branch's matrices can be stored otherwise", () => {
+  const { config } = encoderOf([withBranch], "post");
+  const ofBranch = encoderMatrices(config).filter(({ slot }) => slot === "parallel");
+  expect(ofBranch.map(({ path }) => path)).toEqual(["layers.0.parallel.kernels"]);
+  const changed = withWeights(config, ({ slot }) => (slot === "parallel" ? { type: "grouped", groups: 2 } : undefined));
+  const parameters = [...createEncoder(changed, { seed: 1 }).parameters.keys()].filter((name) => name.includes("parallel.kernels"));
+  expect(parameters).toContain("layers.0.parallel.kernels.weight");
+  expect(encoderMatrices(changed).find(({ slot }) => slot === "parallel")?.weights).toMatchObject({ groups: 2 });
 });

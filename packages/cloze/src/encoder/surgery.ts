@@ -6,7 +6,7 @@ import { bindMixer } from "./mixers/index.js";
 import type { MatrixSpec, WithWeights } from "./part.js";
 import { type WeightConfig, weightSchema } from "./weights/index.js";
 
-const slots = ["mixer", "channel"] as const;
+const slots = ["mixer", "channel", "parallel"] as const;
 
 /** A matrix of an encoder. */
 export interface EncoderMatrix extends MatrixSpec {
@@ -17,8 +17,8 @@ export interface EncoderMatrix extends MatrixSpec {
   readonly weights: WeightConfig;
 }
 
-const weightsOf = (settings: LayerConfig["mixer"] | LayerConfig["channel"]): NonNullable<WithWeights["weights"]> =>
-  (settings as WithWeights).weights ?? {};
+const weightsOf = (settings: LayerConfig[(typeof slots)[number]]): NonNullable<WithWeights["weights"]> =>
+  (settings as WithWeights | undefined)?.weights ?? {};
 
 /** Every matrix of an encoder once, layer by layer; layers that share those of another one have none of their own. */
 export function encoderMatrices(config: EncoderConfig): EncoderMatrix[] {
@@ -27,10 +27,11 @@ export function encoderMatrices(config: EncoderConfig): EncoderMatrix[] {
     const bound = {
       mixer: bindMixer(layer.mixer, config.hiddenSize, config),
       channel: bindChannel(layer.channel, config.hiddenSize, config),
+      parallel: layer.parallel && bindMixer(layer.parallel, config.hiddenSize, config),
     };
     return slots.flatMap((slot) => {
       const weights = weightsOf(layer[slot]);
-      return bound[slot].matrices.map((matrix) => ({
+      return (bound[slot]?.matrices ?? []).map((matrix) => ({
         ...matrix,
         layer: index,
         slot,

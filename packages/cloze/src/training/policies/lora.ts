@@ -59,8 +59,10 @@ export const withoutLora = (config: EncoderConfig): EncoderConfig =>
 /** What a model's family calls its parameters, adapters aside. */
 export function familyNames(model: Model): { family: Family; names: NameMap } {
   const config = withoutLora(model.config);
-  const { family } = descriptionOf(config, model.head.config, model.source);
-  return { family, names: family.names(config, model.head.config) };
+  const { family, written } = descriptionOf(config, model.head.config, model.source);
+  // Fields of the folder that the model came from may say how its parameters are called.
+  const json = family.modelType === model.source?.model_type ? { ...model.source, ...written } : written;
+  return { family, names: family.names(config, model.head.config, json) };
 }
 
 /** The matrices of a model that adapters can stand beside. */
