@@ -70,7 +70,9 @@ test("the branch's matrices can be stored otherwise", () => {
   const ofBranch = encoderMatrices(config).filter(({ slot }) => slot === "parallel");
   expect(ofBranch.map(({ path }) => path)).toEqual(["layers.0.parallel.kernels"]);
   const changed = withWeights(config, ({ slot }) => (slot === "parallel" ? { type: "grouped", groups: 2 } : undefined));
-  const parameters = [...createEncoder(changed, { seed: 1 }).parameters.keys()].filter((name) => name.includes("parallel.kernels"));
+  const parameters = [...createEncoder(changed, { seed: 1 }).parameters.keys()].filter((name) =>
+    name.includes("parallel.kernels"),
+  );
   expect(parameters).toContain("layers.0.parallel.kernels.weight");
   expect(encoderMatrices(changed).find(({ slot }) => slot === "parallel")?.weights).toMatchObject({ groups: 2 });
 });
