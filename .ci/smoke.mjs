@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const load = (path) => import(new URL(`../${path}`, import.meta.url).href);
-const { backend, backward, linear, memory, parameter, sum, tensor } = await load("packages/tensor/dist/index.js");
+const { backend, backward, linear, memory, parameter, scope, sum, tensor } = await load("packages/tensor/dist/index.js");
 assert.equal(backend().name, "native", "the native module is built and loads");
 const weight = parameter(tensor([[1, 2]]));
-backward(sum(linear(tensor([[3, 4]]), weight)));
+scope(() => backward(sum(linear(tensor([[3, 4]]), weight))));
 assert.deepEqual(weight.grad.toArray(), [[3, 4]]);
 const live = memory.stats().liveBytes;
 
@@ -42,6 +42,8 @@ try {
   assert.deepEqual(after.toArray(), before.toArray(), "the same vectors after saving and loading");
   for (const held of [before, after, loaded]) held.dispose();
   assert.equal(memory.stats().liveBytes, live, "everything was freed");
+  // Used here, so that the garbage collector has not freed it before the bytes are counted.
+  assert.deepEqual(weight.grad.toArray(), [[3, 4]]);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
