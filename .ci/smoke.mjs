@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const load = (path) => import(new URL(`../${path}`, import.meta.url).href);
-const { backend, backward, linear, memory, parameter, scope, sum, tensor } = await load("packages/tensor/dist/index.js");
+const { backend, backward, linear, memory, parameter, scope, sum, tensor } = await load(
+  "packages/tensor/dist/index.js",
+);
 assert.equal(backend().name, "native", "the native module is built and loads");
 const weight = parameter(tensor([[1, 2]]));
 scope(() => backward(sum(linear(tensor([[3, 4]]), weight))));
