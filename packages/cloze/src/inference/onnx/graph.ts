@@ -8,7 +8,7 @@ import {
   type OnnxValue,
   onnxActivation,
 } from "../../encoder/onnx.js";
-import { type Initializer, initializer, rowCodes, rowScales, transposedNumbers } from "./initializer.js";
+import { type Initializer, initializer, plainNumbers, rowCodes, rowScales, transposedNumbers } from "./initializer.js";
 
 /** An operator of the graph. */
 export interface OnnxNode {
@@ -86,7 +86,7 @@ export function createGraph({ opset, quantize, names }: GraphOptions): WritableG
     shape: readonly number[],
   ): OnnxValue =>
     once(`${type} [${shape}] ${values}`, () =>
-      stored(initializer(`constant.${initializers.size}`, type, shape, () => values)),
+      stored(initializer(`constant.${initializers.size}`, type, shape, () => [values])),
     );
 
   /**
@@ -99,7 +99,7 @@ export function createGraph({ opset, quantize, names }: GraphOptions): WritableG
       const largest = graph.reduce("ReduceMax", node("Abs", [x]), [-1]);
       const scale = node("Max", [node("Div", [largest, graph.float(127)]), graph.float(1e-30)]);
       const zero = once("zero of codes", () =>
-        stored(initializer("zero of codes", "uint8", [], () => Uint8Array.of(128))),
+        stored(initializer("zero of codes", "uint8", [], () => [Uint8Array.of(128)])),
       );
       return { codes: node("QuantizeLinear", [node("Div", [x, scale]), graph.float(1), zero]), scale, zero };
     });
@@ -116,9 +116,9 @@ export function createGraph({ opset, quantize, names }: GraphOptions): WritableG
           initializer(`${name}.matrix`, "int8", [width, outputs], () => rowCodes(weight, matrixCode, "transposed")),
         );
     const scales = stored(
-      initializer(`${name}.matrix.scales`, "float32", [outputs], () => rowScales(weight, matrixCode)),
+      initializer(`${name}.matrix.scales`, "float32", [outputs], () => [rowScales(weight, matrixCode)]),
     );
-    const zeros = stored(initializer(`${name}.matrix.zeros`, "int8", [outputs], () => new Int8Array(outputs)));
+    const zeros = stored(initializer(`${name}.matrix.zeros`, "int8", [outputs], () => [new Int8Array(outputs)]));
     const product = node("MatMulInteger", [codes, matrix, zero, zeros]);
     return node("Mul", [node("Mul", [node("Cast", [product], { to: 1 }), scales]), scale]);
   }
@@ -153,7 +153,7 @@ export function createGraph({ opset, quantize, names }: GraphOptions): WritableG
     },
     parameter(tensor) {
       const name = nameOf(tensor);
-      return stored(initializer(name, "float32", tensor.shape, () => tensor.toTypedArray() as Float32Array));
+      return stored(initializer(name, "float32", tensor.shape, () => plainNumbers(tensor)));
     },
     float: (value) => constant("float32", Float32Array.of(value), []),
     floats: (values, shape) => constant("float32", values, shape),
@@ -174,7 +174,7 @@ export function createGraph({ opset, quantize, names }: GraphOptions): WritableG
         initializer(`${name}.codes`, "int8", table.shape, () => rowCodes(table, largestCode(table), "rows")),
       );
       const scales = stored(
-        initializer(`${name}.scales`, "float32", [table.shape[0], 1], () => rowScales(table, largestCode(table))),
+        initializer(`${name}.scales`, "float32", [table.shape[0], 1], () => [rowScales(table, largestCode(table))]),
       );
       const [rows, factors] = [codes, scales].map((of) => node("Gather", [of, indices], { axis: 0 }));
       return node("Mul", [node("Cast", [rows], { to: 1 }), factors]);

@@ -17,12 +17,14 @@ export interface Initializer {
 
 const countOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
-/** A constant whose numbers are made when it is written, and forgotten then. */
+type Numbers = Float32Array | Int8Array | Uint8Array | BigInt64Array;
+
+/** A constant whose numbers are made piece by piece when it is written, and forgotten then. */
 export function initializer(
   name: string,
   type: ElementType,
   shape: readonly number[],
-  make: () => Float32Array | Int8Array | Uint8Array | BigInt64Array,
+  pieces: () => Iterable<Numbers>,
 ): Initializer {
   return {
     name,
@@ -31,41 +33,74 @@ export function initializer(
     data: {
       bytes: elementBytes[type] * countOf(shape),
       *read() {
-        const { buffer, byteOffset, byteLength } = make();
-        yield new Uint8Array(buffer, byteOffset, byteLength);
+        for (const { buffer, byteOffset, byteLength } of pieces()) {
+          yield new Uint8Array(buffer, byteOffset, byteLength);
+        }
       },
     },
   };
 }
 
-const numbersOf = (tensor: Tensor): Float32Array => tensor.toTypedArray() as Float32Array;
+/** So many numbers are in memory at a time. */
+const pieceSize = 1 << 20;
 
-function transposed<Numbers extends Float32Array | Int8Array>(from: Numbers, to: Numbers, rows: number): Numbers {
-  const columns = from.length / rows;
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) to[j * rows + i] = from[i * columns + j];
-  return to;
+/** Numbers of a matrix, some rows (transposed: some columns, as rows) after the other. */
+function* matrixPieces({ shape, strides, offset, view }: MatrixView, transposed: boolean): Generator<Float32Array> {
+  const [outer, inner] = transposed ? [1, 0] : [0, 1];
+  const step = Math.max(1, Math.floor(pieceSize / Math.max(1, shape[inner])));
+  for (let from = 0; from < shape[outer]; from += step) {
+    const rows = Math.min(step, shape[outer] - from);
+    const piece = view([rows, shape[inner]], [strides[outer], strides[inner]], offset + from * strides[outer]);
+    yield piece.toTypedArray() as Float32Array;
+    piece.dispose();
+  }
 }
 
+type MatrixView = Pick<Tensor, "shape" | "strides" | "offset"> & { view: Tensor["view"] };
+
+/** A vector or matrix as one of rows. */
+function rowsView(tensor: Tensor): MatrixView {
+  const { shape, strides, offset } = tensor;
+  const view: Tensor["view"] = (...as) => tensor.view(...as);
+  if (tensor.rank === 2) return { shape, strides, offset, view };
+  return { shape: [1, tensor.size], strides: [0, strides[0] ?? 1], offset, view };
+}
+
+/** A vector or matrix as it is. */
+export const plainNumbers = (tensor: Tensor): Iterable<Float32Array> => matrixPieces(rowsView(tensor), false);
+
 /** A matrix with its dimensions changed over. */
-export const transposedNumbers = (matrix: Tensor): Float32Array =>
-  transposed(numbersOf(matrix), new Float32Array(matrix.size), matrix.shape[0]);
+export const transposedNumbers = (matrix: Tensor): Iterable<Float32Array> => matrixPieces(rowsView(matrix), true);
 
 /** The scale of each row, so that its largest number becomes the largest code. */
 export function rowScales(matrix: Tensor, largestCode: number): Float32Array {
-  const numbers = numbersOf(matrix);
   const [rows, columns] = matrix.shape;
-  return Float32Array.from({ length: rows }, (_, row) => {
-    let largest = 0;
-    for (let i = row * columns; i < (row + 1) * columns; i++) largest = Math.max(largest, Math.abs(numbers[i]));
-    return largest === 0 ? 1 : largest / largestCode;
-  });
+  const scales = new Float32Array(rows);
+  let row = 0;
+  for (const piece of plainNumbers(matrix)) {
+    for (let i = 0; i < piece.length; i += columns, row++) {
+      let largest = 0;
+      for (let j = i; j < i + columns; j++) largest = Math.max(largest, Math.abs(piece[j]));
+      scales[row] = largest === 0 ? 1 : largest / largestCode;
+    }
+  }
+  return scales;
 }
 
-/** Symmetric codes by these scales: x ≈ code · scale of its row. */
-export function rowCodes(matrix: Tensor, largestCode: number, orientation: "rows" | "transposed"): Int8Array {
-  const numbers = numbersOf(matrix);
+/** Symmetric codes by these scales, x ≈ code · scale of its row; in rows, or with the dimensions changed over. */
+export function* rowCodes(
+  matrix: Tensor,
+  largestCode: number,
+  orientation: "rows" | "transposed",
+): Generator<Int8Array> {
   const scales = rowScales(matrix, largestCode);
-  const columns = matrix.shape[1];
-  const codes = Int8Array.from(numbers, (x, i) => Math.round(x / scales[Math.floor(i / columns)]));
-  return orientation === "rows" ? codes : transposed(codes, new Int8Array(codes.length), matrix.shape[0]);
+  const [rows, columns] = matrix.shape;
+  let at = 0;
+  for (const piece of orientation === "rows" ? plainNumbers(matrix) : transposedNumbers(matrix)) {
+    const codes = new Int8Array(piece.length);
+    for (let i = 0; i < codes.length; i++, at++) {
+      codes[i] = Math.round(piece[i] / scales[orientation === "rows" ? Math.floor(at / columns) : at % rows]);
+    }
+    yield codes;
+  }
 }
