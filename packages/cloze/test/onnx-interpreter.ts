@@ -4,17 +4,28 @@ import { type FileNode, type Numbers, type OnnxFile, readOnnx } from "./onnx-fil
 const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 const stridesOf = (shape: readonly number[]): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)));
 const make = (shape: readonly number[], at: (index: number[]) => number): Numbers => {
-  const strides = stridesOf(shape);
-  const data = Float64Array.from({ length: sizeOf(shape) }, (_, i) =>
-    at(shape.map((size, axis) => Math.floor(i / strides[axis]) % size)),
-  );
+  const index = shape.map(() => 0);
+  const data = new Float64Array(sizeOf(shape));
+  for (let i = 0; i < data.length; i++) {
+    data[i] = at(index);
+    for (let axis = shape.length - 1; axis >= 0 && ++index[axis] === shape[axis]; axis--) index[axis] = 0;
+  }
   return { shape, data };
 };
+/** Strides of values that broadcast: 0 where there is one row for all. */
+const known = new WeakMap<Numbers, readonly number[]>();
+function broadcastStrides(x: Numbers): readonly number[] {
+  const found = known.get(x) ?? stridesOf(x.shape).map((stride, axis) => (x.shape[axis] === 1 ? 0 : stride));
+  known.set(x, found);
+  return found;
+}
 /** An element; indices broadcast from the right. */
-const element = ({ shape, data }: Numbers, index: readonly number[]): number => {
-  const strides = stridesOf(shape);
-  const shift = index.length - shape.length;
-  return data[shape.reduce((sum, size, axis) => sum + (size === 1 ? 0 : index[axis + shift]) * strides[axis], 0)];
+const element = (x: Numbers, index: readonly number[]): number => {
+  const strides = broadcastStrides(x);
+  const shift = index.length - strides.length;
+  let at = 0;
+  for (let axis = 0; axis < strides.length; axis++) at += index[axis + shift] * strides[axis];
+  return x.data[at];
 };
 function broadcast(...shapes: (readonly number[])[]): number[] {
   const rank = Math.max(...shapes.map(({ length }) => length));
@@ -57,10 +68,17 @@ const product = (a: Numbers, b: Numbers, aZero = 0): Numbers => {
     a.shape[a.shape.length - 2],
     b.shape[b.shape.length - 1],
   ];
+  const [alongA, alongB] = [stridesOf(a.shape), stridesOf(b.shape)].map((strides) => strides.slice(-2));
+  const start = (x: Numbers, index: readonly number[]): number => {
+    const strides = broadcastStrides(x).slice(0, -2);
+    return strides.reduce((at, stride, axis) => at + stride * index[axis + index.length - 2 - strides.length], 0);
+  };
   return make(shape, (index) => {
-    const [outer, row, column] = [index.slice(0, -2), index[index.length - 2], index[index.length - 1]];
+    const [row, column] = index.slice(-2);
+    let i = start(a, index) + row * alongA[0];
+    let j = start(b, index) + column;
     let sum = 0;
-    for (let k = 0; k < inner; k++) sum += (element(a, [...outer, row, k]) - aZero) * element(b, [...outer, k, column]);
+    for (let k = 0; k < inner; k++, i++, j += alongB[0]) sum += (a.data[i] - aZero) * b.data[j];
     return sum;
   });
 };

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { scope, tensor } from "@cloze/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import { readOnnx } from "../../../test/onnx-file.js";
 import { interpreter } from "../../../test/onnx-interpreter.js";
@@ -12,6 +13,7 @@ import type { HeadConfigInput } from "../../heads/index.js";
 import { trainWordPiece } from "../../text/index.js";
 import { checkOnnx, findOnnxRuntime, type OnnxRuntime } from "./check.js";
 import { type ExportOnnxOptions, exportOnnx } from "./export.js";
+import { plainNumbers, rowCodes, transposedNumbers } from "./initializer.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-onnx-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -233,6 +235,26 @@ describe("the file", () => {
     expect(configOf()["transformers.js_config"]).toBeUndefined();
     expect(existsSync(join(place, "onnx/model.onnx_data"))).toBe(false);
     model.dispose();
+  });
+});
+
+test("matrices larger than a piece are written whole, and turned", () => {
+  const [rows, columns] = [1100, 1300];
+  const numbers = Float32Array.from({ length: rows * columns }, (_, i) => ((i * 7919) % 1000) - 500);
+  scope(() => {
+    const matrix = tensor(numbers, [rows, columns]);
+    const joined = (pieces: Iterable<ArrayLike<number>>) => {
+      const all = [...pieces];
+      expect(all.length).toBeGreaterThan(1);
+      return all.flatMap((piece) => Array.from(piece));
+    };
+    const turned = Array.from(numbers, (_, i) => numbers[(i % rows) * columns + Math.floor(i / rows)]);
+    expect(joined(plainNumbers(matrix))).toEqual(Array.from(numbers));
+    expect(joined(transposedNumbers(matrix))).toEqual(turned);
+    // Every row reaches ± 500 or 499, so that a step is about 8.
+    const codes = joined(rowCodes(matrix, 64, "transposed"));
+    expect(codes.every((code, i) => Math.abs(code * (500 / 64) - turned[i]) < 6)).toBe(true);
+    expect(joined(rowCodes(matrix, 64, "rows"))[columns]).toBe(codes[1]);
   });
 });
 
