@@ -43,8 +43,10 @@ const samples = [
 function sampleSequences(folder: string, { config }: Model): Sequence[] {
   const longest = config.maxPositions;
   if (!existsSync(join(folder, "tokenizer.json"))) {
+    // Padding inside a text counts as a place in Cloze, and not in RoBERTa; texts have none.
     const id = (i: number): number => (7 * i + 11) % config.vocabularySize;
-    return [3, 9, 17].map((length) => ({ ids: Array.from({ length: Math.min(length, longest) }, (_, i) => id(i)) }));
+    const ids = Array.from({ length: 40 }, (_, i) => id(i)).filter((each) => each !== config.padId);
+    return [3, 9, 17].map((length) => ({ ids: ids.slice(0, Math.min(length, longest)) }));
   }
   const tokenizer = loadTokenizer(folder);
   return samples.map((text) => ({ ids: tokenizer.encodeIds(text, { truncation: { maxLength: longest } }) }));

@@ -247,7 +247,11 @@ export const tokens = defineEmbeddings({
       let state = rows("word", ids);
       if (config.positions === "gated") state = graph.node("Mul", [state, rows("gate", places())]);
       if (config.wordScale !== 1) state = graph.node("Mul", [state, graph.float(config.wordScale)]);
-      if (encoder.segmentVocabularySize > 0) state = plus(state, rows("segment", graph.input("token_type_ids")));
+      if (encoder.segmentVocabularySize > 0) {
+        // One segment only, as in RoBERTa, is nothing to ask for.
+        const several = encoder.segmentVocabularySize > 1;
+        state = plus(state, rows("segment", several ? graph.input("token_type_ids") : graph.integers([0])));
+      }
       if (config.taskVocabularySize > 0) state = plus(state, rows("task", graph.integers([0])));
       if (config.positions === "learned") state = plus(state, rows("position", places()));
       if (projection === "before-norm") state = project(state);

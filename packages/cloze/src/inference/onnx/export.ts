@@ -66,7 +66,7 @@ function checkOpset(opset: number): void {
 
 /**
  * Writes a model as `onnx/model.onnx` (int8: `onnx/model_quantized.onnx`) below a folder, with config.json beside it. Inputs
- * are `input_ids`, `attention_mask` and, where the model has segments, `token_type_ids`: int64 [batch, sequence], padded on
+ * are `input_ids`, `attention_mask` and, where the model tells segments apart, `token_type_ids`: int64 [batch, sequence], padded on
  * the right (models whose positions do not count padding also on the left). Each file appears whole or not at all.
  *
  * @throws ONNX_UNSUPPORTED naming the part that the export does not know; OPTION_INVALID, FILE_WRITE, DISK_FULL

@@ -181,8 +181,9 @@ describe.each(runtimes)("%s computes what Cloze does", (_, runtime) => {
     async (family) => {
       const kind = family === "bert" ? "models" : "families";
       const model = loadModel(join(import.meta.dirname, `../../../test/fixtures/${kind}`, family, "Model"));
-      const { largestDifference, scale } = await check(model, {}, run);
+      const { largestDifference, scale, inputs } = await check(model, {}, run);
       expect(largestDifference / scale).toBeLessThan(close);
+      expect(inputs.includes("token_type_ids")).toBe(model.config.segmentVocabularySize > 1);
     },
   );
 });
