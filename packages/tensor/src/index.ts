@@ -20,6 +20,7 @@ export { type MemoryKind, type MemoryStats, memory, scope } from "./memory.js";
 export { activation, gelu, geluTanh, silu } from "./ops/activation.js";
 export { type AttentionOptions, attention, selfAttention } from "./ops/attention.js";
 export { type ConvolutionOptions, conv1d, conv2d } from "./ops/convolution.js";
+export { copyInto, copyOf } from "./ops/copy.js";
 export { crfLogPartition, crfLoss } from "./ops/crf.js";
 export { dropout } from "./ops/dropout.js";
 export * from "./ops/elementwise.js";
@@ -69,15 +70,15 @@ export { createLamb, type LambOptions } from "./optim/lamb.js";
 export { decayGroups, type Optimizer, type ParameterGroup } from "./optim/optimizer.js";
 export * from "./optim/schedules.js";
 export { createSgd, type SgdOptions } from "./optim/sgd.js";
-export {
-  type BatchPlan,
-  createPlanBuilder,
-  type PlanAttentionOptions,
-  type PlanBatch,
-  type PlanBuilder,
-  type PlanOperand,
-  type PlanValue,
-} from "./plan/builder.js";
+export { createPlanBuilder } from "./plan/builder.js";
+export type {
+  BatchPlan,
+  PlanAttentionOptions,
+  PlanBatch,
+  PlanBuilder,
+  PlanOperand,
+  PlanValue,
+} from "./plan/contract.js";
 export type { PlanSizes } from "./plan/plan.js";
 export { type BlockHeight, disposeBlocks, findBlocks, type SparseBlocks, storeBlocks } from "./plan/sparse-weight.js";
 export {
@@ -89,5 +90,5 @@ export {
   randomUniform,
   truncatedNormal,
 } from "./random.js";
-export type { Shape } from "./shape.js";
+export { type Shape, sameShape } from "./shape.js";
 export { empty, full, type NestedNumbers, ones, parameter, Tensor, tensor, zeros } from "./tensor.js";

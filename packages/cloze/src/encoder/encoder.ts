@@ -4,6 +4,7 @@ import {
   type PlanBatch,
   type PlanBuilder,
   type PlanValue,
+  sameShape,
   scope,
   type Tensor,
   tensor,
@@ -80,7 +81,7 @@ function sharedSpecs(layers: readonly Layer[]): ParameterSpec[] {
   const byName = new Map<string, ParameterSpec>();
   for (const spec of layers.flatMap(({ shared }) => shared)) {
     const known = byName.get(spec.name);
-    if (known !== undefined && known.shape.join() !== spec.shape.join()) {
+    if (known !== undefined && !sameShape(known.shape, spec.shape)) {
       throw new ClozeError("CONFIG_INVALID", `The encoder: layers disagree about ${spec.name}, which they share`, {
         received: `[${known.shape.join(", ")}] and [${spec.shape.join(", ")}]`,
       });

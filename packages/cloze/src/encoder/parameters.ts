@@ -1,5 +1,5 @@
 // From the description of parameters to the parameters: new ones by a seed, or loaded ones.
-import { createRandom, ones, parameter, randomNormal, type Shape, type Tensor, zeros } from "@cloze/tensor";
+import { createRandom, ones, parameter, randomNormal, type Shape, sameShape, type Tensor, zeros } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { Initial, ParameterSpec } from "./part.js";
 
@@ -10,8 +10,6 @@ import type { Initial, ParameterSpec } from "./part.js";
 export type ParameterSource =
   | { readonly seed: number }
   | { readonly seed?: number; load(name: string): Tensor | undefined };
-
-const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
 
 function initialValue(initial: Initial, name: string, shape: Shape, seed: number, std: number): Tensor {
   if (initial === "zeros") return zeros(shape);

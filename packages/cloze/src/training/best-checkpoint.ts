@@ -1,7 +1,7 @@
 // Evaluations during a run: which one was best, whether to stop, and the weights to go back to.
 import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { empty, readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
+import { copyInto, copyOf, readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 
 /** One evaluation on the dev rows. */
@@ -41,12 +41,6 @@ function readRecords(path: string, until: number): EvaluationRecord[] {
     .filter(({ step }) => step <= until);
 }
 
-function copyOf(value: Tensor): Tensor {
-  const copy = empty(value.shape, value.dtype).keep("weights");
-  value.storage.backend.copy(value.pointer, copy.pointer, value.size, value.dtype);
-  return copy;
-}
-
 /** Follows the evaluations of a run. NaN counts as worse than every number. */
 export function followBest({ parameters, folder, patience, resumedStep }: BestCheckpointOptions) {
   const logPath = folder === undefined ? undefined : join(folder, logName);
@@ -71,13 +65,9 @@ export function followBest({ parameters, folder, patience, resumedStep }: BestCh
       return;
     }
     forget();
-    copies = new Map([...parameters].map(([name, value]) => [name, copyOf(value)]));
+    copies = new Map([...parameters].map(([name, value]) => [name, copyOf(value).keep("weights")]));
   };
-  const write = (name: string, from: Tensor) => {
-    const to = parameters.get(name) as Tensor;
-    to.storage.backend.copy(from.pointer, to.pointer, to.size, to.dtype);
-    to.markWritten();
-  };
+  const write = (name: string, from: Tensor) => copyInto(parameters.get(name) as Tensor, from);
   return {
     records: records as readonly EvaluationRecord[],
     best,

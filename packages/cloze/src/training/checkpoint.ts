@@ -13,7 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
+import { copyInto, readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 
 /** What a run needs to go on as if it had not stopped. */
@@ -144,8 +144,7 @@ export function loadCheckpoint(
   const model = readSafetensors(join(checkpoint, "model.safetensors"));
   for (const [name, parameter] of parameters) {
     const loaded = model.load(name);
-    parameter.storage.backend.copy(loaded.pointer, parameter.pointer, parameter.size, parameter.dtype);
-    parameter.markWritten();
+    copyInto(parameter, loaded);
     loaded.dispose();
   }
   model.close();

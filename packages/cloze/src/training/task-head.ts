@@ -1,7 +1,7 @@
 // A model with the head that a task wants: the one it has, or a new one on the same encoder.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { empty, type Tensor } from "@cloze/tensor";
+import { copyInto, copyOf, sameShape, type Tensor } from "@cloze/tensor";
 import { createParameters } from "../encoder/parameters.js";
 import { deriveSeed } from "../encoder/seeds.js";
 import { ClozeError } from "../errors.js";
@@ -44,14 +44,6 @@ function reconciled<Row, Settings, Prediction>(
     throw error;
   }
 }
-
-function copyOf(value: Tensor): Tensor {
-  const copy = empty(value.shape, value.dtype);
-  value.storage.backend.copy(value.pointer, copy.pointer, value.size, value.dtype);
-  return copy;
-}
-
-const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.join() === b.join();
 
 /** Another head on the model's encoder; parameters that the head before has too, in this shape, are taken along. */
 function replaceHead(model: Model, config: HeadConfig, seed: number): Model {
@@ -97,8 +89,7 @@ function redrawClassifier(model: Model, seed: number): string[] {
   const fresh = createParameters(specs, { seed: deriveSeed(seed, "head") }, encoder.config.initializerRange);
   for (const [name, from] of fresh) {
     const to = head.parameters.get(name);
-    to?.storage.backend.copy(from.pointer, to.pointer, to.size, to.dtype);
-    to?.markWritten();
+    if (to !== undefined) copyInto(to, from);
     from.dispose();
   }
   return specs.map(({ name }) => `head.${name}`);

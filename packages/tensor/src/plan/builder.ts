@@ -1,13 +1,23 @@
 // Writes a plan: values that have rows for each token or sequence, and the kernel calls between them.
-
 import { binaryCode } from "../backend/contract/elementwise.js";
 import { type ActivationName, activationCode } from "../backend/contract/network.js";
 import type { Kernels } from "../backend/contract.js";
 import { backend } from "../backend/index.js";
 import { ClozeError } from "../errors.js";
+import { copyOf } from "../ops/copy.js";
 import { contiguous } from "../ops/movement.js";
 import type { Tensor } from "../tensor.js";
 import { empty, tensor } from "../tensor.js";
+import type {
+  PlanBatch,
+  PlanBuilder,
+  PlanBuilderOptions,
+  PlanColumns,
+  PlanInputs,
+  PlanOperand,
+  PlanValue,
+} from "./contract.js";
+import { placeValues } from "./placement.js";
 import {
   type ArenaSize,
   createPlan,
@@ -20,165 +30,11 @@ import {
 } from "./plan.js";
 import { disposeBlocks, fastestBlocks, storeBlocks } from "./sparse-weight.js";
 
-/** Rows of scratch memory that a call writes and others read. */
-export interface PlanValue {
-  readonly kind: "numbers" | "integers";
-  readonly per: "token" | "sequence";
-  /** Elements of a row. */
-  readonly width: number;
-}
-
-/** Columns of a value from a place on. */
-export interface PlanColumns {
-  readonly of: PlanValue;
-  readonly from: number;
-}
-
-/** A value, some of its columns or a tensor stand for their pointers; a word for a size; the rest for itself. */
-export type PlanOperand = PlanValue | PlanColumns | Tensor | "tokens" | "sequences" | number | null;
-
-/** What a batch gives to a plan. */
-export interface PlanInputs {
-  readonly ids: PlanValue;
-  readonly segments: PlanValue;
-  readonly positions: PlanValue;
-  /** [sequences + 1] */
-  readonly offsets: PlanValue;
-}
-
-export interface PlanBatch {
-  readonly ids: Int32Array;
-  readonly segments: Int32Array;
-  readonly positions: Int32Array;
-  readonly offsets: Int32Array;
-}
-
-/** A plan with its inputs and its output. */
-export interface BatchPlan {
-  /** -> [tokens or sequences, width] */
-  run(batch: PlanBatch): Float32Array;
-  /** The same on another thread, where the backend can; runs may overlap. */
-  runAsync(batch: PlanBatch): Promise<Float32Array>;
-  /** Bytes of scratch memory that a batch of these sizes takes. */
-  bytes(sizes: PlanSizes): number;
-  /** Frees weights and scratch memory. */
-  close(): void;
-}
-
-export interface PlanAttentionOptions {
-  readonly heads: number;
-  /** Default 1 / sqrt(head size). */
-  readonly scale?: number;
-  readonly causal?: boolean;
-  readonly window?: number;
-}
-
-export interface PlanBuilderOptions {
-  /**
-   * How matrices are multiplied. "int8": weights as 8-bit codes with a scale for each output, activations as 8-bit codes
-   * with a scale and a zero for each row, found anew at each run; sums are exact. "sparse": matrices that hold many zeros as
-   * the blocks that they have left, where that is faster on this machine (it is tried out). Default "float32".
-   */
-  weights?: "float32" | "int8" | "sparse";
-}
-
-export interface PlanBuilder {
-  readonly inputs: PlanInputs;
-  /** activation(x weight^T + bias) + residual. weight: [outputs, inputs] */
-  linear(
-    x: PlanValue,
-    weight: Tensor,
-    bias?: Tensor,
-    options?: { activation?: ActivationName; residual?: PlanValue; weights?: PlanBuilderOptions["weights"] },
-  ): PlanValue;
-  /** layerNorm(x + residual) */
-  layerNorm(
-    x: PlanValue,
-    weight: Tensor,
-    bias: Tensor | undefined,
-    options: { epsilon: number; residual?: PlanValue },
-  ): PlanValue;
-  /** qkv: [tokens, 3 heads size] -> [tokens, heads size] */
-  attention(qkv: PlanValue, options: PlanAttentionOptions): PlanValue;
-  /** Rotary positions: pairs of the first `heads` groups of `size` columns turned, in place. Tables: [places, size / 2] */
-  rotary(
-    x: PlanValue,
-    cosines: Float32Array,
-    sines: Float32Array,
-    places: PlanValue,
-    options: { heads: number; size: number; interleaved?: boolean },
-  ): PlanValue;
-  /** activation(x[:, :width]) * x[:, width:] */
-  gate(x: PlanValue, activation: ActivationName): PlanValue;
-  /** Rows of a table, one for each row of the indices. */
-  take(table: Tensor, indices: PlanValue): PlanValue;
-  /** Rows of a table, each multiplied by a row of gates. */
-  takeGated(table: Tensor, indices: PlanValue, gates: Tensor, gateIndices: PlanValue): PlanValue;
-  /** a + b */
-  add(a: PlanValue, b: PlanValue): PlanValue;
-  /** One vector for each sequence of token rows. */
-  pool(x: PlanValue, pooling: "first" | "mean"): PlanValue;
-  /** Keeps something until the plan is closed. */
-  own(release: () => void): void;
-  /** Any kernel: `operands` are its arguments in order. */
-  call(kernel: keyof Kernels, operands: readonly PlanOperand[], about: CallEffects): void;
-  /** New rows. */
-  value(width: number, per?: PlanValue["per"], kind?: PlanValue["kind"]): PlanValue;
-  build(output: PlanValue, options?: { composed?: boolean }): BatchPlan;
-  /** Frees what was made so far, when there will be no plan. */
-  discard(): void;
-}
-
-interface CallEffects {
-  readonly reads: readonly PlanValue[];
-  readonly writes: readonly PlanValue[];
-}
-
-interface Recorded extends CallEffects {
+interface Recorded {
   readonly kernel: keyof Kernels;
   readonly operands: readonly PlanOperand[];
-}
-
-/** Columns of each arena, so that values which do not live at the same time share them. */
-function placeValues(calls: readonly Recorded[], inputs: readonly PlanValue[], output: PlanValue) {
-  const lives = new Map<PlanValue, { first: number; last: number }>();
-  const touch = (value: PlanValue, at: number): void => {
-    const life = lives.get(value) ?? { first: at, last: at };
-    lives.set(value, { first: Math.min(life.first, at), last: Math.max(life.last, at) });
-  };
-  calls.forEach(({ reads, writes }, i) => {
-    for (const value of [...reads, ...writes]) touch(value, i);
-  });
-  for (const input of inputs) {
-    touch(input, -1);
-    touch(input, calls.length);
-  }
-  touch(output, calls.length);
-  const columns = new Map<PlanValue, number>();
-  const sizes = { numbers: { token: 0, sequence: 0 }, integers: { token: 0, sequence: 0 } };
-  const sorted = [...lives].sort(([a], [b]) => b.width - a.width);
-  for (const [value, life] of sorted) {
-    const taken = [...columns]
-      .filter(([other]) => {
-        const o = lives.get(other);
-        const together = o !== undefined && o.first <= life.last && life.first <= o.last;
-        return together && other.kind === value.kind && other.per === value.per;
-      })
-      .map(([other, column]) => ({ from: column, to: column + other.width }))
-      .sort((a, b) => a.from - b.from);
-    let column = 0;
-    for (const { from, to } of taken) {
-      if (column + value.width <= from) break;
-      column = Math.max(column, to);
-    }
-    columns.set(value, column);
-    sizes[value.kind][value.per] = Math.max(sizes[value.kind][value.per], column + value.width);
-  }
-  const arena = (kind: PlanValue["kind"]): ArenaSize => ({
-    perToken: sizes[kind].token,
-    perSequence: sizes[kind].sequence,
-  });
-  return { columns, numbers: arena("numbers"), integers: arena("integers") };
+  readonly reads: readonly PlanValue[];
+  readonly writes: readonly PlanValue[];
 }
 
 /**
@@ -202,14 +58,15 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
     offsets: value(1, "sequence", "integers"),
   };
   const call: PlanBuilder["call"] = (kernel, operands, about) => {
-    calls.push({ kernel, operands, ...about });
+    const reads = about.reads.filter((value) => value !== undefined);
+    calls.push({ kernel, operands, reads, writes: about.writes });
   };
   const copied = (tensor: Tensor): Tensor => {
-    const copy = empty(tensor.shape, tensor.dtype).keep("weights");
-    if (tensor.size > 0) backend().copy(contiguous(tensor).pointer, copy.pointer, tensor.size, tensor.dtype);
+    const copy = copyOf(tensor).keep("weights");
     owned.push(() => copy.dispose());
     return copy;
   };
+  const optional = (tensor: Tensor | undefined): Tensor | null => (tensor === undefined ? null : copied(tensor));
   /** Tables are large and read row by row: the plan holds on to their memory instead of copying it. */
   const shared = (table: Tensor): Tensor => {
     if (!table.contiguous) return copied(table);
@@ -264,7 +121,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
         parameters,
         packedCodes,
         columns,
-        bias === undefined ? null : copied(bias),
+        optional(bias),
         y,
         countOf(x),
         n,
@@ -272,7 +129,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
         activationCode[activation],
         residual ?? null,
       ],
-      { reads: [codes, parameters, ...(residual === undefined ? [] : [residual])], writes: [y] },
+      { reads: [codes, parameters, residual], writes: [y] },
     );
     return y;
   }
@@ -297,7 +154,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
         stored.starts,
         stored.inputs,
         stored.values,
-        bias === undefined ? null : copied(bias),
+        optional(bias),
         y,
         countOf(x),
         n,
@@ -306,7 +163,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
         activationCode[activation],
         residual ?? null,
       ],
-      { reads: [x, ...(residual === undefined ? [] : [residual])], writes: [y] },
+      { reads: [x, residual], writes: [y] },
     );
     return y;
   }
@@ -327,7 +184,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
         [
           x,
           packed(weight),
-          bias === undefined ? null : copied(bias),
+          optional(bias),
           y,
           countOf(x),
           n,
@@ -338,7 +195,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
           null,
           residual ?? null,
         ],
-        { reads: [x, ...(residual === undefined ? [] : [residual])], writes: [y] },
+        { reads: [x, residual], writes: [y] },
       );
       return y;
     },
@@ -347,20 +204,9 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
       const statistics = value(2, x.per);
       call(
         "layerNormF32",
-        [
-          x,
-          residual ?? null,
-          copied(weight),
-          bias === undefined ? null : copied(bias),
-          y,
-          null,
-          statistics,
-          countOf(x),
-          x.width,
-          epsilon,
-        ],
+        [x, residual ?? null, copied(weight), optional(bias), y, null, statistics, countOf(x), x.width, epsilon],
         {
-          reads: [x, ...(residual === undefined ? [] : [residual])],
+          reads: [x, residual],
           writes: [y, statistics],
         },
       );

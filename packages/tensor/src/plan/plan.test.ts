@@ -10,7 +10,8 @@ import { take } from "../ops/rows.js";
 import { segmentMean } from "../ops/segment.js";
 import { randomNormal } from "../random.js";
 import { type Tensor, tensor } from "../tensor.js";
-import { createPlanBuilder, type PlanBatch } from "./builder.js";
+import { createPlanBuilder } from "./builder.js";
+import type { PlanBatch } from "./contract.js";
 
 const batchOf = (lengths: readonly number[]): PlanBatch => {
   const offsets = Int32Array.from([0, ...lengths]);

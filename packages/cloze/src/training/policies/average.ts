@@ -1,6 +1,6 @@
 // Averages of the weights along a run: exponential (Polyak; as in arXiv 1803.05407's discussion) or equal (stochastic weight
 // averaging). They are kept by the optimizer, so that checkpoints hold them and a resumed run has the same.
-import { contiguous, mixInPlace, mul, noGrad, type Optimizer, scope, type Tensor, tensor } from "@cloze/tensor";
+import { copyInto, copyOf, mixInPlace, type Optimizer, type Tensor, tensor } from "@cloze/tensor";
 import { ClozeError } from "../../errors.js";
 
 export interface AverageOptions {
@@ -28,12 +28,7 @@ export interface AveragingOptimizer extends Optimizer {
 const suffix = ".average";
 const counterName = `steps${suffix}`;
 
-function copy(from: Tensor, to: Tensor): void {
-  to.storage.backend.copy(from.pointer, to.pointer, to.size, to.dtype);
-  to.markWritten();
-}
-
-const kept = (value: Tensor): Tensor => noGrad(() => scope(() => mul(contiguous(value.detach()), 1))).keep("optimizer");
+const kept = (value: Tensor): Tensor => copyOf(value).keep("optimizer");
 
 /**
  * Lets an optimizer keep averages of the parameters that it trains.
@@ -121,7 +116,7 @@ export function averageWeights(
     apply() {
       for (const [name, parameter] of followed) {
         const average = averages.get(name);
-        if (average !== undefined) copy(average, parameter);
+        if (average !== undefined) copyInto(parameter, average);
       }
     },
     async withAverages(body) {
@@ -131,7 +126,7 @@ export function averageWeights(
         return await body();
       } finally {
         followed.forEach(([, parameter], i) => {
-          copy(before[i], parameter);
+          copyInto(parameter, before[i]);
           before[i].dispose();
         });
       }

@@ -4,11 +4,13 @@ import { join } from "node:path";
 import {
   addInPlace,
   contiguous,
+  copyInto,
   matmul,
   mul,
   noGrad,
   readSafetensors,
   type SafetensorsFile,
+  sameShape,
   scope,
   type Tensor,
   writeFileAtomic,
@@ -222,11 +224,6 @@ const withoutPrefix = (file: SafetensorsFile): SafetensorsFile => ({
   load: (name, dtype) => file.load(prefix + name, dtype),
 });
 
-function copyInto(parameter: Tensor, value: Tensor): void {
-  parameter.storage.backend.copy(value.pointer, parameter.pointer, parameter.size, parameter.dtype);
-  parameter.markWritten();
-}
-
 const misfit = (message: string, expected: string, received: string): ClozeError =>
   new ClozeError("ADAPTER_MISMATCH", message, {
     expected,
@@ -313,7 +310,7 @@ export function loadLora(model: Model, folder: string): Model {
       );
     }
     const put = (parameter: Tensor, name: string, value: Tensor) => {
-      if (parameter.shape.join() !== value.shape.join())
+      if (!sameShape(parameter.shape, value.shape))
         throw misfit(
           `${name} does not fit the model`,
           `[${parameter.shape.join(", ")}]`,

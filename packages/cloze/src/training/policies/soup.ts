@@ -1,5 +1,5 @@
 // Model soups (arXiv 2203.05482): the mean of the weights of models that were fine-tuned from the same one.
-import { mixInPlace, mul, noGrad, scope, type Tensor } from "@cloze/tensor";
+import { copyInto, copyOf, mixInPlace, type Tensor } from "@cloze/tensor";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/index.js";
 
@@ -64,7 +64,7 @@ export async function greedySoup(
   const members = [first];
   let best = value;
   for (const { place } of rest) {
-    const before = noGrad(() => scope(() => [...pot.parameters.values()].map((weight) => mul(weight, 1))));
+    const before = [...pot.parameters.values()].map(copyOf);
     stir(pot, models[place], 1 / (members.length + 1));
     const reached = await score(pot);
     if (reached >= best) {
@@ -72,8 +72,7 @@ export async function greedySoup(
       members.push(place);
     } else {
       [...pot.parameters.values()].forEach((weight, i) => {
-        weight.storage.backend.copy(before[i].pointer, weight.pointer, weight.size, weight.dtype);
-        weight.markWritten();
+        copyInto(weight, before[i]);
       });
     }
     for (const copy of before) copy.dispose();

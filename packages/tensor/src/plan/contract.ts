@@ -1,0 +1,120 @@
+// What a plan is made of, and what writes one.
+import type { ActivationName } from "../backend/contract/network.js";
+import type { Kernels } from "../backend/contract.js";
+import type { Tensor } from "../tensor.js";
+import type { PlanSizes } from "./plan.js";
+
+/** Rows of scratch memory that a call writes and others read. */
+export interface PlanValue {
+  readonly kind: "numbers" | "integers";
+  readonly per: "token" | "sequence";
+  /** Elements of a row. */
+  readonly width: number;
+}
+
+/** Columns of a value from a place on. */
+export interface PlanColumns {
+  readonly of: PlanValue;
+  readonly from: number;
+}
+
+/** A value, some of its columns or a tensor stand for their pointers; a word for a size; the rest for itself. */
+export type PlanOperand = PlanValue | PlanColumns | Tensor | "tokens" | "sequences" | number | null;
+
+/** What a batch gives to a plan. */
+export interface PlanInputs {
+  readonly ids: PlanValue;
+  readonly segments: PlanValue;
+  readonly positions: PlanValue;
+  /** [sequences + 1] */
+  readonly offsets: PlanValue;
+}
+
+export interface PlanBatch {
+  readonly ids: Int32Array;
+  readonly segments: Int32Array;
+  readonly positions: Int32Array;
+  readonly offsets: Int32Array;
+}
+
+/** A plan with its inputs and its output. */
+export interface BatchPlan {
+  /** -> [tokens or sequences, width] */
+  run(batch: PlanBatch): Float32Array;
+  /** The same on another thread, where the backend can; runs may overlap. */
+  runAsync(batch: PlanBatch): Promise<Float32Array>;
+  /** Bytes of scratch memory that a batch of these sizes takes. */
+  bytes(sizes: PlanSizes): number;
+  /** Frees weights and scratch memory. */
+  close(): void;
+}
+
+export interface PlanAttentionOptions {
+  readonly heads: number;
+  /** Default 1 / sqrt(head size). */
+  readonly scale?: number;
+  readonly causal?: boolean;
+  readonly window?: number;
+}
+
+export interface PlanBuilderOptions {
+  /**
+   * How matrices are multiplied. "int8": weights as 8-bit codes with a scale for each output, activations as 8-bit codes
+   * with a scale and a zero for each row, found anew at each run; sums are exact. "sparse": matrices that hold many zeros as
+   * the blocks that they have left, where that is faster on this machine (it is tried out). Default "float32".
+   */
+  weights?: "float32" | "int8" | "sparse";
+}
+
+export interface PlanBuilder {
+  readonly inputs: PlanInputs;
+  /** activation(x weight^T + bias) + residual. weight: [outputs, inputs] */
+  linear(
+    x: PlanValue,
+    weight: Tensor,
+    bias?: Tensor,
+    options?: { activation?: ActivationName; residual?: PlanValue; weights?: PlanBuilderOptions["weights"] },
+  ): PlanValue;
+  /** layerNorm(x + residual) */
+  layerNorm(
+    x: PlanValue,
+    weight: Tensor,
+    bias: Tensor | undefined,
+    options: { epsilon: number; residual?: PlanValue },
+  ): PlanValue;
+  /** qkv: [tokens, 3 heads size] -> [tokens, heads size] */
+  attention(qkv: PlanValue, options: PlanAttentionOptions): PlanValue;
+  /** Rotary positions: pairs of the first `heads` groups of `size` columns turned, in place. Tables: [places, size / 2] */
+  rotary(
+    x: PlanValue,
+    cosines: Float32Array,
+    sines: Float32Array,
+    places: PlanValue,
+    options: { heads: number; size: number; interleaved?: boolean },
+  ): PlanValue;
+  /** activation(x[:, :width]) * x[:, width:] */
+  gate(x: PlanValue, activation: ActivationName): PlanValue;
+  /** Rows of a table, one for each row of the indices. */
+  take(table: Tensor, indices: PlanValue): PlanValue;
+  /** Rows of a table, each multiplied by a row of gates. */
+  takeGated(table: Tensor, indices: PlanValue, gates: Tensor, gateIndices: PlanValue): PlanValue;
+  /** a + b */
+  add(a: PlanValue, b: PlanValue): PlanValue;
+  /** One vector for each sequence of token rows. */
+  pool(x: PlanValue, pooling: "first" | "mean"): PlanValue;
+  /** Keeps something until the plan is closed. */
+  own(release: () => void): void;
+  /** Any kernel: `operands` are its arguments in order. */
+  call(kernel: keyof Kernels, operands: readonly PlanOperand[], about: CallEffects): void;
+  /** New rows. */
+  value(width: number, per?: PlanValue["per"], kind?: PlanValue["kind"]): PlanValue;
+  build(output: PlanValue, options?: { composed?: boolean }): BatchPlan;
+  /** Frees what was made so far, when there will be no plan. */
+  discard(): void;
+}
+
+/** Values that a call reads and writes; what is absent does not count. */
+export interface CallEffects {
+  readonly reads: readonly (PlanValue | undefined)[];
+  readonly writes: readonly PlanValue[];
+}
