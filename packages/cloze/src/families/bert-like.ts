@@ -121,6 +121,16 @@ export const bertHead = (json: ConfigJson, config: BertFields): HeadFields => ({
   dropout: config.classifier_dropout ?? config.hidden_dropout_prob,
 });
 
+/** A sequence classifier of two matrices instead of a pooler: dense, activation, dense, with dropout before both. */
+export const denseClassifier = ({ labels, names, problem, dropout, activation }: HeadFields) => ({
+  type: "sequence-classification" as const,
+  labels,
+  names,
+  problem,
+  dropout,
+  pooler: { activation, dropout },
+});
+
 /** The dropout of an encoder's layers. */
 export const layerDropout = ({ layers, embeddings }: EncoderConfig): number =>
   layers[0]?.dropout ?? ("dropout" in embeddings ? embeddings.dropout : 0.1);
@@ -192,6 +202,9 @@ export const bertHeadNames: NameRules = {
   classifier: "classifier",
   span: "qa_outputs",
 };
+
+/** Names of {@link denseClassifier}'s matrices. */
+export const denseClassifierNames: NameRules = { pooler: "classifier.dense", classifier: "classifier.out_proj" };
 
 /** The first words of the names of BERT's encoder. */
 export const bertEncoderParts = ["embeddings", "encoder", "pooler"];

@@ -13,6 +13,8 @@ import {
   bertHeadNames,
   bertLayer,
   bertLayerNames,
+  denseClassifier,
+  denseClassifierNames,
   rate,
   size,
   unsupported,
@@ -60,9 +62,7 @@ const headNames = ({ type }: HeadConfig): NameRules => ({
   output: "qa_classifier.output.dense",
   outputNorm: "qa_classifier.output.LayerNorm",
   span: "qa_classifier.qa_outputs",
-  ...(type === "sequence-classification"
-    ? { pooler: "classifier.dense", classifier: "classifier.out_proj" }
-    : { pooler: "{base}pooler" }),
+  ...(type === "sequence-classification" ? denseClassifierNames : { pooler: "{base}pooler" }),
 });
 
 const wordScaleOf = (rescales: boolean, width: number): number => (rescales ? Math.sqrt(width) : 1);
@@ -77,14 +77,7 @@ export const bigBird: Family = {
       tied,
       transform: { activation, norm: true },
     }),
-    ForSequenceClassification: ({ labels, names, problem, dropout, activation }) => ({
-      type: "sequence-classification",
-      labels,
-      names,
-      problem,
-      dropout,
-      pooler: { activation, dropout },
-    }),
+    ForSequenceClassification: denseClassifier,
     ForQuestionAnswering: ({ answerDropout, answerFeedForward, separatorId }) => ({
       type: "question-answering",
       dropout: answerDropout,

@@ -10,6 +10,8 @@ import {
   bertFields,
   bertHead,
   bertLayerNames,
+  denseClassifier,
+  denseClassifierNames,
   layersOf,
   nameOfActivation,
   rate,
@@ -91,14 +93,7 @@ export const convbert: Family = {
   heads: {
     Model: () => ({ type: "none" }),
     ForMaskedLM: ({ tied }) => ({ type: "masked-language", tied, transform: generatorTransform }),
-    ForSequenceClassification: ({ labels, names, problem, dropout, activation }) => ({
-      type: "sequence-classification",
-      labels,
-      names,
-      problem,
-      dropout,
-      pooler: { activation, dropout },
-    }),
+    ForSequenceClassification: denseClassifier,
     ForMultipleChoice: ({ answerDropout, pooling, pooler }) => ({
       type: "multiple-choice",
       dropout: answerDropout ?? 0,
@@ -169,7 +164,7 @@ export const convbert: Family = {
       head: {
         ...generatorNames,
         ...(head.type === "sequence-classification"
-          ? { pooler: "classifier.dense", classifier: "classifier.out_proj" }
+          ? denseClassifierNames
           : { pooler: "sequence_summary.summary", classifier: "classifier" }),
         span: "qa_outputs",
       },

@@ -8,6 +8,8 @@ import {
   bertFields,
   bertHead,
   bertLayerNames,
+  denseClassifier,
+  denseClassifierNames,
   rate,
   size,
   writeBertFields,
@@ -52,14 +54,7 @@ export const electra: Family = {
     ForMaskedLM: (fields) => ({ type: "masked-language", ...language(fields) }),
     ForCausalLM: (fields) => ({ type: "causal-language", ...language(fields) }),
     ForPreTraining: ({ activation }) => ({ type: "replaced-token", activation }),
-    ForSequenceClassification: (fields) => ({
-      type: "sequence-classification",
-      labels: fields.labels,
-      names: fields.names,
-      problem: fields.problem,
-      dropout: fields.dropout,
-      pooler: { activation: "gelu", dropout: fields.dropout },
-    }),
+    ForSequenceClassification: (fields) => denseClassifier({ ...fields, activation: "gelu" }),
     ForMultipleChoice: ({ dropout }) => ({ type: "multiple-choice", dropout, pooler: { activation: "gelu" } }),
   },
   readConfig(json) {
@@ -88,7 +83,7 @@ export const electra: Family = {
             }
           : generatorNames),
         ...(head.type === "sequence-classification"
-          ? { pooler: "classifier.dense", classifier: "classifier.out_proj" }
+          ? denseClassifierNames
           : { pooler: "sequence_summary.summary", classifier: "classifier" }),
         span: "qa_outputs",
       },

@@ -16,7 +16,7 @@ import {
 import type { Family } from "./family.js";
 import { labelFields } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
-import { robertaClassifier, robertaHeadNames } from "./roberta.js";
+import { robertaClassifier, robertaHeadNames, robertaPositions, writeRobertaPositions } from "./roberta.js";
 
 const schema = z.looseObject({
   ...bertFields,
@@ -53,13 +53,11 @@ export const longformer: Family = {
   heads: { ForSequenceClassification: robertaClassifier },
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
-    const positionOffset = config.pad_token_id + 1;
     const { channel, dropout } = bertLayer(config);
     return {
       encoder: {
         ...bertEncoder(config),
-        maxPositions: config.max_position_embeddings - positionOffset,
-        embeddings: { dropout: config.hidden_dropout_prob, positionOffset, paddingPosition: true },
+        ...robertaPositions(config),
         layers: windowsOf(config).map((window) => ({
           mixer: {
             type: "longformer",
@@ -75,10 +73,9 @@ export const longformer: Family = {
     };
   },
   writeConfig(encoder, head) {
-    const offset = "positionOffset" in encoder.embeddings ? encoder.embeddings.positionOffset : 0;
     return {
       ...writeBertFields(encoder, head),
-      max_position_embeddings: encoder.maxPositions + offset,
+      ...writeRobertaPositions(encoder),
       attention_window: encoder.layers.map(({ mixer }) => ("window" in mixer ? 2 * mixer.window : 0)),
       ...("separatorId" in head ? { sep_token_id: head.separatorId ?? null } : {}),
     };

@@ -17,7 +17,7 @@ import {
 import type { Family } from "./family.js";
 import { labelFields } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
-import { robertaClassifier, robertaHeadNames } from "./roberta.js";
+import { robertaClassifier, robertaHeadNames, robertaPositions, writeRobertaPositions } from "./roberta.js";
 
 /** What transformers uses, however many rows the table has. */
 const buckets = 32;
@@ -46,14 +46,12 @@ export const mpnet: Family = {
   heads: { ForSequenceClassification: robertaClassifier },
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
-    const positionOffset = config.pad_token_id + 1;
     const { channel, dropout } = bertLayer(config);
     return {
       encoder: {
         ...bertEncoder(config),
-        maxPositions: config.max_position_embeddings - positionOffset,
+        ...robertaPositions(config),
         segmentVocabularySize: 0,
-        embeddings: { dropout: config.hidden_dropout_prob, positionOffset, paddingPosition: true },
         layers: layersOf(config.num_hidden_layers, {
           mixer: {
             type: "relative-bias-attention",
@@ -78,11 +76,10 @@ export const mpnet: Family = {
       classifier_dropout: _dropout,
       ...fields
     } = writeBertFields(encoder, head);
-    const offset = "positionOffset" in encoder.embeddings ? encoder.embeddings.positionOffset : 0;
     const mixer = encoder.layers[0]?.mixer;
     return {
       ...fields,
-      max_position_embeddings: encoder.maxPositions + offset,
+      ...writeRobertaPositions(encoder),
       ...(mixer?.type === "relative-bias-attention"
         ? { relative_attention_num_buckets: mixer.rows ?? mixer.buckets }
         : {}),

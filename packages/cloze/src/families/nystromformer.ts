@@ -10,6 +10,8 @@ import {
   bertHead,
   bertHeadNames,
   bertLayerNames,
+  denseClassifier,
+  denseClassifierNames,
   layersOf,
   size,
   writeBertFields,
@@ -42,14 +44,7 @@ export const nystromformer: Family = {
   paddingCounts: true,
   heads: {
     Model: () => ({ type: "none" }),
-    ForSequenceClassification: ({ labels, names, problem, dropout, activation }) => ({
-      type: "sequence-classification",
-      labels,
-      names,
-      problem,
-      dropout,
-      pooler: { activation, dropout },
-    }),
+    ForSequenceClassification: denseClassifier,
     ForMultipleChoice: () => ({ type: "multiple-choice", dropout: 0, pooler: { activation: "relu" } }),
   },
   readConfig(json) {
@@ -107,9 +102,7 @@ export const nystromformer: Family = {
       },
       head: {
         ...bertHeadNames,
-        ...(head.type === "sequence-classification"
-          ? { pooler: "classifier.dense", classifier: "classifier.out_proj" }
-          : { pooler: "pre_classifier" }),
+        ...(head.type === "sequence-classification" ? denseClassifierNames : { pooler: "pre_classifier" }),
       },
     }),
   aliases: commonAliases("nystromformer", bertEncoderParts),

@@ -1,5 +1,6 @@
 // RoBERTa (arXiv 1907.11692) and the multilingual and French models of its form, as transformers has them.
 import { z } from "zod";
+import type { EncoderConfig } from "../encoder/config.js";
 import { parseConfig } from "../encoder/registry.js";
 import type { HeadConfig } from "../heads/index.js";
 import type { HeadFields } from "./architectures.js";
@@ -10,6 +11,8 @@ import {
   bertFields,
   bertHead,
   bertLayerNames,
+  denseClassifier,
+  denseClassifierNames,
   size,
   writeBertFields,
 } from "./bert-like.js";
@@ -26,13 +29,20 @@ const schema = z.looseObject({
 const aliases = commonAliases("roberta", bertEncoderParts);
 
 /** RoBERTa's classifier: dense and tanh, with dropout before both matrices. */
-export const robertaClassifier = (fields: HeadFields) => ({
-  type: "sequence-classification" as const,
-  labels: fields.labels,
-  names: fields.names,
-  problem: fields.problem,
-  dropout: fields.dropout,
-  pooler: { activation: "tanh" as const, dropout: fields.dropout },
+export const robertaClassifier = (fields: HeadFields) => denseClassifier({ ...fields, activation: "tanh" });
+
+/** RoBERTa's positions count from the row behind padding's, which has a row of its own. */
+export function robertaPositions(config: z.output<typeof schema>) {
+  const positionOffset = config.pad_token_id + 1;
+  return {
+    maxPositions: config.max_position_embeddings - positionOffset,
+    embeddings: { dropout: config.hidden_dropout_prob, positionOffset, paddingPosition: true },
+  };
+}
+
+/** The field that {@link robertaPositions} reads. */
+export const writeRobertaPositions = ({ maxPositions, embeddings }: EncoderConfig) => ({
+  max_position_embeddings: maxPositions + ("positionOffset" in embeddings ? embeddings.positionOffset : 0),
 });
 
 /** Names of RoBERTa's heads; the sequence classifier has no pooler of the encoder. */
@@ -43,7 +53,7 @@ export const robertaHeadNames = ({ type }: HeadConfig): NameRules => ({
   "decoder.bias": "lm_head.bias",
   span: "qa_outputs",
   ...(type === "sequence-classification"
-    ? { pooler: "classifier.dense", classifier: "classifier.out_proj" }
+    ? denseClassifierNames
     : { pooler: "{base}pooler.dense", classifier: "classifier" }),
 });
 
@@ -62,20 +72,13 @@ const robertaLike = (modelType: string, classPrefix: string): Family => ({
   },
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
-    const encoder = bertEncoder(config);
-    const positionOffset = config.pad_token_id + 1;
     return {
-      encoder: {
-        ...encoder,
-        maxPositions: config.max_position_embeddings - positionOffset,
-        embeddings: { dropout: config.hidden_dropout_prob, positionOffset, paddingPosition: true },
-      },
+      encoder: { ...bertEncoder(config), ...robertaPositions(config) },
       head: { ...bertHead(json, config), activation: "gelu" },
     };
   },
   writeConfig(encoder, head) {
-    const offset = "positionOffset" in encoder.embeddings ? encoder.embeddings.positionOffset : 0;
-    return { ...writeBertFields(encoder, head), max_position_embeddings: encoder.maxPositions + offset };
+    return { ...writeBertFields(encoder, head), ...writeRobertaPositions(encoder) };
   },
   names: (encoder, head) =>
     namesByRules(encoder, head, {

@@ -14,6 +14,8 @@ import {
   bertHeadNames,
   bertLayer,
   bertLayerNames,
+  denseClassifier,
+  denseClassifierNames,
   layersOf,
   nameOfActivation,
   rate,
@@ -89,14 +91,7 @@ export const roformer: Family = {
   carries: /embed_positions\.weight$/,
   heads: {
     Model: () => ({ type: "none" }),
-    ForSequenceClassification: ({ labels, names, problem, dropout, activation }) => ({
-      type: "sequence-classification",
-      labels,
-      names,
-      problem,
-      dropout,
-      pooler: { activation, dropout },
-    }),
+    ForSequenceClassification: denseClassifier,
     ForMultipleChoice: ({ pooling, pooler }) => ({ type: "multiple-choice", dropout: 0, pooling, pooler }),
     ForCausalLM: ({ tied, activation }) => ({ type: "causal-language", tied, transform: { activation, norm: true } }),
   },
@@ -142,9 +137,7 @@ export const roformer: Family = {
       encoder: { ...narrowEmbeddingNames, ...bertLayerNames },
       head: {
         ...bertHeadNames,
-        ...(head.type === "sequence-classification"
-          ? { pooler: "classifier.dense", classifier: "classifier.out_proj" }
-          : { pooler: "sequence_summary.summary" }),
+        ...(head.type === "sequence-classification" ? denseClassifierNames : { pooler: "sequence_summary.summary" }),
       },
     }),
   aliases: (name) => [...aliases(name), ...(name === "cls.predictions.bias" ? ["cls.predictions.decoder.bias"] : [])],
