@@ -1,12 +1,14 @@
-// Options of commands that read labelled data.
+// Options of commands that read labelled data, and what they say about it.
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   type DataFormat,
+  type DataWarning,
   dataFormats,
   type ReadTaskRowsOptions,
   type TagScheme,
   tagSchemes,
 } from "../data/readers/index.js";
+import type { ProgressReporter } from "../training/progress.js";
 
 /** What {@link withDataOptions} adds. */
 export interface DataOptions {
@@ -77,3 +79,14 @@ export const readOptionsOf = ({
   labelBase: labelBase === "1" ? 1 : 0,
   offsetUnit: codePoints === true ? "code-point" : "utf16",
 });
+
+/** Says which columns and formats were guessed. */
+export function noteGuesses(progress: ProgressReporter, source: { path: string; guesses: readonly string[] }): void {
+  for (const guess of source.guesses) progress.note(`${source.path}: ${guess} (guessed)`);
+}
+
+/** A line for each kind of oddity. */
+export function noteWarnings(progress: ProgressReporter, warnings: readonly DataWarning[]): void {
+  for (const { code, message, count, first } of warnings)
+    progress.note(`${code}: ${count} × ${message} (first: ${first})`);
+}

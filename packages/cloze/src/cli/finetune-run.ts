@@ -2,7 +2,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
-import type { DataWarning } from "../data/readers/index.js";
 import { createWarnings } from "../data/readers/warnings.js";
 import { plannedForward } from "../inference/planned-forward.js";
 import { evaluateRows, type Scores, type Task } from "../tasks/index.js";
@@ -12,7 +11,7 @@ import { modelCard } from "../training/model-card.js";
 import type { ProgressReporter } from "../training/progress.js";
 import type { TrainResult } from "../training/trainer.js";
 import type { WarmupShape } from "../training/warmup-shapes.js";
-import type { DataOptions } from "./data-options.js";
+import { type DataOptions, noteWarnings } from "./data-options.js";
 import type { CommonOptions } from "./output.js";
 import { commandLine } from "./training-options.js";
 
@@ -61,12 +60,6 @@ export interface RunReport {
   readonly stoppedEarly: boolean;
   /** Values by set: "dev", "test". */
   readonly scores: Readonly<Record<string, Scores["values"]>>;
-}
-
-/** A line for each kind of oddity. */
-export function noteWarnings(progress: ProgressReporter, warnings: readonly DataWarning[]): void {
-  for (const { code, message, count, first } of warnings)
-    progress.note(`${code}: ${count} × ${message} (first: ${first})`);
 }
 
 const reportName = "scores.json";

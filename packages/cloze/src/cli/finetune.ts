@@ -8,8 +8,8 @@ import { type Task, taskOf, tasks } from "../tasks/index.js";
 import { formatDuration, type ProgressReporter } from "../training/progress.js";
 import { warmupShapes } from "../training/warmup-shapes.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
-import { readOptionsOf, withDataOptions } from "./data-options.js";
-import { type FinetuneCommandOptions, noteWarnings, type Rows, type RunReport, runOnce } from "./finetune-run.js";
+import { noteGuesses, noteWarnings, readOptionsOf, withDataOptions } from "./data-options.js";
+import { type FinetuneCommandOptions, type Rows, type RunReport, runOnce } from "./finetune-run.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { formatTable, printResult, progressFor } from "./output.js";
 import { resumeCommand } from "./training-options.js";
@@ -48,7 +48,7 @@ async function readRows(
   most = Number.POSITIVE_INFINITY,
 ): Promise<Rows> {
   const source = await task.read(path, options);
-  for (const guess of source.guesses) progress.note(`${path}: ${guess} (guessed)`);
+  noteGuesses(progress, source);
   const rows: unknown[] = [];
   for await (const row of source) {
     rows.push(row);

@@ -2,24 +2,16 @@ import { once } from "node:events";
 import { writeFileAtomicAsync } from "@cloze/tensor";
 import type { Command } from "commander";
 import { createWarnings } from "../data/readers/warnings.js";
-import { plannedForward } from "../inference/planned-forward.js";
-import { loadTaskModel, predictRows, taskOf } from "../tasks/index.js";
+import { predictRows } from "../tasks/index.js";
 import { createMeter } from "../training/progress.js";
-import { type DataOptions, readOptionsOf, withDataOptions } from "./data-options.js";
-import { withTaskModelOptions } from "./evaluate.js";
-import { noteWarnings } from "./finetune-run.js";
+import { type DataOptions, noteGuesses, noteWarnings, readOptionsOf, withDataOptions } from "./data-options.js";
 import { lineRows } from "./line-rows.js";
-import { modelFolder } from "./model-argument.js";
-import { type CommonOptions, printResult, progressFor } from "./output.js";
+import { printResult, progressFor } from "./output.js";
+import { openTaskModel, type TaskModelOptions, withTaskModelOptions } from "./task-model.js";
 
-interface PredictOptions extends CommonOptions, DataOptions {
-  model: string;
+interface PredictOptions extends TaskModelOptions, DataOptions {
   data?: string;
   out?: string;
-  task?: string;
-  maxLength?: number;
-  tokenBudget: number;
-  weights: "float32" | "int8" | "sparse";
 }
 
 /** `cloze predict` */
@@ -31,21 +23,16 @@ export function addPredict(program: Command): void {
     .option("--out <file>", "write predictions there instead of to standard output");
   withDataOptions(command).action(async (options: PredictOptions) => {
     const progress = progressFor(options);
-    const loaded = loadTaskModel(await modelFolder(options.model, options), {
-      task: options.task === undefined ? undefined : taskOf(options.task),
-      maxLength: options.maxLength,
-    });
-    const planned = plannedForward(loaded.model, { weights: options.weights });
-    if (planned.reason !== undefined) progress.note(planned.reason);
+    const model = await openTaskModel(options, progress);
     const input = options.data === undefined ? lineRows(process.stdin, "standard input") : undefined;
-    const source = await loaded.task.read(input ?? (options.data as string), readOptionsOf(options));
+    const source = await model.task.read(input ?? (options.data as string), readOptionsOf(options));
     input?.release();
-    for (const guess of source.guesses) progress.note(`${source.path}: ${guess} (guessed)`);
+    noteGuesses(progress, source);
     const warnings = createWarnings();
     const meter = createMeter("predict", () => 0);
     let done = 0;
     const lines = async function* () {
-      for await (const { prediction } of predictRows({ ...loaded, forward: planned.forward }, source, {
+      for await (const { prediction } of predictRows(model, source, {
         tokenBudget: options.tokenBudget,
         warnings,
         onProgress(rows) {
@@ -63,8 +50,7 @@ export function addPredict(program: Command): void {
     const seconds = (performance.now() - start) / 1000;
     progress.done();
     noteWarnings(progress, [...source.warnings.list(), ...warnings.list()]);
-    planned.close();
-    loaded.model.dispose();
+    model.close();
     if (options.out === undefined) return;
     printResult(
       options,
