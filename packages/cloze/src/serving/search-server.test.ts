@@ -23,8 +23,9 @@ test("serves the page, what it is about, and answers", async () => {
     expect(page.headers.get("content-type")).toContain("text/html");
     expect(await page.text()).toContain("api/search");
     expect(await (await fetch(`${url}/api/about`)).json()).toEqual(about);
-    const answer = await (await fetch(`${url}/api/search?q=${encodeURIComponent("größe & co")}&count=2`)).json();
-    expect(answer.hits.map(({ title }: { title: string }) => title)).toEqual(["größe & co 0", "größe & co 1"]);
+    const found = await fetch(`${url}/api/search?q=${encodeURIComponent("größe & co")}&count=2`);
+    const answer = (await found.json()) as { hits: { title: string }[] };
+    expect(answer.hits.map(({ title }) => title)).toEqual(["größe & co 0", "größe & co 1"]);
     expect(await (await fetch(`${url}/api/search?q=%20`)).json()).toMatchObject({ hits: [] });
   } finally {
     await server.close();

@@ -17,7 +17,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const good = ["a fine film", "great fun", "a lovely story", "fine acting"];
 const bad = ["a dull film", "no fun", "a poor story", "dull acting"];
-const rows = [...good.map((text) => ({ text, label: "good" })), ...bad.map((text) => ({ text, label: "bad" }))];
+const labelled = [...good.map((text) => ({ text, label: "good" })), ...bad.map((text) => ({ text, label: "bad" }))];
+const rows = labelled.map((row, i) => ({ ...row, row: i + 1 }));
 const tokenizer = trainWordPiece(
   rows.map(({ text }) => text),
   { vocabularySize: 80, minFrequency: 1 },

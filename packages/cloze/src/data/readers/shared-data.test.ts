@@ -1,4 +1,4 @@
-// The data sets of /work/shared/data, where they are: everything in them that is rows reads, and as many as their README says.
+// The data sets of ../shared/data, where they are: everything in them that is rows reads, and as many as their README says.
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -6,7 +6,7 @@ import { readBeir } from "./beir.js";
 import { collectRows, openRows } from "./open-rows.js";
 import { type DataTask, readTaskRows } from "./tasks.js";
 
-const root = "/work/shared/data";
+const root = join(import.meta.dirname, "../../../../../../shared/data");
 
 /** File → rows, as the README has them. */
 const expected: Record<string, number> = {

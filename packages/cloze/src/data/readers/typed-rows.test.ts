@@ -167,7 +167,7 @@ describe("readTokenRows", () => {
   });
 
   it("counts spans that overlap, cut words, hold none, reach beyond or do not match", async () => {
-    const row = {
+    const row: JsonObject = {
       text: "unhappy people  here",
       entities: [
         [2, 7, "A"],
