@@ -39,7 +39,16 @@ export { type ExportOnnxOptions, exportOnnx, type OnnxExport } from "./inference
 export { type PlannedForward, plannedForward } from "./inference/planned-forward.js";
 export * from "./metrics/index.js";
 export { cachedContrastive, contrastiveLoss, normalizeRows } from "./objectives/contrastive.js";
-export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masked-language.js";
+export {
+  createObjective,
+  type Objective,
+  type ObjectiveConfig,
+  type ObjectivePart,
+  objectiveOptions,
+  objectives,
+  parseObjective,
+} from "./objectives/index.js";
+export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masking.js";
 export { Bm25Index } from "./retrieval/bm25.js";
 export { createExactIndex, type ExactIndex } from "./retrieval/exact.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
@@ -69,6 +78,6 @@ export { type AverageOptions, type AveragingOptimizer, averageWeights } from "./
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
 export { loadLora, saveLora } from "./training/policies/lora-files.js";
 export { type GreedySoup, greedySoup, uniformSoup } from "./training/policies/soup.js";
-export { type PretrainOptions, pretrain } from "./training/pretrain.js";
+export { type PretrainCorpus, type PretrainOptions, pretrain } from "./training/pretrain.js";
 export { createProgress } from "./training/progress.js";
 export { type TrainOptions, type TrainResult, train } from "./training/trainer.js";

@@ -19,3 +19,17 @@ export const numberBetween =
     const range = high === Number.POSITIVE_INFINITY ? `of at least ${low}` : `from ${low} to ${high}`;
     throw new InvalidArgumentError(`A number ${range} is needed.`);
   };
+
+/** `name=value`; the value is JSON where it reads as such. */
+export function setting(text: string, before: Record<string, unknown> = {}): Record<string, unknown> {
+  const cut = text.indexOf("=");
+  if (cut < 1) throw new InvalidArgumentError('A name and a value are needed, such as "rate=0.3".');
+  const value = text.slice(cut + 1);
+  let parsed: unknown = value;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    // A word stands for itself.
+  }
+  return { ...before, [text.slice(0, cut)]: parsed };
+}

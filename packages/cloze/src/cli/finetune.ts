@@ -1,32 +1,18 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { foldRows, type ReadTaskRowsOptions } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
 import { summarizeSeeds } from "../metrics/seed-summary.js";
 import { type Task, taskOf, tasks } from "../tasks/index.js";
 import { formatDuration, type ProgressReporter } from "../training/progress.js";
 import { warmupShapes } from "../training/warmup-shapes.js";
-import { numberBetween, wholeNumber } from "./arguments.js";
+import { numberBetween, setting, wholeNumber } from "./arguments.js";
 import { noteGuesses, noteWarnings, readOptionsOf, withDataOptions } from "./data-options.js";
 import { type FinetuneCommandOptions, type Rows, type RunReport, runOnce } from "./finetune-run.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { formatTable, printResult, progressFor } from "./output.js";
 import { resumeCommand } from "./training-options.js";
-
-/** `name=value`; the value is JSON where it reads as such. */
-function setting(text: string, before: Record<string, unknown> = {}): Record<string, unknown> {
-  const cut = text.indexOf("=");
-  if (cut < 1) throw new InvalidArgumentError('A name and a value are needed, such as "classWeights=balanced".');
-  const value = text.slice(cut + 1);
-  let parsed: unknown = value;
-  try {
-    parsed = JSON.parse(value);
-  } catch {
-    // A word stands for itself.
-  }
-  return { ...before, [text.slice(0, cut)]: parsed };
-}
 
 const patterns = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
 

@@ -4,12 +4,13 @@ import { type Command, Option } from "commander";
 import { openTokenStore, writeTokenStore } from "../data/token-store.js";
 import { ClozeError } from "../errors.js";
 import { createModel, loadModel, saveModel } from "../families/index.js";
-import type { MaskingUnit } from "../objectives/masked-language.js";
+import { checkObjective, objectiveOptions, objectivePart, objectives, parseObjective } from "../objectives/index.js";
+import type { MaskingUnit } from "../objectives/masking.js";
 import { loadTokenizer, readLines } from "../text/index.js";
 import { extendVocabulary } from "../training/extend-vocabulary.js";
 import { addLora, mergeLora } from "../training/policies/lora.js";
 import { checkVocabulary, pretrain } from "../training/pretrain.js";
-import { numberBetween, wholeNumber } from "./arguments.js";
+import { numberBetween, setting, wholeNumber } from "./arguments.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
 import { progressFor } from "./output.js";
@@ -22,8 +23,10 @@ interface PretrainCommandOptions extends TrainingOptions {
   maxLength: number;
   batchTokens: number;
   accumulate: number;
-  masking: MaskingUnit;
-  maskingRate: number;
+  objective: string;
+  set?: Record<string, unknown>;
+  masking?: MaskingUnit;
+  maskingRate?: number;
   extendVocabulary?: number;
   recompute?: boolean;
   average?: number;
@@ -31,11 +34,32 @@ interface PretrainCommandOptions extends TrainingOptions {
   loraTargets?: string[];
 }
 
+const objectivesHelp = (): string =>
+  Object.entries(objectives)
+    .map(([type, { description, aliases = [] }]) =>
+      [
+        `  ${[type, ...aliases].join(", ")}: ${description}`,
+        ...objectiveOptions()
+          .filter((option) => option.type === type)
+          .map(({ option, description: meaning }) => `      ${option}  ${meaning}`),
+      ].join("\n"),
+    )
+    .join("\n");
+
+/** What the objective is asked, from --set and its short forms. */
+const objectiveOf = ({ objective, set, masking, maskingRate }: PretrainCommandOptions) =>
+  parseObjective({
+    ...(masking === undefined ? {} : { unit: masking }),
+    ...(maskingRate === undefined ? {} : { rate: maskingRate }),
+    ...set,
+    type: objective,
+  });
+
 /** `cloze pretrain` */
 export function addPretrain(program: Command): void {
   const command = program
     .command("pretrain")
-    .description("train a masked language model on text files, one document a line")
+    .description("train a language model on text files, one document a line")
     .argument("<files...>", "text files")
     .option("--tokenizer <path>", "tokenizer.json or its folder (cloze tokenizer train makes one)")
     .option(`--model ${modelArgument}`, "go on from this model, with its tokenizer, instead of from nothing")
@@ -60,14 +84,21 @@ export function addPretrain(program: Command): void {
       "end with a moving average of the weights, of which this share stays at each step (0.999)",
       numberBetween(0, 0.999999),
     )
+    .option("--objective <type>", "what the model is asked, see below", "masked-language")
+    .option("--set <name=value>", "an option of the objective, see below; may be repeated", setting)
     .addOption(
-      new Option("--masking <unit>", "what is masked together")
-        .choices(["token", "whole-word", "span"])
-        .default("token"),
+      new Option("--masking <unit>", "what is chosen together: the option unit").choices([
+        "token",
+        "whole-word",
+        "span",
+      ]),
     )
-    .option("--masking-rate <share>", "share of the tokens to mask", numberBetween(0.01, 0.99), 0.15);
+    .option("--masking-rate <share>", "share of the tokens that are chosen: the option rate", numberBetween(0.01, 0.99))
+    .addHelpText("after", () => `\nObjectives, and their options (--set name=value):\n${objectivesHelp()}`);
   withTrainingOptions(command).action(async (files: string[], options: PretrainCommandOptions) => {
     checkLength(options);
+    const objective = objectiveOf(options);
+    const { architecture } = objectivePart(objective);
     const progress = progressFor(options);
     const lines = readLines(files);
     const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
@@ -76,13 +107,14 @@ export function addPretrain(program: Command): void {
     const { maxLength, learningRate } = options;
     let model =
       start !== undefined
-        ? loadModel(start, { architecture: "ForMaskedLM" })
+        ? loadModel(start, { architecture })
         : createModel({
-            architecture: "ForMaskedLM",
+            architecture,
             config: encoderOfSize(options.size, tokenizer.vocabularySize, maxLength),
             seed: options.seed,
           });
     checkVocabulary(model, tokenizer);
+    checkObjective(objective, model.config, model.head.config);
     if (options.extendVocabulary !== undefined) {
       if (start === undefined) {
         throw new ClozeError("OPTION_CONFLICT", "--extend-vocabulary goes with --model", {
@@ -126,7 +158,7 @@ export function addPretrain(program: Command): void {
       accumulate: options.accumulate,
       recompute: options.recompute,
       average: options.average === undefined ? undefined : { decay: options.average },
-      masking: { unit: options.masking, rate: options.maskingRate },
+      objective,
       seed: options.seed,
       folder: options.out,
       resume: options.resume,

@@ -111,6 +111,8 @@ export interface BoundSlot {
   readonly shared?: readonly ParameterSpec[];
   /** True for a part that does nothing: the layer has no such branch, nor its norm. */
   readonly absent?: true;
+  /** Multiplications and additions of a forward pass over a sequence of that length, besides those with matrices. */
+  flops?(length: number): number;
   /** x: [tokens, hidden] -> [tokens, hidden], without residual or norm. */
   forward(x: Tensor, access: SlotAccess, context: SlotContext): Tensor;
   /** The same in a plan; what it gives is the matrix that is declared `residual`. Absent: models with this part run without. */

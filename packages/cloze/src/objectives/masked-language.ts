@@ -1,126 +1,44 @@
-// Masked language modelling (BERT, arXiv 1810.04805): choose tokens, replace most of them by [MASK], predict what stood there.
-import type { PackedBatch } from "../data/packed-batch.js";
-import type { RandomSource } from "../data/random-source.js";
-import { ClozeError } from "../errors.js";
+// Masked language modelling (BERT, arXiv 1810.04805): hide tokens, predict what stood there.
+import { z } from "zod";
+import { encoderFlops } from "../encoder/flops.js";
+import { headFlops } from "./head-flops.js";
+import { type MaskedBatch, maskTokens } from "./masking.js";
+import { defineObjective, lossOf, nothingBeside } from "./objective.js";
 
-/** Which tokens are chosen together: single tokens, whole words (WordPiece continuations included), or spans of words. */
-export type MaskingUnit = "token" | "whole-word" | "span";
+export const shareSchema = z.number().min(0).max(1);
 
-export interface MaskingOptions {
-  /** Share of the maskable tokens to choose. Default 0.15. */
-  rate?: number;
-  /** Default "token". */
-  unit?: MaskingUnit;
-  /** Of the chosen tokens, the share replaced by the mask token; default 0.8. */
-  maskShare?: number;
-  /** The share replaced by a random token; default 0.1. What remains keeps its token. */
-  randomShare?: number;
-  /** Mean length of a span in words (geometric, cut at `maximumSpan`); default 3.8, 10 at most (SpanBERT). */
-  meanSpan?: number;
-  maximumSpan?: number;
-}
+/** What is chosen; see `maskTokens`. */
+export const choiceFields = {
+  rate: z.number().gt(0).lt(1).default(0.15).describe("share of the tokens that are chosen (0.15)"),
+  unit: z
+    .enum(["token", "whole-word", "span"])
+    .default("token")
+    .describe("what is chosen together: token, whole-word or span"),
+  meanSpan: z.number().min(1).default(3.8).describe("mean length of a span, in words (3.8)"),
+  maximumSpan: z.int().min(1).default(10).describe("longest span, in words (10)"),
+};
 
-/** What a tokenizer must tell about its vocabulary. */
-export interface MaskingVocabulary {
-  readonly maskId: number;
-  readonly vocabularySize: number;
-  /** Ids that are never chosen: [CLS], [SEP], [PAD]. */
-  readonly specialIds: ReadonlySet<number>;
-  /** True for pieces that continue a word; needed for whole words and spans. */
-  readonly isContinuation?: (id: number) => boolean;
-}
+const schema = z.strictObject({
+  type: z.literal("masked-language"),
+  ...choiceFields,
+  maskShare: shareSchema.default(0.8).describe("of the chosen tokens, the share that becomes [MASK] (0.8)"),
+  randomShare: shareSchema.default(0.1).describe("the share that becomes a random token (0.1); the rest stays"),
+});
 
-/** A batch with tokens hidden, and what was hidden. */
-export interface MaskedBatch {
-  readonly batch: PackedBatch;
-  /** Rows of the batch to predict, ascending. [masked] */
-  readonly rows: Int32Array;
-  /** The ids that stood there. [masked] */
-  readonly targets: Int32Array;
-}
-
-/** Groups maskable tokens of one sequence into units, as lists of rows. */
-function unitsOf(
-  batch: PackedBatch,
-  start: number,
-  end: number,
-  vocabulary: MaskingVocabulary,
-  whole: boolean,
-): number[][] {
-  const units: number[][] = [];
-  let open = false;
-  for (let row = start; row < end; row++) {
-    const id = batch.ids[row];
-    if (vocabulary.specialIds.has(id)) {
-      open = false;
-      continue;
-    }
-    if (whole && open && vocabulary.isContinuation?.(id)) units[units.length - 1].push(row);
-    else units.push([row]);
-    open = true;
-  }
-  return units;
-}
-
-function spanLength(random: RandomSource, mean: number, maximum: number): number {
-  let length = 1;
-  while (length < maximum && random() > 1 / mean) length++;
-  return length;
-}
-
-/**
- * Hides tokens of a packed batch, anew at each call ("dynamic" masking). Each sequence gets at least one hidden token if it
- * has a maskable one. The batch itself is not changed.
- *
- * @throws MASKING_RATE when the rate is not between 0 and 1, MASKING_UNIT when whole words are asked of a vocabulary that
- * cannot tell continuations.
- */
-export function maskTokens(
-  batch: PackedBatch,
-  vocabulary: MaskingVocabulary,
-  random: RandomSource,
-  options: MaskingOptions = {},
-): MaskedBatch {
-  const { rate = 0.15, unit = "token", maskShare = 0.8, randomShare = 0.1, meanSpan = 3.8, maximumSpan = 10 } = options;
-  if (!(rate > 0 && rate < 1)) {
-    throw new ClozeError("MASKING_RATE", "The share of tokens to mask lies between 0 and 1", {
-      expected: "0 < rate < 1",
-      received: String(rate),
-      remedy: "BERT masks 0.15.",
-    });
-  }
-  if (unit !== "token" && vocabulary.isContinuation === undefined) {
-    throw new ClozeError("MASKING_UNIT", `Masking by ${unit} needs a tokenizer that marks where words start`, {
-      remedy: 'Use the unit "token".',
-    });
-  }
-  const ids = batch.ids.slice();
-  const chosen: number[] = [];
-  for (let sequence = 0; sequence + 1 < batch.offsets.length; sequence++) {
-    const units = unitsOf(batch, batch.offsets[sequence], batch.offsets[sequence + 1], vocabulary, unit !== "token");
-    const total = units.reduce((count, rows) => count + rows.length, 0);
-    if (total === 0) continue;
-    // The expected share, rounded at random so that short sequences are not over-masked.
-    let wanted = Math.max(1, Math.floor(total * rate + random()));
-    const taken = new Uint8Array(units.length);
-    for (let tries = 0; wanted > 0 && tries < units.length * 10; tries++) {
-      const first = Math.floor(random() * units.length);
-      const length = unit === "span" ? spanLength(random, meanSpan, maximumSpan) : 1;
-      for (let i = first; i < Math.min(first + length, units.length) && wanted > 0; i++) {
-        if (taken[i] === 1) continue;
-        taken[i] = 1;
-        chosen.push(...units[i]);
-        wanted -= units[i].length;
-      }
-    }
-  }
-  const rows = Int32Array.from(chosen).sort();
-  const targets = new Int32Array(rows.length);
-  rows.forEach((row, i) => {
-    targets[i] = batch.ids[row];
-    const draw = random();
-    if (draw < maskShare) ids[row] = vocabulary.maskId;
-    else if (draw < maskShare + randomShare) ids[row] = Math.floor(random() * vocabulary.vocabularySize);
-  });
-  return { batch: { ...batch, ids }, rows, targets };
-}
+/** Hide tokens, predict what stood there. The whole model is kept. */
+export const maskedLanguage = defineObjective({
+  schema,
+  description: "predict masked tokens (BERT, arXiv 1810.04805)",
+  aliases: ["mlm"],
+  input: "sequences",
+  architecture: "ForMaskedLM",
+  heads: ["masked-language", "pretraining"],
+  create: (config, { model, vocabulary }) => ({
+    ...nothingBeside,
+    prepare: (batch, random): MaskedBatch => maskTokens(batch, vocabulary, random, config),
+    loss: ({ batch, rows, targets }, { seed, recompute }) =>
+      lossOf(model.forward(batch, { rows, targets, training: true, seed, recompute })),
+    tokens: ({ batch }) => batch.ids.length,
+    flops: ({ batch, rows }) => 3 * (encoderFlops(model.encoder.config, batch.offsets) + headFlops(model, rows.length)),
+  }),
+});

@@ -8,7 +8,7 @@ import { randomSource } from "../data/random-source.js";
 import { openTokenStore, writeTokenStore } from "../data/token-store.js";
 import { uniformEncoder } from "../encoder/config.js";
 import { createModel, loadModel, type Model, saveModel } from "../families/index.js";
-import { maskTokens } from "../objectives/masked-language.js";
+import { maskTokens } from "../objectives/masking.js";
 import { extendTokenizer } from "../text/extend-vocabulary.js";
 import { loadTokenizer, type Tokenizer, trainBpe, trainUnigram, trainWordPiece } from "../text/index.js";
 import { extendVocabulary } from "./extend-vocabulary.js";

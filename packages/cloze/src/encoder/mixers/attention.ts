@@ -42,6 +42,11 @@ export const attention = defineSlot({
         { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
         { name: "output", outputs: hiddenSize, inputs: inner, bias: outputBias ?? bias, residual: true },
       ],
+      // Scores and their sums of values; half of the keys where a token sees only what stands before it.
+      flops: (length) => {
+        const keys = window > 0 ? Math.min(length, 2 * window + 1) : length;
+        return 4 * length * (causal ? keys / 2 : keys) * inner;
+      },
       forward(x, { linear }, context) {
         const { batch, offsets, training, seed } = context;
         let qkv = linear("queryKeyValue", x);

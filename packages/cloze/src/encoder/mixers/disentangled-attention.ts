@@ -155,6 +155,7 @@ export const disentangledAttention = defineSlot({
       matrices: matricesOf(config, hiddenSize, inner),
       vectors,
       shared,
+      flops: (length) => (4 + 2 * Number(contentToPosition) + 2 * Number(positionToContent)) * length * length * inner,
       forward(x, access, { batch, training, seed }) {
         const { linear, parameter, shared: sharedParameter } = access;
         let [q, k, v] = splitColumns(linear("queryKeyValue", x), 3);

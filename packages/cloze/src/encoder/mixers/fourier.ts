@@ -35,6 +35,8 @@ export const fourier = defineSlot({
   schema: z.strictObject({ type: z.literal("fourier") }),
   bind: (_, hiddenSize) => ({
     matrices: [],
+    // Two fast transforms of 5 n log2 n (half of it where the input is real).
+    flops: (length) => 2.5 * length * hiddenSize * (Math.log2(hiddenSize) + Math.log2(Math.max(2, length))),
     forward(x, _access, { batch, once }) {
       if (batch.ids.length === 0) return x;
       const { real, imaginary } = rfft(x);

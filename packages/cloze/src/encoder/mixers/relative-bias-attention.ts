@@ -49,6 +49,7 @@ export const relativeBiasAttention = defineSlot({
     }
     const inner = innerSize("relative-bias-attention", heads, headSize, hiddenSize);
     return {
+      flops: (length) => 4 * length * length * inner,
       matrices: [
         { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
         { name: "output", outputs: hiddenSize, inputs: inner, bias, residual: true },

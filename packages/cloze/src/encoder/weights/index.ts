@@ -6,11 +6,13 @@ import { type ConfigInputOf, type ConfigOf, registrySchema } from "../registry.j
 import { dense } from "./dense.js";
 import { grouped } from "./grouped.js";
 import { loraOver } from "./lora.js";
+import { lowRank } from "./low-rank.js";
 
 /** Those that hold a matrix of their own. */
 const stored = {
   dense,
   grouped,
+  "low-rank": lowRank,
 };
 
 /** All, with those that stand on another one. */

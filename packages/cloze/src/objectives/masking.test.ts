@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { packSequences } from "../data/packed-batch.js";
 import { randomSource } from "../data/random-source.js";
-import { type MaskingOptions, maskTokens } from "./masked-language.js";
+import { type MaskingOptions, maskTokens } from "./masking.js";
 
 // Ids from 50 on continue a word.
 const vocabulary = {

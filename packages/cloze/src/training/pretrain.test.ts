@@ -1,0 +1,125 @@
+// Every objective with every kind of encoder: two steps, save, load, resume.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { scope } from "@cloze/tensor";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
+import { packSequences } from "../data/packed-batch.js";
+import { openTokenStore, writeTokenStore } from "../data/token-store.js";
+import type { EncoderConfigInput } from "../encoder/config.js";
+import { createModel, familyOf, loadModel, type Model, saveModel } from "../families/index.js";
+import { objectivePart, objectives, parseObjective } from "../objectives/index.js";
+import { trainWordPiece } from "../text/index.js";
+import { pretrain } from "./pretrain.js";
+
+const lines = Array.from({ length: 12 }, (_, i) =>
+  ["the cat sat on the mat", "a dog ran after the cat", "birds sing in the old trees", "rain falls on roofs at night"]
+    .map((line, j) => ((i + j) % 2 === 0 ? line : line.split(" ").reverse().join(" ")))
+    .join(" "),
+);
+const tokenizer = trainWordPiece(lines, { vocabularySize: 70, minFrequency: 1 });
+const shared = mkdtempSync(join(tmpdir(), "cloze-objectives-"));
+writeTokenStore(
+  join(shared, "tokens.bin"),
+  lines.map((line) => tokenizer.encodeIds(line, { addSpecialTokens: false })),
+);
+afterAll(() => rmSync(shared, { recursive: true, force: true }));
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "cloze-pretrain-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const { vocabularySize } = tokenizer;
+const sizes = {
+  vocab_size: vocabularySize,
+  hidden_size: 16,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  intermediate_size: 32,
+  max_position_embeddings: 40,
+};
+const family = (type: string, more: object = {}): EncoderConfigInput =>
+  familyOf(type).readConfig({ ...sizes, ...more }).encoder;
+const layers = (layer: EncoderConfigInput["layers"][number]): EncoderConfigInput => ({
+  vocabularySize,
+  hiddenSize: 16,
+  maxPositions: 40,
+  layers: [layer, layer],
+});
+const thin = { type: "low-rank" as const, rank: 3 };
+
+const encoders: Readonly<Record<string, EncoderConfigInput>> = {
+  bert: family("bert"),
+  electra: family("electra", { embedding_size: 8 }),
+  modernbert: family("modernbert", { local_attention: 8, global_attn_every_n_layers: 2, pad_token_id: 0 }),
+  fnet: family("fnet", { pad_token_id: 0 }),
+  gated: layers({ mixer: { type: "attention", heads: 4 }, channel: { type: "gated-mlp", intermediateSize: 24 } }),
+  "low-rank": layers({
+    mixer: { type: "attention", heads: 4, weights: { queryKeyValue: thin, output: thin } },
+    channel: { type: "mlp", intermediateSize: 32, weights: { input: thin, output: thin } },
+  }),
+};
+
+/** What an objective needs beside its defaults. */
+const options: Readonly<Record<string, object>> = {};
+
+function setup(type: string, config: EncoderConfigInput) {
+  const objective = { type, ...options[type] };
+  const { architecture } = objectivePart(parseObjective(objective));
+  const model = createModel({ architecture, config, seed: 3 });
+  const store = openTokenStore(join(shared, "tokens.bin"));
+  const run = (more: object = {}) =>
+    pretrain(model, tokenizer, store, {
+      objective,
+      steps: 2,
+      learningRate: 1e-3,
+      batchTokens: 160,
+      checkpointMinutes: 0,
+      ...more,
+    }).finally(() => store.close());
+  return { model, run };
+}
+
+const bits = ({ parameters }: Model) => new Map([...parameters].map(([name, value]) => [name, value.toTypedArray()]));
+
+describe.each(Object.keys(objectives))("%s", (type) => {
+  test.each(Object.keys(encoders))("trains %s, saves, loads, and resumes bit for bit", async (name) => {
+    const whole = setup(type, encoders[name]);
+    const before = bits(whole.model);
+    const { loss } = await whole.run();
+    expect(Number.isFinite(loss)).toBe(true);
+    const after = bits(whole.model);
+    const moved = [...after].filter(([key, value]) => value.some((x, i) => x !== before.get(key)?.[i]));
+    expect(moved.length).toBeGreaterThan(after.size / 2);
+
+    const stopped = setup(type, encoders[name]);
+    expect((await stopped.run({ folder, shouldStop: () => true })).interrupted).toBe(true);
+    const resumed = setup(type, encoders[name]);
+    expect((await resumed.run({ folder, resume: true })).steps).toBe(2);
+    expect(bits(resumed.model)).toEqual(after);
+
+    saveModel(whole.model, join(folder, "model"));
+    const loaded = loadModel(join(folder, "model"));
+    expect(loaded.head.config.type).toBe(whole.model.head.config.type);
+    const batch = packSequences([{ ids: tokenizer.encodeIds(lines[0]) }, { ids: tokenizer.encodeIds(lines[1]) }]);
+    const logits = (model: Model) => scope(() => model.forward(batch).hidden.toTypedArray());
+    expect(logits(loaded)).toEqual(logits(whole.model));
+    for (const { model } of [whole, stopped, resumed, { model: loaded }]) model.dispose();
+  });
+});
+
+test("a model with another head is refused before anything is computed", async () => {
+  const model = createModel({ architecture: "ForSequenceClassification", config: encoders.bert });
+  const store = openTokenStore(join(shared, "tokens.bin"));
+  await expect(pretrain(model, tokenizer, store, { steps: 1 })).rejects.toMatchObject({ code: "HEAD_MISMATCH" });
+  store.close();
+  model.dispose();
+});
+
+test("an unknown objective, and unknown options, are refused by name", () => {
+  expect(() => parseObjective({ type: "telepathy" })).toThrow(/OBJECTIVE_UNKNOWN|does not know/);
+  expect(() => parseObjective({ type: "mlm", rate: 1 })).toThrow(/rate/);
+  expect(() => parseObjective({ type: "mlm", colour: "blue" })).toThrow(/colour/);
+});
