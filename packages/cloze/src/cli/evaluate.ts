@@ -1,47 +1,13 @@
-import { writeFileAtomic } from "@cloze/tensor";
 import type { Command } from "commander";
-import { collectRows } from "../data/readers/index.js";
-import { createWarnings } from "../data/readers/warnings.js";
-import { evaluateRows } from "../tasks/index.js";
-import { confusionSvg } from "../training/confusion-picture.js";
-import { type DataOptions, noteGuesses, noteWarnings, readOptionsOf, withDataOptions } from "./data-options.js";
-import { formatTable, printResult, progressFor } from "./output.js";
-import { openTaskModel, type TaskModelOptions, withTaskModelOptions } from "./task-model.js";
+import { addEvaluateRetrieval } from "./evaluate-retrieval.js";
+import { addEvaluateSts } from "./evaluate-sts.js";
+import { addEvaluateTask } from "./evaluate-task.js";
 
-interface EvaluateOptions extends TaskModelOptions, DataOptions {
-  data: string;
-  confusion?: string;
-}
-
-/** `cloze evaluate` */
+/** `cloze evaluate` and its sub-commands. */
 export function addEvaluate(program: Command): void {
-  const command = withTaskModelOptions(
-    program.command("evaluate").description("score a fine-tuned model on labelled data"),
-  )
-    .requiredOption("--data <file>", "labelled rows")
-    .option("--confusion <file>", "write the confusion matrix there, as SVG");
-  withDataOptions(command).action(async (options: EvaluateOptions) => {
-    const progress = progressFor(options);
-    const model = await openTaskModel(options, progress);
-    const source = await model.task.read(options.data, readOptionsOf(options));
-    noteGuesses(progress, source);
-    const rows = await collectRows(source);
-    const warnings = createWarnings();
-    const start = performance.now();
-    const { scores } = await evaluateRows(model, rows, {
-      tokenBudget: options.tokenBudget,
-      warnings,
-    });
-    const seconds = (performance.now() - start) / 1000;
-    noteWarnings(progress, [...source.warnings.list(), ...warnings.list()]);
-    if (options.confusion !== undefined && scores.confusion !== undefined)
-      writeFileAtomic(options.confusion, confusionSvg(scores.confusion));
-    printResult(options, { rows: rows.length, seconds, scores: scores.values, confusion: scores.confusion }, () =>
-      formatTable([
-        [`${rows.length} rows`, options.data],
-        ...Object.entries(scores.values).map(([name, value]) => [name, value.toFixed(4)]),
-      ]),
-    );
-    model.close();
-  });
+  const evaluate = program
+    .command("evaluate")
+    .description("score a model: cloze evaluate --model mine --data test.csv, or a sub-command")
+    .usage("--model <folder|id> --data <file> [options] | retrieval … | sts …");
+  for (const add of [addEvaluateTask, addEvaluateRetrieval, addEvaluateSts]) add(evaluate);
 }

@@ -1,91 +1,82 @@
+// BM25 over documents in memory.
+import { type AnalyzerOptions, createAnalyzer } from "./lexical/analyzer.js";
+import {
+  addBm25Scores,
+  type Bm25Parameters,
+  type CollectionStatistics,
+  countTerms,
+  lengthNorms,
+  type WeightedTerms,
+} from "./lexical/bm25-formula.js";
+import { createPostingsBuilder, type MemoryPostings, type PostingsBuilder } from "./lexical/postings.js";
 import type { SearchHit } from "./search-hit.js";
+import { topScores } from "./top-scores.js";
 
-export interface Bm25Options {
-  /** How soon repeats of a word stop counting; 1.2 unless told. */
-  k1?: number;
-  /** How much long documents are held back, 0 to 1; 0.75 unless told. */
-  b?: number;
-}
+export { splitWords } from "./lexical/split-words.js";
 
-/** Lower-case runs of letters and digits. */
-export function splitWords(text: string): string[] {
-  return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
-}
+export interface Bm25Options extends Bm25Parameters, AnalyzerOptions {}
 
-/** An inverted index that scores with BM25 (Lucene's always-positive idf); postings lie in typed arrays. */
+const sumOf = (values: Uint32Array): number => {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum;
+};
+
+/**
+ * An inverted index that scores with BM25 (Lucene's always-positive idf); postings lie in typed arrays.
+ *
+ * @example
+ * const index = new Bm25Index(["a cat", "a dog"], { stemmer: "english" });
+ * const [best] = index.search("cats", 10);
+ */
 export class Bm25Index {
   readonly size: number;
-  readonly #words = new Map<string, number>();
-  /** Postings of word w: entries `#starts[w]` to `#starts[w + 1]`. */
-  readonly #starts: Int32Array;
-  readonly #documents: Int32Array;
-  /** The whole contribution of a word to a document's score, worked out at indexing. */
-  readonly #weights: Float32Array;
+  readonly postings: MemoryPostings;
+  readonly statistics: CollectionStatistics;
+  readonly #norms: Float32Array;
+  readonly #options: Bm25Options;
+  readonly #analyze: (text: string) => string[];
 
-  constructor(documents: readonly string[], options: Bm25Options = {}) {
-    const { k1 = 1.2, b = 0.75 } = options;
-    this.size = documents.length;
-    const lengths = new Int32Array(documents.length);
-    const entryWords: number[] = [];
-    const entryDocuments: number[] = [];
-    const entryCounts: number[] = [];
-    let total = 0;
-    for (const [document, text] of documents.entries()) {
-      const counts = new Map<number, number>();
-      for (const word of splitWords(text)) {
-        let id = this.#words.get(word);
-        if (id === undefined) {
-          id = this.#words.size;
-          this.#words.set(word, id);
-        }
-        counts.set(id, (counts.get(id) ?? 0) + 1);
-        lengths[document]++;
-      }
-      total += lengths[document];
-      for (const [word, count] of counts) {
-        entryWords.push(word);
-        entryDocuments.push(document);
-        entryCounts.push(count);
-      }
-    }
-    const starts = new Int32Array(this.#words.size + 1);
-    for (const word of entryWords) starts[word + 1]++;
-    for (let word = 0; word < this.#words.size; word++) starts[word + 1] += starts[word];
-    const next = starts.slice();
-    this.#starts = starts;
-    this.#documents = new Int32Array(entryWords.length);
-    this.#weights = new Float32Array(entryWords.length);
-    const averageLength = total / Math.max(1, documents.length);
-    for (let entry = 0; entry < entryWords.length; entry++) {
-      const word = entryWords[entry];
-      const document = entryDocuments[entry];
-      const count = entryCounts[entry];
-      const frequency = starts[word + 1] - starts[word];
-      const inverse = Math.log(1 + (documents.length - frequency + 0.5) / (frequency + 0.5));
-      const place = next[word]++;
-      const lengthPart = k1 * (1 - b + (b * lengths[document]) / averageLength);
-      this.#documents[place] = document;
-      this.#weights[place] = (inverse * count * (k1 + 1)) / (count + lengthPart);
-    }
+  /**
+   * @param documents texts, gone through once, or what a builder was given (read by the same analyzer); a document for which
+   *   `options.keep` says no is never found
+   */
+  constructor(
+    documents: Iterable<string> | PostingsBuilder,
+    options: Bm25Options & { keep?: (document: number) => boolean } = {},
+  ) {
+    this.#options = options;
+    this.#analyze = createAnalyzer(options);
+    const builder = "finish" in documents ? documents : createPostingsBuilder();
+    if (!("finish" in documents)) for (const text of documents) builder.add(this.#analyze(text));
+    const { keep } = options;
+    this.size = builder.size;
+    this.postings = builder.finish(keep);
+    let counted = this.size;
+    if (keep !== undefined) for (let d = 0; d < this.size; d++) if (!keep(d)) counted--;
+    this.statistics = {
+      documents: counted,
+      terms: sumOf(this.postings.lengths),
+      frequency: (term) => this.postings.frequency(term),
+    };
+    this.#norms = lengthNorms(this.postings.lengths, this.statistics.terms / Math.max(1, counted), options);
+  }
+
+  /** The terms of a text, as the index reads it. */
+  terms(text: string): string[] {
+    return this.#analyze(text);
   }
 
   /** The score of every document; a word that the query repeats counts each time. */
-  scores(query: string): Float32Array {
+  scores(query: string | WeightedTerms): Float32Array {
     const scores = new Float32Array(this.size);
-    for (const text of splitWords(query)) {
-      const word = this.#words.get(text);
-      if (word === undefined) continue;
-      for (let place = this.#starts[word]; place < this.#starts[word + 1]; place++) {
-        scores[this.#documents[place]] += this.#weights[place];
-      }
-    }
+    const terms = typeof query === "string" ? countTerms(this.#analyze(query)) : query;
+    addBm25Scores(scores, this.postings, this.#norms, terms, this.statistics, this.#options);
     return scores;
   }
 
   /** The `k` best documents that share a word with the query, best first; equal scores in document order. */
-  search(query: string, k: number): SearchHit[] {
-    const hits: SearchHit[] = [];
-    for (const [index, score] of this.scores(query).entries()) if (score > 0) hits.push({ index, score });
-    return hits.sort((left, right) => right.score - left.score || left.index - right.index).slice(0, k);
+  search(query: string | WeightedTerms, k: number): SearchHit[] {
+    return topScores(this.scores(query), k, { floor: 0 });
   }
 }

@@ -50,10 +50,13 @@ const bar = (fraction: number, width = 20): string => {
 
 /** One line of facts about an event. */
 export function formatProgress(event: ProgressEvent): string {
-  const parts = [`${(event.fraction * 100).toFixed(0).padStart(3)} %`, `step ${event.step}`];
+  const parts = [`step ${event.step}`];
+  // How much there is to do is not always known.
+  if (Number.isFinite(event.remaining)) parts.unshift(`${(event.fraction * 100).toFixed(0).padStart(3)} %`);
   if (event.loss !== undefined) parts.push(`loss ${event.loss.toFixed(4)}`);
   if (event.tokensPerSecond !== undefined) parts.push(`${formatCount(event.tokensPerSecond)} tokens/s`);
-  parts.push(formatBytes(event.residentBytes), `${formatDuration(event.remaining)} left`);
+  parts.push(formatBytes(event.residentBytes));
+  if (Number.isFinite(event.remaining)) parts.push(`${formatDuration(event.remaining)} left`);
   return parts.join(" · ");
 }
 

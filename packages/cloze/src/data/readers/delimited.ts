@@ -14,6 +14,9 @@ export interface DelimitedOptions {
   quote?: string;
   /** Names of the columns of a file that has no header line. */
   header?: readonly string[];
+  /** What a line with another number of fields than the header does: `error` (unless told), or `fit`, which counts a
+   * warning, leaves fields beyond the header out and missing ones empty. */
+  uneven?: "error" | "fit";
 }
 
 interface Line {
@@ -131,7 +134,10 @@ export async function* readDelimited(
       names = headerOf(fields, path);
       continue;
     }
-    if (fields.length !== names.length) {
+    if (fields.length !== names.length && options.uneven === "fit") {
+      const message = "lines with more or fewer fields than the header; what is beyond it was left out";
+      warnings.add("DATA_ROW_UNEVEN", message, `${path}, line ${line}`);
+    } else if (fields.length !== names.length) {
       throw new ClozeError("DATA_ROW", `${path}, line ${line} has ${fields.length} fields`, {
         expected: `${names.length}: ${names.join(", ").slice(0, 200)}`,
         received: JSON.stringify(fields.join(delimiter).slice(0, 80)),
@@ -139,6 +145,6 @@ export async function* readDelimited(
       });
     }
     const named = names;
-    yield { values: Object.fromEntries(fields.map((field, i) => [named[i], field])), number: ++number, line };
+    yield { values: Object.fromEntries(named.map((name, i) => [name, fields[i] ?? ""])), number: ++number, line };
   }
 }

@@ -1,0 +1,293 @@
+import { writeFileAtomic } from "@cloze/tensor";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
+import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import { ClozeError } from "../errors.js";
+import { measureRun } from "../retrieval/evaluation/measures.js";
+import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
+import { readRun, runLines } from "../retrieval/evaluation/run-file.js";
+import { chooseFusionWeights, type FusionMethod, fuseRankings } from "../retrieval/pipeline/fusion.js";
+import type { Retriever } from "../retrieval/pipeline/retriever.js";
+import {
+  type CollectionFiles,
+  type CollectionIndex,
+  findCollection,
+  indexCollection,
+  type Qrels,
+  qrelsFile,
+  qrelsLines,
+  queriesFile,
+  readDocuments,
+  readQrels,
+  readQueries,
+  splitsOf,
+} from "../retrieval/test-collection/index.js";
+import { createMeter, type ProgressReporter } from "../training/progress.js";
+import { numberBetween, wholeNumber } from "./arguments.js";
+import { noteWarnings } from "./data-options.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
+import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
+import { vectorsOf } from "./text-vectors.js";
+
+const pipelines = ["bm25", "dense", "hybrid"] as const;
+
+interface EvaluateRetrievalOptions extends CommonOptions {
+  data: string;
+  split?: string;
+  model?: string;
+  pipeline?: (typeof pipelines)[number];
+  run?: string;
+  readRun?: string;
+  writeQrels?: string;
+  depth: number;
+  fusion: FusionMethod;
+  weights?: [number, number];
+  k1: number;
+  b: number;
+  stemmer: "none" | "english";
+  stopWords: "none" | "english";
+  ignoreIdentical?: boolean;
+  tokenBudget: number;
+}
+
+/** Weights of BM25 and dense scores where there are no training queries to choose them on. */
+const usualWeights: Record<FusionMethod, readonly [number, number]> = {
+  standardized: [0.3, 0.7],
+  "reciprocal-rank": [0.5, 0.5],
+};
+
+const chunk = 64;
+
+/** Two numbers of at least 0 with a comma between them. */
+function fusionWeights(text: string): [number, number] {
+  const numbers = text.split(",").map((one) => (one.trim() === "" ? Number.NaN : Number(one)));
+  if (numbers.length === 2 && numbers.every((one) => Number.isFinite(one) && one >= 0)) return [numbers[0], numbers[1]];
+  throw new InvalidArgumentError('Two numbers of at least 0 are needed, such as "0.3,0.7".');
+}
+
+async function searchAll(
+  retriever: Retriever,
+  queries: ReadonlyMap<string, string>,
+  { depth, ignoreIdentical }: EvaluateRetrievalOptions,
+  progress: ProgressReporter,
+): Promise<Map<string, Ranking>> {
+  const run = new Map<string, Ranking>();
+  const ids = [...queries.keys()];
+  const meter = createMeter(`search ${retriever.name}`, () => run.size / ids.length);
+  for (let first = 0; first < ids.length; first += chunk) {
+    const group = ids.slice(first, first + chunk);
+    const texts = group.map((id) => queries.get(id) as string);
+    const found = await retriever.search(texts, { depth: depth + 1 });
+    group.forEach((id, q) => {
+      const kept = ignoreIdentical === true ? found[q].filter((hit) => hit.id !== id) : found[q];
+      run.set(id, kept.slice(0, depth));
+    });
+    progress.update(meter.event(run.size));
+  }
+  progress.done();
+  return run;
+}
+
+/** The judged queries of a split; those without a text are counted and left out. */
+async function readSplit(
+  files: Pick<CollectionFiles, "queries" | "qrels">,
+  warnings: DataWarnings,
+): Promise<{ queries: Map<string, string>; qrels: Map<string, Map<string, number>> }> {
+  const qrels = await readQrels(files.qrels, warnings);
+  const found = await readQueries(files.queries, warnings, new Set(qrels.keys()));
+  const queries = new Map<string, string>();
+  for (const [id, judged] of qrels) {
+    const text = found.get(id);
+    if (text === undefined) {
+      warnings.add(
+        "QRELS_QUERY_UNKNOWN",
+        "judged queries that are not there; they were left out",
+        `${files.qrels} (${id})`,
+      );
+      qrels.delete(id);
+      continue;
+    }
+    queries.set(id, text);
+    if (![...judged.values()].some((grade) => grade > 0))
+      warnings.add(
+        "QRELS_NONE_RELEVANT",
+        "queries for which nothing is relevant; they score 0",
+        `${files.qrels} (${id})`,
+      );
+  }
+  if (queries.size > 0) return { queries, qrels };
+  throw new ClozeError("QRELS_EMPTY", "No query is both there and judged", {
+    expected: `ids of ${files.queries} in ${files.qrels}`,
+    received: "none in common",
+    remedy: "Check that both files belong together.",
+  });
+}
+
+/** Counts judgements of documents that do not exist; they stay, as things that were missed. */
+function countUnknown(qrels: Qrels, index: CollectionIndex, warnings: DataWarnings, path: string): void {
+  const message = "judgements of documents that are not there; relevant ones count as missed";
+  for (const [query, judged] of qrels)
+    for (const document of judged.keys())
+      if (!index.has(document)) warnings.add("QRELS_DOCUMENT_UNKNOWN", message, `${path} (${query} ${document})`);
+}
+
+interface Fused {
+  readonly run: Run;
+  readonly weights: readonly [number, number];
+  readonly chosenOn?: string;
+}
+
+/** BM25 and dense scores together, with the weights that were given, or those that score best on training queries. */
+async function hybrid(
+  index: CollectionIndex,
+  queries: ReadonlyMap<string, string>,
+  split: string | undefined,
+  options: EvaluateRetrievalOptions,
+  progress: ProgressReporter,
+): Promise<Fused> {
+  const retrievers = [index.bm25, index.dense] as [Retriever, Retriever];
+  const method = options.fusion;
+  let weights = options.weights ?? usualWeights[method];
+  let chosenOn: string | undefined;
+  const training = splitsOf(options.data).find((name) => /^(train|dev|val|validation)/.test(name) && name !== split);
+  if (options.weights === undefined && training !== undefined) {
+    const files = { qrels: qrelsFile(options.data, training), queries: queriesFile(options.data, training) };
+    const read = files.qrels && files.queries ? await readSplit(files as CollectionFiles, createWarnings()) : undefined;
+    if (read !== undefined) {
+      const found: Ranking[][] = [];
+      for (const one of retrievers) found.push([...(await searchAll(one, read.queries, options, progress)).values()]);
+      const ids = [...read.queries.keys()];
+      const score = (rankings: readonly Ranking[]) =>
+        measureRun(new Map(ids.map((id, q) => [id, rankings[q]])), read.qrels)["ndcg@10"];
+      ({ weights } = chooseFusionWeights([found[0], found[1]], score, { method }));
+      chosenOn = training;
+    }
+  }
+  const [words, vectors] = [
+    await searchAll(retrievers[0], queries, options, progress),
+    await searchAll(retrievers[1], queries, options, progress),
+  ];
+  const fuse = (id: string) => fuseRankings([words.get(id) ?? [], vectors.get(id) ?? []], { method, weights });
+  return { run: new Map([...queries.keys()].map((id) => [id, fuse(id).slice(0, options.depth)])), weights, chosenOn };
+}
+
+/** `cloze evaluate retrieval` */
+export function addEvaluateRetrieval(program: Command): void {
+  program
+    .command("retrieval")
+    .description("search a test collection (BEIR's layout) and score what is found, as trec_eval does")
+    .requiredOption("--data <folder>", "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, or flat, packed or not")
+    .option("--split <name>", "which judgements (default: test, or the only ones)")
+    .option(`--model ${modelArgument}`, "an embedder, for dense and hybrid")
+    .addOption(
+      new Option("--pipeline <name>", "how documents are found (default: dense with a model, else bm25)").choices(
+        pipelines,
+      ),
+    )
+    .option("--run <file>", "write the run there, as TREC does")
+    .option("--read-run <file>", "score this TREC run instead of searching")
+    .option("--write-qrels <file>", "write the judgements there, as TREC does")
+    .option("--depth <count>", "documents per query", wholeNumber(1), 1000)
+    .addOption(
+      new Option("--fusion <method>", "how hybrid puts scores together")
+        .choices(["standardized", "reciprocal-rank"])
+        .default("standardized"),
+    )
+    .option(
+      "--weights <bm25,dense>",
+      "of hybrid's parts (default: the best on training queries where there are some, else 0.3,0.7)",
+      fusionWeights,
+    )
+    .option("--k1 <number>", "BM25: how soon repeats stop counting", numberBetween(0), 1.2)
+    .option("--b <number>", "BM25: how much long documents are held back", numberBetween(0, 1), 0.75)
+    .addOption(new Option("--stemmer <language>", "stems for BM25").choices(["none", "english"]).default("none"))
+    .addOption(
+      new Option("--stop-words <language>", "words BM25 leaves out").choices(["none", "english"]).default("none"),
+    )
+    .option("--ignore-identical", "a query does not find the document of its own id (as BEIR does for ArguAna, Quora)")
+    .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
+    .action(evaluateRetrieval);
+}
+
+async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<void> {
+  const progress = progressFor(options);
+  const warnings = createWarnings();
+  const name = options.pipeline ?? (options.model === undefined ? "bm25" : "dense");
+  if (name !== "bm25" && options.model === undefined && options.readRun === undefined) {
+    throw new ClozeError("OPTION_MISSING", `The pipeline ${name} needs a model`, {
+      expected: `--model ${modelArgument}`,
+      received: "none",
+      remedy: "Name an embedder, or take --pipeline bm25.",
+    });
+  }
+  const files = findCollection(options.data, options.split);
+  if (files.split !== undefined && files.split !== (options.split ?? "test"))
+    progress.note(`${options.data} has no split test: ${files.split} is scored`);
+  const start = performance.now();
+  const { queries, qrels } = await readSplit(files, warnings);
+  if (options.writeQrels !== undefined) writeFileAtomic(options.writeQrels, [...qrelsLines(qrels)].join(""));
+  let run: Run;
+  let documents: number | undefined;
+  let fused: Omit<Fused, "run"> | undefined;
+  if (options.readRun !== undefined) run = await readRun(options.readRun, warnings);
+  else {
+    const needsVectors = name !== "bm25";
+    const embedder = needsVectors ? loadEmbedder(await modelFolder(options.model as string, options)) : undefined;
+    const bytes = createMeter("index", () => 0);
+    const index = await indexCollection(readDocuments(files.corpus, warnings), {
+      lexical: name !== "dense",
+      bm25: options,
+      vectors: embedder && vectorsOf(embedder, options),
+      warnings,
+      onProgress: (count) => progress.update(bytes.event(count)),
+    });
+    progress.done();
+    documents = index.size;
+    countUnknown(qrels, index, warnings, files.qrels);
+    if (options.ignoreIdentical !== true) {
+      const same = [...queries.keys()].filter((id) => index.has(id)).length;
+      if (same * 2 > queries.size)
+        progress.note(`${same} queries have the id of a document: if they are the same texts, add --ignore-identical`);
+    }
+    if (name === "hybrid") ({ run, ...fused } = await hybrid(index, queries, files.split, options, progress));
+    else run = await searchAll(index[name] as Retriever, queries, options, progress);
+    index.dispose();
+    embedder?.dispose();
+  }
+  const measures = measureRun(run, qrels);
+  const seconds = (performance.now() - start) / 1000;
+  if (options.run !== undefined)
+    writeFileAtomic(
+      options.run,
+      (function* () {
+        for (const line of runLines(run, `cloze-${name}`)) yield Buffer.from(line);
+      })(),
+    );
+  noteWarnings(progress, warnings.list());
+  printResult(
+    options,
+    {
+      ...measures,
+      documents,
+      pipeline: options.readRun === undefined ? name : undefined,
+      split: files.split,
+      weights: fused?.weights,
+      weightsChosenOn: fused?.chosenOn,
+      seconds,
+      warnings: warnings.list(),
+    },
+    () =>
+      formatTable([
+        [`${measures.queries} queries`, options.readRun ?? name],
+        ...(["ndcg@10", "recall@100", "mrr@10", "map"] as const).map((one) => [one, measures[one].toFixed(4)]),
+        ...(fused === undefined
+          ? []
+          : [
+              [
+                `weights ${fused.chosenOn === undefined ? "as told" : `chosen on ${fused.chosenOn}`}`,
+                fused.weights.join(" : "),
+              ],
+            ]),
+      ]),
+  );
+}

@@ -1,0 +1,41 @@
+// Retrievers over documents in memory.
+import { scope, tensor } from "@cloze/tensor";
+import type { Bm25Index } from "../bm25.js";
+import type { Ranking } from "../evaluation/ranking.js";
+import type { ExactIndex } from "../exact.js";
+import type { SearchHit } from "../search-hit.js";
+import type { Retriever } from "./retriever.js";
+import type { TextVectors } from "./text-vectors.js";
+
+const ranking = (hits: readonly SearchHit[], ids: readonly string[]): Ranking =>
+  hits.map(({ index, score }) => ({ id: ids[index], score }));
+
+/** BM25. @param ids of the index's documents */
+export const bm25Retriever = (index: Bm25Index, ids: readonly string[]): Retriever => ({
+  name: "bm25",
+  async search(queries, { depth }) {
+    return queries.map((query) => ranking(index.search(query, depth), ids));
+  },
+});
+
+/** Inner products with every document's vector. @param dead documents that are never found */
+export const denseRetriever = (
+  index: ExactIndex,
+  ids: readonly string[],
+  vectors: TextVectors,
+  dead: ReadonlySet<number> = new Set(),
+): Retriever => ({
+  name: "dense",
+  async search(queries, { depth }) {
+    if (queries.length === 0) return [];
+    const embedded = await vectors.embed(queries, "query");
+    const wanted = Math.min(index.size, depth + dead.size);
+    const found = scope(() => index.search(tensor(embedded, [queries.length, vectors.width]), wanted));
+    return found.map((hits) =>
+      ranking(
+        hits.filter(({ index: document }) => !dead.has(document)),
+        ids,
+      ).slice(0, depth),
+    );
+  },
+});

@@ -1,0 +1,171 @@
+// Documents and queries of a test collection, one after another, so that a corpus need not fit in memory.
+
+import { findColumn, missingColumn } from "../../data/readers/columns.js";
+import { type OpenRowsOptions, openRows, type RowSource } from "../../data/readers/open-rows.js";
+import type { DataRow } from "../../data/readers/row.js";
+import { placeOf } from "../../data/readers/row.js";
+import type { DataWarnings } from "../../data/readers/warnings.js";
+import type { JsonObject, JsonValue } from "../../text/index.js";
+
+/** A document. */
+export interface CollectionDocument {
+  readonly id: string;
+  /** Empty where there is none. */
+  readonly title: string;
+  readonly text: string;
+  /** What else its row holds. */
+  readonly fields: JsonObject;
+}
+
+const idNames = [
+  "_id",
+  "id",
+  "doc_id",
+  "docid",
+  "docno",
+  "pid",
+  "document_id",
+  "corpus-id",
+  "doc-id",
+  "passage_id",
+  "uid",
+];
+const queryIdNames = [
+  "_id",
+  "id",
+  "query_id",
+  "qid",
+  "query-id",
+  "topic_id",
+  "question_id",
+  "claim_id",
+  "number",
+  "num",
+];
+const textNames = ["text", "contents", "content", "body", "abstract", "passage", "document", "segment", "paragraph"];
+const queryTextNames = ["text", "query", "question", "title", "topic", "claim", "contents", "body"];
+const titleNames = ["title", "headline", "heading"];
+
+/** A value as a text: a number written out, the parts of a list joined; undefined for nothing. */
+function written(value: JsonValue | undefined): string | undefined {
+  if (typeof value === "string") return value;
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (Array.isArray(value)) return value.flatMap((one) => written(one) ?? []).join(" ");
+  return undefined;
+}
+
+/** Document or title and text, as encoders and indexes read them: the title, a space, the text. */
+export const fullText = ({ title, text }: Pick<CollectionDocument, "title" | "text">): string =>
+  title === "" ? text : `${title} ${text}`.trimEnd();
+
+interface Source {
+  readonly rows: RowSource;
+  readonly columns: readonly string[];
+}
+
+/** Opens a file; a table without a header line (`id TAB text`) gets names by the number of its columns. */
+async function openTable(path: string, names: readonly string[], options: OpenRowsOptions): Promise<Source> {
+  const relaxed: OpenRowsOptions = { ...options, uneven: "fit" };
+  const rows = openRows(path, relaxed);
+  const columns = await rows.columns();
+  if (findColumn(columns, names) !== undefined || options.header !== undefined) return { rows, columns };
+  const isTable = /\.(tsv|csv|txt)(\.gz|\.zst)?$/i.test(path);
+  if (!isTable || columns.length < 2) return { rows, columns };
+  const header =
+    columns.length === 2
+      ? ["_id", "text"]
+      : ["_id", "title", "text", ...columns.slice(3).map((_, i) => `field_${i + 4}`)];
+  const headless = openRows(path, { ...relaxed, header });
+  return { rows: headless, columns: header };
+}
+
+function addAll(warnings: DataWarnings, from: DataWarnings): void {
+  for (const { code, message, count, first } of from.list()) warnings.add(code, message, first, count);
+}
+
+function idOf(row: DataRow, column: string, path: string, warnings: DataWarnings): string | undefined {
+  const value = row.values[column];
+  if (typeof value === "number" && !Number.isSafeInteger(value))
+    warnings.add(
+      "DATA_ID_ROUNDED",
+      "ids that are numbers too large to be exact; write them as texts",
+      placeOf(path, row),
+    );
+  const id = written(value)?.trim();
+  if (id !== undefined && id !== "") return id;
+  warnings.add("DATA_ID_MISSING", "rows without an id; they were left out", placeOf(path, row));
+  return undefined;
+}
+
+/**
+ * The documents of a file: JSON lines `{ _id, title?, text }`, or a table. Numbers as ids are written out; documents
+ * without an id are left out, those without a text are kept, both counted. Ids are not checked for repeats.
+ *
+ * @throws DATA_COLUMN_MISSING, and what `openRows` throws
+ */
+export async function* readDocuments(
+  path: string,
+  warnings: DataWarnings,
+  options: OpenRowsOptions = {},
+): AsyncGenerator<CollectionDocument> {
+  const { rows, columns } = await openTable(path, [...idNames, ...textNames], options);
+  const id = findColumn(columns, idNames);
+  if (id === undefined) throw missingColumn(path, "id", '"_id" or "id"', columns);
+  const title = findColumn(columns, titleNames);
+  const text = findColumn(
+    columns.filter((column) => column !== title),
+    textNames,
+  );
+  if (text === undefined && title === undefined) throw missingColumn(path, "text", '"text"', columns);
+  for await (const row of rows) {
+    const key = idOf(row, id, path, warnings);
+    if (key === undefined) continue;
+    const { [id]: _, ...rest } = row.values;
+    if (title !== undefined) delete rest[title];
+    if (text !== undefined) delete rest[text];
+    const document = {
+      id: key,
+      title: (title === undefined ? undefined : written(row.values[title])) ?? "",
+      text: (text === undefined ? undefined : written(row.values[text])) ?? "",
+      fields: rest,
+    };
+    if (fullText(document).trim() === "")
+      warnings.add("DATA_TEXT_EMPTY", "documents without a text", `${placeOf(path, row)} (${key})`);
+    yield document;
+  }
+  addAll(warnings, rows.warnings);
+}
+
+/**
+ * Queries by id, of a file of any size of which only some are wanted.
+ *
+ * @param wanted ids that are kept; all unless given
+ * @throws DATA_COLUMN_MISSING, and what `openRows` throws
+ */
+export async function readQueries(
+  path: string,
+  warnings: DataWarnings,
+  wanted?: ReadonlySet<string>,
+  options: OpenRowsOptions = {},
+): Promise<Map<string, string>> {
+  const { rows, columns } = await openTable(path, [...queryIdNames, ...queryTextNames], options);
+  const id = findColumn(columns, queryIdNames);
+  if (id === undefined) throw missingColumn(path, "id", '"_id" or "id"', columns);
+  const text = findColumn(
+    columns.filter((column) => column !== id),
+    queryTextNames,
+  );
+  if (text === undefined) throw missingColumn(path, "text", '"text"', columns);
+  const queries = new Map<string, string>();
+  for await (const row of rows) {
+    const key = idOf(row, id, path, warnings);
+    if (key === undefined || wanted?.has(key) === false) continue;
+    const place = `${placeOf(path, row)} (${key})`;
+    if (queries.has(key)) warnings.add("DATA_ID_DUPLICATE", "ids that occur again; the last counts", place);
+    const query = written(row.values[text]) ?? "";
+    if (query.trim() === "") warnings.add("DATA_QUERY_EMPTY", "queries without a text", place);
+    queries.set(key, query);
+  }
+  addAll(warnings, rows.warnings);
+  return queries;
+}
