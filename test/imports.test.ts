@@ -36,6 +36,7 @@ const tensorFloors = [
 const tensorFiles: Record<string, string> = {
   "errors.ts": "ground",
   "debugging.ts": "ground",
+  "host.ts": "ground",
   "dtype.ts": "ground",
   "counter-random.ts": "ground",
   "autograd.ts": "autograd",

@@ -84,21 +84,29 @@ describe.skipIf(!native)("the platform package", () => {
   test("a module that does not load gives the reason", () => {
     writeFileSync(join(modules, platformPackage, "cloze.node"), "no module");
     const { status, stdout, stderr } = run(which);
-    expect({ status, stdout }).toEqual({ status: 0, stdout: "reference\n" });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "wasm\n" });
     expect(stderr).toContain("CLOZE_SLOW_BACKEND");
     expect(stderr).toContain("cloze.node: ");
     install(platformPackage);
   });
 });
 
-test("without a module the plain backend runs, and one warning says so", () => {
+test("without a module WebAssembly runs, without that the plain backend, and one warning says so", () => {
   rmSync(join(modules, platformPackage), { recursive: true, force: true });
-  const { status, stdout, stderr } = run(which);
-  expect({ status, stdout }).toEqual({ status: 0, stdout: "reference\n" });
-  expect(stderr.match(/CLOZE_SLOW_BACKEND/g)).toHaveLength(1);
-  expect(stderr).toContain("No native module fits this machine");
-  // Who asks for that backend needs no warning.
-  expect(run(which, { CLOZE_ISA: "reference" })).toMatchObject({ stdout: "reference\n", stderr: "" });
+  for (const expected of ["wasm", "reference"]) {
+    const { status, stdout, stderr } = run(which);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: `${expected}\n` });
+    expect(stderr.match(/CLOZE_SLOW_BACKEND/g)).toHaveLength(1);
+    expect(stderr).toContain("No native module fits this machine");
+    expect(stderr).toContain(
+      expected === "wasm" ? "the WebAssembly backend runs" : "the plain TypeScript backend runs",
+    );
+    // Who asks for a backend needs no warning.
+    expect(run(which, { CLOZE_ISA: expected })).toMatchObject({ stdout: `${expected}\n`, stderr: "" });
+    rmSync(join(modules, "@cloze/tensor/wasm"), { recursive: true, force: true });
+  }
+  expect(run(which, { CLOZE_ISA: "wasm" }).stderr).toContain("ISA_NOT_SUPPORTED");
+  install("@cloze/tensor");
   if (native) install(platformPackage);
 });
 
@@ -107,7 +115,7 @@ test("the toolkit and its command run from their packages", () => {
     cwd: folder,
     encoding: "utf8",
   });
-  expect(JSON.parse(command.stdout)).toMatchObject({ backend: native ? "native" : "reference" });
+  expect(JSON.parse(command.stdout)).toMatchObject({ backend: native ? "native" : "wasm" });
   const { status, stdout, stderr } = run(`import { createEncoder, packSequences, uniformEncoder } from "cloze";
 import { searchPage } from "@cloze/workbench";
 const encoder = createEncoder(uniformEncoder({ vocabularySize: 20, hiddenSize: 8, layers: 1, heads: 2 }), { seed: 1 });

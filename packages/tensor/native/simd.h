@@ -6,6 +6,8 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 
 #ifndef CLOZE_ISA
@@ -91,7 +93,14 @@ CLOZE_INLINE void store_part(float* p, vf x, int64_t count) {
 #endif
 }
 
+#if defined(__wasm_relaxed_simd__)
+// One instruction where the machine has it, else two: the compiler may not choose, so it is told.
+CLOZE_INLINE vf fma(vf a, vf b, vf c) {
+  return reinterpret_cast<vf>(wasm_f32x4_relaxed_madd(reinterpret_cast<v128_t>(a), reinterpret_cast<v128_t>(b), reinterpret_cast<v128_t>(c)));
+}
+#else
 CLOZE_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }  // contracted where the machine has it
+#endif
 
 // Lanes of a comparison are all ones or zero: select(x > y, x, y).
 CLOZE_INLINE vf select(vi mask, vf yes, vf no) { return mask ? yes : no; }
@@ -111,6 +120,8 @@ CLOZE_INLINE vf vsqrt(vf x) {
   return reinterpret_cast<vf>(_mm512_maskz_sqrt_ps(0xffff, reinterpret_cast<__m512>(x)));
 #elif defined(__AVX2__)
   return reinterpret_cast<vf>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
+#elif defined(__wasm_simd128__)
+  return reinterpret_cast<vf>(wasm_f32x4_sqrt(reinterpret_cast<v128_t>(x)));
 #else
   for (int i = 0; i < VW; ++i) x[i] = __builtin_sqrtf(x[i]);
   return x;

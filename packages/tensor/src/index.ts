@@ -6,6 +6,7 @@ export {
   backend,
   createNativeBackend,
   createReferenceBackend,
+  createWasmBackend,
   type Kernels,
   withBackend,
 } from "./backend/index.js";

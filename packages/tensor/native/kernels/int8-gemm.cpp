@@ -30,6 +30,8 @@ constexpr int tile_rows = 4;
 CLOZE_INLINE vi dot_step(vi sum, vi a, vi b) {
 #if defined(__SSE2__)
   return sum + reinterpret_cast<vi>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#elif defined(__wasm_simd128__)
+  return sum + reinterpret_cast<vi>(wasm_i32x4_dot_i16x8(reinterpret_cast<v128_t>(a), reinterpret_cast<v128_t>(b)));
 #else
   // The low and the high 16 bits of each lane, as signed numbers.
   return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);

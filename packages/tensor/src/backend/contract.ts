@@ -47,8 +47,8 @@ export interface PlanRunner {
 }
 
 export interface Backend {
-  readonly name: "native" | "reference";
-  /** The instruction set in use ("avx512", "avx2", "baseline") or "typescript". */
+  readonly name: "native" | "wasm" | "reference";
+  /** The instruction set in use ("avx512", "avx2", "baseline", "wasm-relaxed", "wasm-simd") or "typescript". */
   readonly isa: string;
   readonly kernels: Kernels;
   /** Absent: plans are run call by call. */

@@ -1,40 +1,57 @@
-// Which backend runs. Chosen once at first use: native where it fits, else the reference, with one line that says so.
+// Which backend runs. Chosen once at first use: native where it fits, else WebAssembly, else the reference, with one line
+// that says so where it is not native.
 import { debugging } from "../debugging.js";
 import { ClozeError } from "../errors.js";
+import { debug, environmentVariable, platform, warn } from "../host.js";
 import type { Backend } from "./contract.js";
 import { createNativeBackend, nativeProblems } from "./native.js";
 import { createReferenceBackend } from "./reference.js";
+import type { WasmIsa } from "./wasm/features.js";
+import { createWasmBackend } from "./wasm/node.js";
 
-const known = ["", "avx512", "avx2", "neon", "baseline", "reference"];
+const wasm = ["wasm", "wasm-relaxed", "wasm-simd"];
+const known = ["", "avx512", "avx2", "neon", "baseline", ...wasm, "reference"];
 let current: Backend | undefined;
 
+function chooseWasm(isa: string): Backend {
+  const chosen = createWasmBackend(isa.slice("wasm-".length) as WasmIsa | "");
+  if (chosen !== undefined) return chosen;
+  throw new ClozeError("ISA_NOT_SUPPORTED", "The WebAssembly that CLOZE_ISA asks for does not run here", {
+    received: `"${isa}"`,
+    remedy: "Unset CLOZE_ISA, or name wasm-simd or reference.",
+  });
+}
+
 function choose(): Backend {
-  const isa = process.env.CLOZE_ISA ?? "";
+  const isa = environmentVariable("CLOZE_ISA") ?? "";
   if (!known.includes(isa)) {
     throw new ClozeError("ISA_NOT_SUPPORTED", "CLOZE_ISA names no instruction set", {
       expected: known.slice(1).join(", "),
       received: `"${isa}"`,
     });
   }
-  const native = isa === "reference" ? undefined : createNativeBackend(isa);
+  if (isa === "reference") return createReferenceBackend();
+  if (wasm.includes(isa)) return chooseWasm(isa);
+  const native = createNativeBackend(isa);
   if (native !== undefined) return native;
-  if (isa !== "reference") {
-    process.emitWarning(
-      `No native module fits this machine (${process.platform}-${process.arch}): the plain TypeScript backend runs instead, ` +
-        "correct but a hundred times slower. npm installs the module with @cloze/tensor where there is one, unless optional " +
-        "packages are left out; in the repository `npm run build:native` builds it with a C++ compiler.",
-      { code: "CLOZE_SLOW_BACKEND", detail: nativeProblems().join("\n") || undefined },
-    );
-  }
-  return createReferenceBackend();
+  const portable = createWasmBackend();
+  warn(
+    `No native module fits this machine (${platform}): the ${
+      portable === undefined
+        ? "plain TypeScript backend runs instead, correct but a hundred times slower"
+        : "WebAssembly backend runs instead, correct but slower"
+    }. npm installs the module with @cloze/tensor where there is one, unless optional packages are left out; in the ` +
+      "repository `npm run build:native` builds it with a C++ compiler.",
+    { code: "CLOZE_SLOW_BACKEND", detail: nativeProblems().join("\n") || undefined },
+  );
+  return portable ?? createReferenceBackend();
 }
 
 /** The backend in use. */
 export function backend(): Backend {
   if (current === undefined) {
     current = choose();
-    if (debugging)
-      process.stderr.write(`cloze: ${current.name} kernels, ${current.isa}, ${current.threads()} threads\n`);
+    if (debugging) debug(`cloze: ${current.name} kernels, ${current.isa}, ${current.threads()} threads`);
   }
   return current;
 }
@@ -53,3 +70,5 @@ export function withBackend<T>(other: Backend, body: () => T): T {
 export type { Backend, Kernels, Pointer } from "./contract.js";
 export { createNativeBackend } from "./native.js";
 export { createReferenceBackend } from "./reference.js";
+export type { WasmIsa } from "./wasm/features.js";
+export { createWasmBackend } from "./wasm/node.js";

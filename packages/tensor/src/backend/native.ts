@@ -1,10 +1,8 @@
 // Finds and wraps the native module: the repository's own build first, then the platform package.
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import type { DType, TypedArray } from "../dtype.js";
 import { bytesPerElement } from "../dtype.js";
 import { ClozeError } from "../errors.js";
+import { nodeModule, platform } from "../host.js";
 import type { Backend, Kernels } from "./contract.js";
 
 interface NativeModule {
@@ -23,8 +21,8 @@ interface NativeModule {
 
 /** Where the module may be. dist/backend/ and src/backend/ are equally deep. */
 function places(): string[] {
-  const built = fileURLToPath(new URL("../../native/build/cloze.node", import.meta.url));
-  return [...(existsSync(built) ? [built] : []), `@cloze/tensor-${process.platform}-${process.arch}`];
+  const built = nodeModule("node:url").fileURLToPath(new URL("../../native/build/cloze.node", import.meta.url));
+  return [...(nodeModule("node:fs").existsSync(built) ? [built] : []), `@cloze/tensor-${platform}`];
 }
 
 const problems: string[] = [];
@@ -33,8 +31,9 @@ const problems: string[] = [];
 export const nativeProblems = (): readonly string[] => problems;
 
 function findModule(): NativeModule | undefined {
-  const require = createRequire(import.meta.url);
   problems.length = 0;
+  if (platform === "browser") return undefined;
+  const require = nodeModule("node:module").createRequire(import.meta.url);
   for (const place of places()) {
     try {
       return require(place) as NativeModule;

@@ -1,6 +1,13 @@
 // Helpers for tests of operations: gradients against finite differences, backends against each other. Not public.
 import { grad } from "../autograd.js";
-import { createNativeBackend, createReferenceBackend, withBackend } from "../backend/index.js";
+import {
+  type Backend,
+  createNativeBackend,
+  createReferenceBackend,
+  createWasmBackend,
+  withBackend,
+} from "../backend/index.js";
+import { type WasmIsa, wasmIsas } from "../backend/wasm/features.js";
 import type { TypedArray } from "../dtype.js";
 import { scope } from "../memory.js";
 import { mul } from "../ops/elementwise.js";
@@ -69,10 +76,24 @@ export function gradientCheck(
   });
 }
 
-/** Runs a function on the reference backend and on every native build that this machine can run; results must agree. */
+/** Kept, because each has memory and threads of its own. */
+const wasmBackends = new Map<WasmIsa, Backend | undefined>();
+
+/** The WebAssembly backends that this machine can run. */
+export const wasmBackendsHere = (): Backend[] =>
+  wasmIsas.flatMap((isa) => {
+    if (!wasmBackends.has(isa)) wasmBackends.set(isa, createWasmBackend(isa));
+    return wasmBackends.get(isa) ?? [];
+  });
+
+/**
+ * Runs a function on the reference backend, and on every build for this machine's processor and for WebAssembly that this
+ * machine can run; results must agree.
+ */
 export function expectNativeEqualsReference(f: () => Tensor, tolerance = 2e-5): void {
   const run = (): TypedArray => scope(() => f().toTypedArray());
   const expected = withBackend(createReferenceBackend(), run);
+  for (const wasm of wasmBackendsHere()) expectClose(withBackend(wasm, run), expected, tolerance, wasm.isa);
   for (const isa of ["baseline", "avx2", "avx512"]) {
     let native: ReturnType<typeof createNativeBackend>;
     try {
