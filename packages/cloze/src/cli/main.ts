@@ -2,48 +2,40 @@
 // The `cloze` command. One file per sub-command; each adds itself to the program.
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { addData } from "./data.js";
-import { addDemo } from "./demo.js";
-import { addEmbed } from "./embed.js";
-import { addEvaluate } from "./evaluate.js";
-import { addExport } from "./export.js";
-import { addFillMask } from "./fill-mask.js";
-import { addFinetune } from "./finetune.js";
-import { addInfo } from "./info.js";
 import { reportError, watchOutput } from "./output.js";
-import { addPredict } from "./predict.js";
-import { addPretrain } from "./pretrain.js";
-import { addPull } from "./pull.js";
-import { addTokenizer } from "./tokenizer.js";
-import { addTrain } from "./train.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
 
-/** The whole command line, for the executable and for tests. */
-export function createProgram(): Command {
+type Add = (program: Command) => void;
+
+/** Commands in the order of their help. Only the one that is called is loaded: starting all of them takes longer than most run. */
+const commands: Readonly<Record<string, () => Promise<Add>>> = {
+  tokenizer: async () => (await import("./tokenizer.js")).addTokenizer,
+  pretrain: async () => (await import("./pretrain.js")).addPretrain,
+  train: async () => (await import("./train.js")).addTrain,
+  finetune: async () => (await import("./finetune.js")).addFinetune,
+  evaluate: async () => (await import("./evaluate.js")).addEvaluate,
+  predict: async () => (await import("./predict.js")).addPredict,
+  embed: async () => (await import("./embed.js")).addEmbed,
+  "fill-mask": async () => (await import("./fill-mask.js")).addFillMask,
+  export: async () => (await import("./export.js")).addExport,
+  info: async () => (await import("./info.js")).addInfo,
+  data: async () => (await import("./data.js")).addData,
+  pull: async () => (await import("./pull.js")).addPull,
+  demo: async () => (await import("./demo.js")).addDemo,
+};
+
+/** The command line with the command that is called; with all of them for help, and for names that are none. */
+async function createProgram(called: string | undefined): Promise<Command> {
   const program = new Command("cloze")
     .description("The encoder workshop: train, shrink, embed with, search with and serve BERT-family encoders.")
     .version(version)
     .showHelpAfterError("(add --help for what this command takes)")
     .exitOverride();
-  for (const add of [
-    addTokenizer,
-    addPretrain,
-    addTrain,
-    addFinetune,
-    addEvaluate,
-    addPredict,
-    addEmbed,
-    addFillMask,
-    addExport,
-    addInfo,
-    addData,
-    addPull,
-    addDemo,
-  ])
-    add(program);
+  const one = called !== undefined && Object.hasOwn(commands, called) ? [commands[called]] : Object.values(commands);
+  for (const add of await Promise.all(one.map((load) => load()))) add(program);
   const common = (command: Command) => {
     command
       .exitOverride()
@@ -60,7 +52,8 @@ export function createProgram(): Command {
 
 watchOutput();
 try {
-  await createProgram().parseAsync();
+  const program = await createProgram(process.argv[2]);
+  await program.parseAsync();
 } catch (error) {
   process.exitCode = reportError(error, process.argv.includes("--json"));
 }
