@@ -8,8 +8,12 @@ export interface PlannedForward {
   /** False: the engine runs all of it, for the reason beside. */
   readonly planned: boolean;
   readonly reason?: string;
-  /** What `model.forward` gives without labels. Call it inside a scope: the tensors belong to it. */
-  forward(batch: EncoderBatch): ModelOutput;
+  /**
+   * What `model.forward` gives without labels. Call it inside a scope: the tensors belong to it.
+   *
+   * @param asked the tokens for which a head of language models predicts; default all
+   */
+  forward(batch: EncoderBatch, asked?: { readonly rows: Int32Array }): ModelOutput;
   close(): void;
 }
 
@@ -25,17 +29,17 @@ export function plannedForward(model: Model, { weights }: Pick<CompileOptions, "
   const compiled = compile(model, { weights });
   if (!compiled.planned) {
     compiled.close();
-    return { planned: false, reason: compiled.reason, forward: (batch) => model.forward(batch), close() {} };
+    return { planned: false, reason: compiled.reason, forward: (batch, asked) => model.forward(batch, asked), close() {} };
   }
   return {
     planned: true,
-    forward: (batch) =>
+    forward: (batch, asked) =>
       scope(() =>
         noGrad(() => {
           const globalTokens = batch.globalTokens ?? model.head.globalTokens(batch);
           const seen = globalTokens === undefined ? batch : { ...batch, globalTokens };
           const hidden = tensor(compiled.runSync(batch), [batch.ids.length, compiled.width]);
-          return { hidden, ...model.head.forward(hidden, seen) };
+          return { hidden, ...model.head.forward(hidden, seen, asked ?? {}) };
         }),
       ),
     close: compiled.close,

@@ -1,6 +1,7 @@
 // Tasks by name: one line for each.
 import { ClozeError } from "../errors.js";
 import { classification, multiLabel } from "./classification.js";
+import { maskedWords } from "./masked-words.js";
 import { multipleChoice } from "./multiple-choice.js";
 import { questionAnswering } from "./question-answering.js";
 import { ranking } from "./ranking.js";
@@ -23,6 +24,7 @@ export const taskParts = {
   "question-answering": questionAnswering,
   "multiple-choice": multipleChoice,
   ranking,
+  "fill-mask": maskedWords,
 };
 
 /** Every task; each takes the rows that its own `read` gives. */

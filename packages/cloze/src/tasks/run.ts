@@ -20,7 +20,7 @@ export interface TaskModel<Row, Settings, Prediction> {
   /** Longest sequence, special tokens included. */
   readonly maxLength: number;
   /** How predictions are computed. Default: the model's own forward pass; a plan does the same faster. */
-  readonly forward?: (batch: EncoderBatch) => ModelOutput;
+  readonly forward?: (batch: EncoderBatch, asked?: { readonly rows: Int32Array }) => ModelOutput;
 }
 
 export interface PredictOptions {
@@ -55,7 +55,7 @@ function outputsOf<Row, Settings, Prediction>(
     const outputs = noGrad(() =>
       scope(() => {
         const inputs = task.inputs(batch, settings, { tokenizer, training: false, seed: 0 });
-        return task.outputs(forward(inputs.batch), batch, settings);
+        return task.outputs(forward(inputs.batch, inputs.asked), batch, settings, inputs);
       }),
     );
     group.forEach((unit, i) => {

@@ -52,6 +52,8 @@ export interface TaskInputs {
   readonly batch: EncoderBatch;
   /** Empty: no loss of the head is wanted. */
   readonly labels: Labels;
+  /** The tokens for which alone the head is asked when predicting. Default: for all that it gives. */
+  readonly asked?: { readonly rows: Int32Array };
 }
 
 /** Scores of predictions. */
@@ -119,7 +121,7 @@ export interface Task<Row = unknown, Settings = unknown, Prediction = unknown, D
    * The numbers of each row that `predict` reads, copied out of the output; sequence by sequence, since the sequences of a
    * long row may come in several batches.
    */
-  outputs(output: ModelOutput, batch: TaskBatch, settings: Settings): Float32Array[];
+  outputs(output: ModelOutput, batch: TaskBatch, settings: Settings, inputs: TaskInputs): Float32Array[];
   predict(row: Row, example: Example<Details>, outputs: Float32Array, settings: Settings): Prediction;
   /** Chooses what is tuned on labelled predictions (thresholds); new settings. */
   tune?(rows: readonly Row[], predictions: readonly Prediction[], settings: Settings): Settings;

@@ -179,6 +179,26 @@ describe("every task learns, saves, loads and predicts", () => {
     expect(devScores?.values["f1.PER"]).toBeGreaterThan(0.95);
     model.dispose();
   });
+  test("words at masks; where there is no mask, tokens that are hidden", async () => {
+    const homes = many(60, (row): TextRow => {
+      const person = row % cities.length;
+      return { text: `${people[person]} lives in [MASK] .`, label: cities[person], row };
+    });
+    const result = await checkTask(taskParts["fill-mask"], homes, { epochs: 30 }, 0.95);
+    const [first] = await predictionsOf(result, homes.slice(0, 1));
+    expect(first.expected).toEqual([cities[1]]);
+    expect(first.masks[0]).toHaveLength(10);
+    expect(first.masks[0].map(({ probability }) => probability)).toEqual(
+      first.masks[0].map(({ probability }) => probability).sort((a, b) => b - a),
+    );
+    const [hidden] = await predictionsOf(result, [{ text: "anna lives in rome .", row: 3 }]);
+    expect(hidden.expected?.length).toBe(hidden.masks.length);
+    const unknown = [{ text: "anna lives in [MASK] .", label: "nowhere at all", row: 1 }];
+    await expect(evaluateRows(result, unknown)).resolves.toMatchObject({ scores: { values: { accuracy: 0 } } });
+    const two = [{ text: "[MASK] lives in [MASK] .", label: "anna", row: 1 }];
+    await expect(evaluateRows(result, two)).rejects.toThrow(/a word for each mask/);
+    result.model.dispose();
+  });
   test("answers, and that there are none", async () => {
     const options = { epochs: 10, maxLength: 64 };
     const result = await checkTask(taskParts["question-answering"], questions, options, 90);

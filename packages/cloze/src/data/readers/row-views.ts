@@ -104,6 +104,7 @@ export function viewOf<Task extends DataTask>(task: Task, scheme?: TagScheme): V
     "question-answering": viewQuestion,
     "multiple-choice": viewChoice,
     ranking: viewRanking,
+    "fill-mask": viewText,
   };
   return views[task];
 }

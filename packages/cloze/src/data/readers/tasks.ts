@@ -18,6 +18,7 @@ export interface TaskRows {
   "question-answering": QuestionRow;
   "multiple-choice": ChoiceRow;
   ranking: RankingRow;
+  "fill-mask": TextRow;
 }
 
 /** Tasks that rows can be read for. */
@@ -32,6 +33,7 @@ export const dataTasks: readonly DataTask[] = [
   "question-answering",
   "multiple-choice",
   "ranking",
+  "fill-mask",
 ];
 
 /** Options of {@link readTaskRows}: what any of the readers takes. */
@@ -60,6 +62,7 @@ export async function readTaskRows<Task extends DataTask>(
     "question-answering": () => readQuestionRows(input, options),
     "multiple-choice": () => readChoiceRows(input, options),
     ranking: () => readRankingRows(input, options),
+    "fill-mask": () => readTextRows(input, { ...options, labels: "one" }),
   };
   return readers[task]();
 }
