@@ -74,6 +74,7 @@ export {
 export * from "./text/index.js";
 export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";
 export { type FinetuneOptions, type FinetuneResult, finetune } from "./training/finetune.js";
+export { createNewModel, type NewModelName, type NewModelOptions, newModels } from "./training/new-model.js";
 export { type AverageOptions, type AveragingOptimizer, averageWeights } from "./training/policies/average.js";
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
 export { loadLora, saveLora } from "./training/policies/lora-files.js";

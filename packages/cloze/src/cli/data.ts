@@ -15,6 +15,7 @@ import { ClozeError } from "../errors.js";
 import { loadTokenizer } from "../text/index.js";
 import { wholeNumber } from "./arguments.js";
 import { type DataOptions, readOptionsOf, withDataOptions } from "./data-options.js";
+import { tokenizerPath } from "./model-argument.js";
 import { type CommonOptions, printResult } from "./output.js";
 
 interface CheckOptions extends CommonOptions, DataOptions {
@@ -64,7 +65,8 @@ async function checkFiles<Task extends DataTask>(
   options: CheckOptions,
 ): Promise<CheckedFile[]> {
   const read = (path: string) => readTaskRows(task, path, { ...readOptionsOf(options), onBadRow: "skip" });
-  const tokenizer = options.tokenizer === undefined ? undefined : loadTokenizer(options.tokenizer);
+  const named = options.tokenizer;
+  const tokenizer = named === undefined ? undefined : loadTokenizer(await tokenizerPath(named, options));
   const common: CheckDataOptions<TaskRows[Task]> = {
     labels: options.labels,
     scheme: options.scheme,
@@ -106,7 +108,7 @@ export function addData(program: Command): void {
     .option("--train <file>", "rows to train on")
     .option("--dev <file>", "rows to evaluate on, checked against --train too")
     .option("--labels <names>", "the labels that are known: a,b,c", (text: string) => text.split(","))
-    .option("--tokenizer <path>", "tokenizer.json or its folder: lengths in tokens too")
+    .option("--tokenizer <path|id>", "tokenizer.json, its folder or a hub id: lengths in tokens too")
     .addOption(new Option("--max-length <tokens>", "what the model can read").argParser(wholeNumber(4)));
   withDataOptions(command).action(async (files: string[], options: CheckOptions) => {
     if (files.length === 0 && options.train === undefined) {

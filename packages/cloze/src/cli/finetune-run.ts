@@ -3,11 +3,14 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
 import { createWarnings } from "../data/readers/warnings.js";
+import { parseConfig } from "../encoder/registry.js";
 import { plannedForward } from "../inference/planned-forward.js";
 import { evaluateRows, type Scores, type Task } from "../tasks/index.js";
+import { loadTokenizer } from "../text/index.js";
 import { confusionSvg } from "../training/confusion-picture.js";
 import { finetune } from "../training/finetune.js";
 import { modelCard } from "../training/model-card.js";
+import { createNewModel, type NewModelName, newModels } from "../training/new-model.js";
 import type { ProgressReporter } from "../training/progress.js";
 import type { TrainResult } from "../training/trainer.js";
 import type { WarmupShape } from "../training/warmup-shapes.js";
@@ -17,7 +20,12 @@ import { commandLine } from "./training-options.js";
 
 export interface FinetuneCommandOptions extends CommonOptions, DataOptions {
   task: string;
-  model: string;
+  model?: string;
+  new?: NewModelName;
+  tokenizer?: string;
+  hiddenSize?: number;
+  vocabularySize?: number;
+  baseline?: boolean;
   train: string;
   dev?: string;
   test?: string;
@@ -68,17 +76,32 @@ const reportName = "scores.json";
 function finishedRun(folder: string): RunReport | undefined {
   const path = join(folder, reportName);
   if (!existsSync(path)) return undefined;
-  const { command, run, stoppedEarly, dev, test } = JSON.parse(readFileSync(path, "utf8"));
+  const { command, run, stoppedEarly, dev, test, baseline } = JSON.parse(readFileSync(path, "utf8"));
   if (command !== commandLine()) return undefined;
-  return { run, stoppedEarly, scores: { ...(dev && { dev }), ...(test && { test }) } };
+  return { run, stoppedEarly, scores: { ...(dev && { dev }), ...(test && { test }), ...(baseline && { baseline }) } };
 }
 
 const described = ({ rows, path }: Rows): string => `${path} (${rows.length.toLocaleString("en-US")} rows)`;
 
-/** Trains once, or reports what a finished run of the same command has left when it is resumed. */
+/** The model that `--new` names, with the defaults that suit it. */
+function newModel(task: Task, rows: readonly unknown[], options: FinetuneCommandOptions, seed: number) {
+  const name = options.new as NewModelName;
+  const asked = parseConfig(task.options, options.set ?? {}, `The options of ${task.name}`, "TASK_OPTIONS");
+  const settings = task.prepare(rows, asked, createWarnings());
+  const { hiddenSize, vocabularySize } = options;
+  const tokenizer = options.tokenizer === undefined ? undefined : loadTokenizer(options.tokenizer);
+  const made = createNewModel(name, task, rows, settings, { seed, hiddenSize, vocabularySize, tokenizer });
+  return { ...made, defaults: newModels[name].defaults };
+}
+
+/**
+ * Trains once, or reports what a finished run of the same command has left when it is resumed.
+ *
+ * @param start the folder of the model; undefined where `--new` makes one
+ */
 export async function runOnce(
   task: Task,
-  start: string,
+  start: string | undefined,
   data: { train: Rows; dev?: Rows; test?: Rows },
   options: FinetuneCommandOptions,
   { folder, seed }: { folder: string; seed: number },
@@ -93,17 +116,18 @@ export async function runOnce(
   rmSync(join(folder, reportName), { force: true });
   const { train, dev, test } = data;
   const lora = options.loraRank;
+  const made = start === undefined ? newModel(task, train.rows, options, seed) : undefined;
   const result = await finetune<unknown, unknown, unknown>({
     task,
-    model: start,
+    ...(made ?? { model: start as string }),
     train: train.rows,
     dev: dev?.rows,
     taskOptions: options.set,
-    epochs: options.epochs,
+    epochs: options.epochs ?? made?.defaults.epochs,
     batchSize: options.batchSize,
     batchTokens: options.batchTokens,
     accumulate: options.accumulate,
-    learningRate: options.learningRate,
+    learningRate: options.learningRate ?? made?.defaults.learningRate,
     weightDecay: options.weightDecay,
     maxLength: options.maxLength,
     schedule: options.schedule,
@@ -144,13 +168,16 @@ export async function runOnce(
     planned.close();
     noteWarnings(progress, testWarnings.list());
   }
+  const compared = test ?? dev;
+  if (options.baseline === true && compared !== undefined)
+    scores.baseline = task.baseline?.(train.rows, compared.rows, result.settings, createWarnings()) as Scores;
   const values = Object.fromEntries(Object.entries(scores).map(([set, { values: each }]) => [set, each]));
   const confusion = scores.test?.confusion ?? scores.dev?.confusion;
   if (confusion !== undefined) writeFileAtomic(join(folder, "confusion.svg"), confusionSvg(confusion));
   const { names } = result.settings as { names?: readonly string[] };
   const card = modelCard({
     task: task.name,
-    base: options.model,
+    base: options.model ?? `${options.new}, from nothing`,
     labels: names,
     data: {
       train: described(train),

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vite
 import { uniformEncoder } from "../encoder/config.js";
 import { createModel, saveModel } from "../families/index.js";
 import { trainWordPiece } from "../text/index.js";
+import { newModels } from "../training/new-model.js";
 import { addEvaluate } from "./evaluate.js";
 import { addFinetune } from "./finetune.js";
 import { lineRows } from "./line-rows.js";
@@ -111,6 +112,24 @@ describe("cloze finetune", () => {
     await cloze("predict", "--model", out, "--out", file);
     const lines = readFileSync(file, "utf8").trim().split("\n");
     expect(lines.map((line) => JSON.parse(line).label)).toEqual(["yes", "no"]);
+  });
+  test.each(Object.keys(newModels))("makes a %s from nothing, beside a baseline", async (kind) => {
+    const made = join(folder, `new-${kind}`);
+    const args = ["finetune", "--task", "classification", "--new", kind, "--hidden-size", "12", "--train", train];
+    args.push("--test", train, "--baseline", "--out", made, "--json", "--epochs", "20", "--batch-size", "6");
+    const { scores } = JSON.parse((await cloze(...args, "--learning-rate", "0.02")).output);
+    expect(scores.baseline.accuracy).toBe(1);
+    expect(scores.test.accuracy).toBeGreaterThan(0.9);
+    const { output } = await cloze("evaluate", "--model", made, "--data", train, "--json");
+    expect(JSON.parse(output).scores).toEqual(scores.test);
+  });
+  test("starts from a model or from nothing, not from both, and from nothing else", async () => {
+    const start = ["finetune", "--task", "classification", "--train", train, "--out", join(folder, "none")];
+    await expect(cloze(...start)).rejects.toMatchObject({ code: "USAGE_MODEL" });
+    await expect(cloze(...start, "--model", base, "--new", "bilstm")).rejects.toMatchObject({ code: "USAGE_MODEL" });
+    const width = cloze(...start, "--model", base, "--hidden-size", "8");
+    await expect(width).rejects.toMatchObject({ code: "OPTION_CONFLICT" });
+    await expect(cloze(...start, "--model", base, "--baseline")).rejects.toMatchObject({ code: "OPTION_CONFLICT" });
   });
   test("is not done again when it is resumed after its end", async () => {
     const before = readFileSync(join(out, "scores.json"), "utf8");

@@ -5,12 +5,13 @@ import { foldRows, type ReadTaskRowsOptions } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
 import { summarizeSeeds } from "../metrics/seed-summary.js";
 import { type Task, taskOf, tasks } from "../tasks/index.js";
+import { newModels } from "../training/new-model.js";
 import { formatDuration, type ProgressReporter } from "../training/progress.js";
 import { warmupShapes } from "../training/warmup-shapes.js";
 import { numberBetween, setting, wholeNumber } from "./arguments.js";
 import { noteGuesses, noteWarnings, readOptionsOf, withDataOptions } from "./data-options.js";
 import { type FinetuneCommandOptions, type Rows, type RunReport, runOnce } from "./finetune-run.js";
-import { modelArgument, modelFolder } from "./model-argument.js";
+import { modelArgument, modelFolder, tokenizerPath } from "./model-argument.js";
 import { formatTable, printResult, progressFor } from "./output.js";
 import { resumeCommand } from "./training-options.js";
 
@@ -23,6 +24,11 @@ const taskOptionsHelp = (): string =>
         ([option, schema]) => `  ${name}: ${option}  ${(schema as { description?: string }).description ?? ""}`,
       ),
     )
+    .join("\n");
+
+const newModelsHelp = (): string =>
+  Object.entries(newModels)
+    .map(([name, { description }]) => `  ${name}  ${description}`)
     .join("\n");
 
 /** All rows of a file; says what was guessed and what was odd. */
@@ -71,6 +77,34 @@ function summarize(
   );
 }
 
+/** Throws unless the options say in one way what to start from, and ask for no comparison that cannot be made. */
+function checkStart(options: FinetuneCommandOptions, task: Task): void {
+  if ((options.model === undefined) === (options.new === undefined)) {
+    throw new ClozeError("USAGE_MODEL", "A run starts from a model, or from nothing", {
+      expected: "either --model or --new",
+      received: options.model === undefined ? "neither" : "both",
+      remedy: "cloze finetune --help lists the encoders that --new makes.",
+    });
+  }
+  const unused = (["tokenizer", "hiddenSize", "vocabularySize"] as const).find((name) => options[name] !== undefined);
+  if (options.new === undefined && unused !== undefined) {
+    throw new ClozeError(
+      "OPTION_CONFLICT",
+      `--${unused.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} goes with --new`,
+      {
+        remedy: "A --model has its own.",
+      },
+    );
+  }
+  if (options.baseline !== true) return;
+  if (task.baseline === undefined || (options.test ?? options.dev ?? options.folds) === undefined) {
+    throw new ClozeError("OPTION_CONFLICT", "--baseline needs a task that has one, and rows to score it on", {
+      expected: "--task classification, with --test, --dev or --folds",
+      received: `--task ${task.name}`,
+    });
+  }
+}
+
 /** `cloze finetune` */
 export function addFinetune(program: Command): void {
   const command = program
@@ -79,7 +113,23 @@ export function addFinetune(program: Command): void {
     .addOption(
       new Option("--task <task>", "what to learn").choices(tasks.map(({ name }) => name)).makeOptionMandatory(),
     )
-    .requiredOption(`--model ${modelArgument}`, "the model to start from")
+    .option(`--model ${modelArgument}`, "the model to start from")
+    .addOption(
+      new Option("--new <encoder>", "start from nothing instead, with words learnt from the training rows").choices(
+        Object.keys(newModels),
+      ),
+    )
+    .option("--tokenizer <folder|id>", "with --new: this tokenizer instead of one learnt from the rows")
+    .option("--hidden-size <width>", "with --new: its width (default: the encoder's)", wholeNumber(2))
+    .option(
+      "--vocabulary-size <count>",
+      "with --new: entries of its vocabulary, at most (default: 30522)",
+      wholeNumber(8),
+    )
+    .option(
+      "--baseline",
+      "beside the scores, those of TF-IDF and logistic regression on the same rows (classification)",
+    )
     .requiredOption("--train <file>", "training rows")
     .option("--dev <file>", "rows that decide which weights are kept, when to stop, and thresholds")
     .option("--test <file>", "rows to score the finished model on")
@@ -125,7 +175,10 @@ export function addFinetune(program: Command): void {
     .option("--folds <count>", "cross-validation on the training rows instead of dev rows", wholeNumber(2))
     .option("--checkpoint-minutes <minutes>", "time between checkpoints", numberBetween(0), 5)
     .option("--resume", "go on from the newest checkpoint in --out")
-    .addHelpText("after", () => `\nOptions of tasks (--set name=value):\n${taskOptionsHelp()}`);
+    .addHelpText(
+      "after",
+      () => `\nEncoders of --new:\n${newModelsHelp()}\n\nOptions of tasks (--set name=value):\n${taskOptionsHelp()}`,
+    );
   withDataOptions(command).action(async (options: FinetuneCommandOptions) => {
     if (options.folds !== undefined && options.dev !== undefined) {
       throw new ClozeError("USAGE_FOLDS", "Folds take their dev rows from the training rows", {
@@ -134,7 +187,9 @@ export function addFinetune(program: Command): void {
     }
     const progress = progressFor(options);
     const task = taskOf(options.task);
-    const start = await modelFolder(options.model, options);
+    checkStart(options, task);
+    const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
+    if (options.tokenizer !== undefined) options.tokenizer = await tokenizerPath(options.tokenizer, options);
     const reading = readOptionsOf(options);
     const read = (path: string | undefined, most?: number) =>
       path === undefined ? undefined : readRows(task, path, reading, progress, most);

@@ -1,3 +1,4 @@
+import { existsSync, statSync } from "node:fs";
 import { hubSettings, pullModel, readHubId, resolveModelFolder } from "../data/hub/index.js";
 import { ClozeError } from "../errors.js";
 import { byteProgress } from "./byte-progress.js";
@@ -31,3 +32,7 @@ export async function modelFolder(idOrFolder: string, options: CommonOptions): P
     progress.done();
   }
 }
+
+/** The same for a tokenizer, which may also be a file. */
+export const tokenizerPath = async (idOrPath: string, options: CommonOptions): Promise<string> =>
+  existsSync(idOrPath) && statSync(idOrPath).isFile() ? idOrPath : modelFolder(idOrPath, options);

@@ -29,7 +29,12 @@ export function plannedForward(model: Model, { weights }: Pick<CompileOptions, "
   const compiled = compile(model, { weights });
   if (!compiled.planned) {
     compiled.close();
-    return { planned: false, reason: compiled.reason, forward: (batch, asked) => model.forward(batch, asked), close() {} };
+    return {
+      planned: false,
+      reason: compiled.reason,
+      forward: (batch, asked) => model.forward(batch, asked),
+      close() {},
+    };
   }
   return {
     planned: true,

@@ -16,6 +16,7 @@ import {
   weightsInOrder,
   weightsOption,
 } from "./label-map.js";
+import { fitLinearBaseline } from "./linear-baseline.js";
 import { placeOfLargest, rowsOfSequences, sigmoid, softmaxOf } from "./outputs.js";
 import { defineTask, type Scores } from "./task.js";
 
@@ -129,6 +130,7 @@ function classificationTask(name: "classification" | "multi-label", problem: Pro
     defaults: { maxLength: 128, batchSize: 32, learningRate: 5e-5, epochs: 3 },
     options: problem === "single" ? singleOptions : multiOptions,
     settings: settingsSchema,
+    texts: ({ text, pair }) => (pair === undefined ? [text] : [text, pair]),
     read: (input, options) => readTaskRows(name, input, options),
     prepare(rows, options) {
       const { classWeights, threshold = 0.5, tuneThresholds } = multiOptions.parse(options);
@@ -204,6 +206,20 @@ function classificationTask(name: "classification" | "multi-label", problem: Pro
       );
     },
     headline: () => (problem === "multi" ? "macroF1" : "accuracy"),
+    ...(problem === "single" && {
+      baseline(train, test, settings, warnings) {
+        const text = (row: TextRow): string => (row.pair === undefined ? row.text : `${row.text} ${row.pair}`);
+        const label = (row: TextRow): string => labelsOf(row, problem)[0];
+        const { predict } = fitLinearBaseline(train.map(text), train.map(label), { sublinear: true });
+        const gold = test.map(label);
+        warnUnseen(
+          test.map(({ row }, i) => [gold[i], row] as const),
+          settings.names,
+          warnings,
+        );
+        return singleScores(gold, predict(test.map(text)), settings);
+      },
+    }),
     ...(problem === "single" && { stratum: (row) => labelsOf(row, problem)[0] }),
   });
 }

@@ -120,12 +120,18 @@ function maskRows(ids: Int32Array, maskId: number): Int32Array {
 }
 
 /** Fill-mask: the word at each mask, by a language model's head. Texts without masks get some. */
-export const maskedWords = defineTask<TextRow, z.output<typeof settingsSchema>, MaskedWordsPrediction, MaskedWordsDetails>({
+export const maskedWords = defineTask<
+  TextRow,
+  z.output<typeof settingsSchema>,
+  MaskedWordsPrediction,
+  MaskedWordsDetails
+>({
   name: "fill-mask",
   description: "the words that stand at masks",
   defaults: { maxLength: 128, batchSize: 32, learningRate: 5e-5, epochs: 3 },
   options: optionsSchema,
   settings: settingsSchema,
+  texts: ({ text }) => [text],
   read: (input, options) => readTaskRows("fill-mask", input, options),
   prepare: (_, options) => ({ top: optionsSchema.parse(options).top ?? 10 }),
   head: () => ({ architecture: "ForMaskedLM" }),

@@ -32,6 +32,7 @@ export const multipleChoice = defineTask<ChoiceRow, z.output<typeof settingsSche
   defaults: { maxLength: 128, batchSize: 16, learningRate: 5e-5, epochs: 3 },
   options: z.strictObject({}),
   settings: settingsSchema,
+  texts: ({ context, question, choices }) => [context, question, ...choices].filter((text) => text !== undefined),
   read: (input, options) => readTaskRows("multiple-choice", input, options),
   prepare: () => ({}),
   head: () => ({ architecture: "ForMultipleChoice" }),

@@ -191,6 +191,7 @@ export const questionAnswering = defineTask<QuestionRow, Settings, AnswerPredict
   defaults: { maxLength: 384, batchSize: 16, learningRate: 1e-4, epochs: 2 },
   options: optionsSchema,
   settings: settingsSchema,
+  texts: ({ question, context }) => [question, context],
   read: (input, options) => readTaskRows("question-answering", input, options),
   prepare(rows, options) {
     const { stride = 64, maxAnswerLength = 30, nBest = 5, unanswerable } = optionsSchema.parse(options);

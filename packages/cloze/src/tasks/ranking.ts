@@ -90,6 +90,7 @@ export const ranking = defineTask<RankingRow, z.output<typeof settingsSchema>, R
   defaults: { maxLength: 256, batchSize: 8, learningRate: 5e-5, epochs: 2 },
   options: optionsSchema,
   settings: settingsSchema,
+  texts: ({ query, candidates }) => [query, ...candidates],
   read: (input, options) => readTaskRows("ranking", input, options),
   prepare(rows, options) {
     const { loss = "pointwise" } = optionsSchema.parse(options);

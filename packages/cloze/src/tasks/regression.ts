@@ -29,6 +29,7 @@ export const regression = defineTask<TextRow, Settings, RegressionPrediction>({
   defaults: { maxLength: 128, batchSize: 32, learningRate: 5e-5, epochs: 3 },
   options: z.strictObject({}),
   settings: settingsSchema,
+  texts: ({ text, pair }) => (pair === undefined ? [text] : [text, pair]),
   read: (input, options) => readTaskRows("regression", input, options),
   prepare(rows) {
     const values = new Set(rows.map(numberOf));

@@ -89,6 +89,8 @@ export interface Task<Row = unknown, Settings = unknown, Prediction = unknown, D
   /** Checks saved settings. */
   readonly settings: z.ZodType<Settings>;
 
+  /** What a model reads of a row, such as to learn a vocabulary from. */
+  texts(row: Row): readonly string[];
   /** Reads rows from a file or another source, as they are asked for. */
   read(input: RowInput, options?: ReadTaskRowsOptions): Promise<TypedRows<Row>>;
   /**
@@ -131,6 +133,8 @@ export interface Task<Row = unknown, Settings = unknown, Prediction = unknown, D
   score(rows: readonly Row[], predictions: readonly Prediction[], settings: Settings, warnings: DataWarnings): Scores;
   /** The name of the score that decides which checkpoint is best; higher is better. */
   headline(settings: Settings): string;
+  /** Scores on test rows of a simple method that learnt from the training rows: what a model has to beat. */
+  baseline?(train: readonly Row[], test: readonly Row[], settings: Settings, warnings: DataWarnings): Scores;
   /** A class of rows that folds should hold in equal shares. */
   stratum?(row: Row): string;
 }

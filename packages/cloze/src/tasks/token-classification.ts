@@ -241,6 +241,7 @@ export const tokenClassification = defineTask<TokenRow, Settings, TokenPredictio
   defaults: { maxLength: 128, batchSize: 32, learningRate: 1e-4, epochs: 3 },
   options: optionsSchema,
   settings: settingsSchema,
+  texts: ({ tokens }) => [tokens.join(" ")],
   read: (input, options) => readTaskRows("token-classification", input, options),
   prepare(rows, options) {
     const { tagScheme, crf, constrained, stride = 32, classWeights } = optionsSchema.parse(options);
