@@ -18,8 +18,25 @@ export {
 export type { TagScheme } from "./data/readers/index.js";
 export * from "./data/readers/index.js";
 export { openTokenStore, type TokenStore, writeTokenStore } from "./data/token-store.js";
-export { createEmbedder, type Embedder, type EmbedderOptions } from "./embedding/embedder.js";
-export { loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js";
+export {
+  createEmbedder,
+  type Embedder,
+  type EmbedderOptions,
+  type EmbedderParts,
+  type EmbedOptions,
+  type TextKind,
+} from "./embedding/embedder.js";
+export {
+  createLoss,
+  type EmbeddingLoss,
+  embeddingLosses,
+  type LossConfig,
+  type LossInput,
+} from "./embedding/losses/index.js";
+export { createDense, type DenseOptions, type EmbedderModule } from "./embedding/modules/index.js";
+export { type Pooling, type PoolingMode, pool } from "./embedding/pooling.js";
+export { type LoadEmbedderOptions, loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js";
+export type { TextCounts } from "./embedding/text-roles.js";
 export { type TextPair, type TrainEmbedderOptions, trainEmbedder } from "./embedding/train-embedder.js";
 export { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "./encoder/config.js";
 export { createEncoder, type Encoder, type EncoderOptions, type EncoderOutput } from "./encoder/encoder.js";

@@ -1,64 +1,137 @@
-// Texts to vectors: tokenizer, encoder, pooling, and what batches need.
-import { empty, noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
+// Texts to vectors: tokenizer, encoder, pooling, modules, and what batches need.
+import { copyOf, empty, noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
 import { groupByTokenBudget, type PackedBatch } from "../data/packed-batch.js";
 import type { EncoderOptions } from "../encoder/encoder.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/model.js";
-import { type CompiledModel, compile } from "../inference/compile.js";
+import { type CompiledModel, type CompileOptions, compile } from "../inference/compile.js";
 import { normalizeRows } from "../objectives/contrastive.js";
 import type { Tokenizer } from "../text/index.js";
-import { type Pooling, pool } from "./pooling.js";
-import { packIds, type TextRoles, tokenizeTexts } from "./text-roles.js";
+import { createSlice, type EmbedderModule, embedderModules } from "./modules/index.js";
+import { modesOf, type Pooling, pool } from "./pooling.js";
+import {
+  emptyCounts,
+  packIds,
+  type TextCounts,
+  type TextLayout,
+  type TextRole,
+  type TextRoles,
+  tokenizeTexts,
+} from "./text-roles.js";
+import { checkPart, type TruncateOptions, truncateModel } from "./truncate.js";
+
+/** How the likeness of two vectors is measured. */
+export type Similarity = "cosine" | "dot" | "euclidean" | "manhattan";
 
 export interface EmbedderOptions {
   /** Default "mean". */
   pooling?: Pooling;
+  /** False: the tokens of a prompt do not count in the pooling. Default true. */
+  includePrompt?: boolean;
   /** Scale vectors to length 1, so that inner products are cosines. Default true. */
   normalize?: boolean;
   /** Tokens of a text at most, special tokens included. Default: as many as the model has positions. */
   maxLength?: number;
   /** Put the tokenizer's special tokens around a text. Default true. */
   specialTokens?: boolean;
+  /** Lower-case texts, whatever the tokenizer does. Default false. */
+  lowerCase?: boolean;
+  /** Texts to put before texts, by name: "query", "document", "classification" … Default: none. */
+  prompts?: Readonly<Record<string, string>>;
+  /** The prompt of texts for which nothing else is said. Default: none. */
+  defaultPrompt?: string;
+  /** Default: "cosine". */
+  similarity?: Similarity;
   /** How queries and documents differ for the encoder. Default: not at all. */
   roles?: TextRoles;
 }
 
-export interface EmbedOptions {
-  /** What the texts are. Default "document". */
+/** What of a text's kind may be said. */
+export interface TextKind {
+  /**
+   * What the texts are. A query takes the prompt "query", a document the first of "document", "passage" and "corpus", where
+   * there is one. Default: a document with the default prompt, as sentence-transformers' `encode` has it.
+   */
   role?: keyof TextRoles;
+  /** The name of a prompt of the embedder. */
+  promptName?: string;
+  /** A prompt, instead of a named one; "" for none. */
+  prompt?: string;
+}
+
+export interface EmbedOptions extends TextKind {
   /** Tokens per forward pass. Default 4096. */
   tokenBudget?: number;
   /** Called after each batch with the number of texts done. */
   onProgress?: (done: number, total: number) => void;
+  /** Receives what was cut: texts beyond the limit are, unless they go through `embedLongTexts`. */
+  counts?: TextCounts;
+}
+
+/** Sequences, and how many of their first tokens are a prompt that does not count in the pooling. */
+export interface TextBatch extends PackedBatch {
+  readonly promptTokens?: number;
 }
 
 /** An encoder that turns texts into vectors. */
 export interface Embedder {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
-  readonly options: Required<EmbedderOptions>;
+  readonly options: Required<Omit<EmbedderOptions, "defaultPrompt">> & Pick<EmbedderOptions, "defaultPrompt">;
+  /** What stands behind the pooling; scaling to length 1 is `options.normalize`. */
+  readonly modules: readonly EmbedderModule[];
+  /** What is trained: the encoder's by their names, those of modules as `modules.0.linear.weight`. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
   /** Length of a vector. */
   readonly width: number;
-  /** Tokenizes and packs texts, as `embedBatch` wants them. */
-  pack(texts: readonly string[], role?: keyof TextRoles): PackedBatch;
+  /** The prompt of texts of a kind, "" for none. @throws PROMPT_UNKNOWN */
+  promptOf(kind?: TextKind): string;
+  /** Tokenizes texts, cut to the limit. */
+  tokenize(texts: readonly string[], kind?: TextKind, counts?: TextCounts): Int32Array[];
+  /** Packs tokenized texts of a kind, as `embedBatch` wants them. */
+  packTokens(ids: readonly Int32Array[], kind?: TextKind): TextBatch;
+  /** Tokenizes and packs texts. */
+  pack(texts: readonly string[], kind?: TextKind | keyof TextRoles): TextBatch;
   /** Vectors of a batch, with gradients where recorded: [sequences, width]. Not normalised. */
-  embedBatch(batch: PackedBatch, options?: EncoderOptions): Tensor;
+  embedBatch(batch: TextBatch, options?: EncoderOptions): Tensor;
+  /** From vectors of tokens to vectors of texts, not normalised. hidden: [tokens, hidden] -> [sequences, width] */
+  poolTokens(hidden: Tensor, batch: TextBatch): Tensor;
   /** Vectors of texts, in their order: [texts, width]. Batches by length, without gradients. */
   embed(texts: readonly string[], options?: EmbedOptions): Tensor;
+  /** The same while the event loop stays free: batches run on another thread, and the next texts are tokenized meanwhile. */
+  embedAsync(texts: readonly string[], options?: EmbedOptions): Promise<Tensor>;
+  /** What the encoder makes of tokens, without gradients: [tokens, hidden] */
+  hiddenOf(batch: PackedBatch): Tensor;
+  /** A smaller embedder with copies of the weights: the first layers, the first numbers of a vector. @throws INVALID_OPTION */
+  truncate(options: TruncateOptions): Embedder;
   dispose(): void;
 }
 
+/** What an embedder runs with. */
+export type EmbedderParts = EmbedderOptions & {
+  /** Behind the pooling, in this order; the embedder owns them. */
+  modules?: readonly EmbedderModule[];
+  /** How the encoder runs in `embed`. Default "float32". */
+  weights?: CompileOptions["weights"];
+};
+
+/** Texts that are tokenized ahead of their batches. */
+const blockTexts = 8192;
+
 /** A compiled model that follows the weights: it is made again after they were written. */
-function freshPlan(model: Model) {
+function freshPlan(model: Model, weights: CompileOptions["weights"]) {
   let compiled: CompiledModel | undefined;
   let made = "";
   return {
-    get(pooling: "mean" | "first"): CompiledModel {
+    get(output: "mean" | "first" | "hidden"): CompiledModel {
       const versions = [...model.parameters.values()].map(({ storage }) => storage.version);
-      const wanted = `${pooling} ${versions.join()}`;
+      const wanted = `${output} ${versions.join()}`;
       if (compiled === undefined || made !== wanted) {
         compiled?.close();
-        compiled = compile(model, { output: "pooled", pooling });
+        compiled =
+          output === "hidden"
+            ? compile(model, { output, weights })
+            : compile(model, { output: "pooled", pooling: output, weights });
         made = wanted;
       }
       return compiled;
@@ -67,78 +140,208 @@ function freshPlan(model: Model) {
   };
 }
 
+const isFilled = ({ offsets }: PackedBatch): boolean => offsets.every((end, s) => s === 0 || end > offsets[s - 1]);
+
+function checkVocabulary(model: Model, tokenizer: Tokenizer): void {
+  const { vocabularySize } = model.encoder.config;
+  if (tokenizer.vocabularySize <= vocabularySize) return;
+  throw new ClozeError("EMBEDDER_VOCABULARY", "The tokenizer does not fit the model", {
+    expected: `at most ${vocabularySize} entries`,
+    received: String(tokenizer.vocabularySize),
+    remedy: "Use the tokenizer that the model was trained with.",
+  });
+}
+
+function checkPrompt(prompts: Readonly<Record<string, string>>, name: string | undefined): void {
+  if (name === undefined || Object.hasOwn(prompts, name)) return;
+  throw new ClozeError("PROMPT_UNKNOWN", `The embedder has no prompt of the name "${name}"`, {
+    expected: Object.keys(prompts).join(", ") || "no name, since it has no prompts",
+  });
+}
+
 /**
  * Puts a model and a tokenizer together.
  *
- * @throws EMBEDDER_VOCABULARY when the tokenizer has more entries than the model's embedding
+ * @throws EMBEDDER_VOCABULARY when the tokenizer has more entries than the model's embedding, PROMPT_UNKNOWN
  * @example
  * const embedder = createEmbedder(model, tokenizer, { pooling: "mean" });
  * const vectors = embedder.embed(["a small cat", "a large dog"]);
  */
-export function createEmbedder(model: Model, tokenizer: Tokenizer, options: EmbedderOptions = {}): Embedder {
-  const { vocabularySize, hiddenSize, maxPositions } = model.encoder.config;
-  if (tokenizer.vocabularySize > vocabularySize) {
-    throw new ClozeError("EMBEDDER_VOCABULARY", "The tokenizer does not fit the model", {
-      expected: `at most ${vocabularySize} entries`,
-      received: String(tokenizer.vocabularySize),
-      remedy: "Use the tokenizer that the model was trained with.",
-    });
-  }
-  const settings: Required<EmbedderOptions> = {
+export function createEmbedder(model: Model, tokenizer: Tokenizer, options: EmbedderParts = {}): Embedder {
+  const { hiddenSize, maxPositions } = model.encoder.config;
+  checkVocabulary(model, tokenizer);
+  const settings: Embedder["options"] = {
     pooling: options.pooling ?? "mean",
+    includePrompt: options.includePrompt ?? true,
     normalize: options.normalize ?? true,
     maxLength: options.maxLength ?? (maxPositions > 0 ? maxPositions : 512),
     specialTokens: options.specialTokens ?? true,
+    lowerCase: options.lowerCase ?? false,
+    prompts: options.prompts ?? {},
+    defaultPrompt: options.defaultPrompt,
+    similarity: options.similarity ?? "cosine",
     roles: options.roles ?? {},
   };
-  const pack = (texts: readonly string[], role: keyof TextRoles = "document"): PackedBatch =>
-    packIds(tokenizeTexts(tokenizer, texts, settings, settings.roles[role]), settings.roles[role]);
-  const embedBatch: Embedder["embedBatch"] = (batch, forwardOptions) =>
-    scope(() => pool(model.encoder.forward(batch, forwardOptions).hidden, batch.offsets, settings.pooling));
-  const plan = freshPlan(model);
-  const planned: Partial<Record<Pooling, "mean" | "first">> = { mean: "mean", cls: "first" };
-  /** Without gradients: through a plan where there is one for this pooling. -> [sequences, width] */
-  const pooledBatch = (batch: PackedBatch): Tensor => {
-    const pooling = planned[settings.pooling];
-    const filled = batch.offsets.every((end, s) => s === 0 || end > batch.offsets[s - 1]);
-    if (pooling === undefined || !filled) return embedBatch(batch);
-    return tensor(plan.get(pooling).runSync(batch), [batch.offsets.length - 1, hiddenSize]);
+  const { pooling, prompts, roles } = settings;
+  checkPrompt(prompts, settings.defaultPrompt);
+  const modules = options.modules ?? [];
+  const pooledWidth = hiddenSize * modesOf(pooling).length;
+  const width = modules.at(-1)?.width ?? pooledWidth;
+  const parameters = new Map(model.encoder.parameters);
+  modules.forEach((module, i) => {
+    for (const [name, value] of module.parameters) parameters.set(`modules.${i}.${name}`, value);
+  });
+
+  const promptOf: Embedder["promptOf"] = ({ role, promptName, prompt } = {}) => {
+    if (prompt !== undefined) return prompt;
+    checkPrompt(prompts, promptName);
+    const names = role === "query" ? ["query"] : role === "document" ? ["document", "passage", "corpus"] : [];
+    const name = promptName ?? names.find((one) => Object.hasOwn(prompts, one)) ?? settings.defaultPrompt;
+    return name === undefined ? "" : prompts[name];
   };
+  const roleOf = ({ role = "document" }: TextKind): TextRole => roles[role] ?? {};
+  const layoutOf = (kind: TextKind): TextLayout => ({ ...settings, prompt: promptOf(kind) });
+  const promptLengths = new Map<string, number>();
+  /** Tokens of a prompt, the special ones before it included. */
+  const promptTokens = (kind: TextKind): number => {
+    const prompt = promptOf(kind);
+    if (settings.includePrompt || prompt === "") return 0;
+    let length = promptLengths.get(prompt);
+    if (length === undefined) {
+      const [ids] = tokenizeTexts(tokenizer, [""], layoutOf({ prompt }));
+      length = ids.length - Number(ids.length > 0 && tokenizer.specialIds.has(ids[ids.length - 1]));
+      promptLengths.set(prompt, length);
+    }
+    return length;
+  };
+  const tokenize: Embedder["tokenize"] = (texts, kind = {}, counts) =>
+    tokenizeTexts(tokenizer, texts, layoutOf(kind), roleOf(kind), counts);
+  const packTokens: Embedder["packTokens"] = (ids, kind = {}) => {
+    const skip = promptTokens(kind);
+    const batch = packIds(ids, roleOf(kind));
+    return skip === 0 ? batch : { ...batch, promptTokens: skip };
+  };
+  const pack: Embedder["pack"] = (texts, kind = {}) => {
+    const whole = typeof kind === "string" ? { role: kind } : kind;
+    return packTokens(tokenize(texts, whole), whole);
+  };
+  const throughModules = (pooled: Tensor): Tensor => modules.reduce((x, module) => module.forward(x), pooled);
+  const poolTokens: Embedder["poolTokens"] = (hidden, batch) =>
+    throughModules(pool(hidden, batch.offsets, pooling, batch.promptTokens));
+  const embedBatch: Embedder["embedBatch"] = (batch, forwardOptions) =>
+    scope(() => poolTokens(model.encoder.forward(batch, forwardOptions).hidden, batch));
+
+  const plan = freshPlan(model, options.weights);
+  /** What a plan gives for a batch, and what is left to do with it. */
+  const planFor = (batch: TextBatch): { compiled: CompiledModel; finish: (values: Float32Array) => Tensor } => {
+    const inPlan = pooling === "mean" ? "mean" : pooling === "cls" ? "first" : undefined;
+    const sequences = batch.offsets.length - 1;
+    if (inPlan !== undefined && batch.promptTokens === undefined && isFilled(batch)) {
+      const finish = (values: Float32Array) => throughModules(tensor(values, [sequences, hiddenSize]));
+      return { compiled: plan.get(inPlan), finish };
+    }
+    const finish = (values: Float32Array) => poolTokens(tensor(values, [batch.ids.length, hiddenSize]), batch);
+    return { compiled: plan.get("hidden"), finish };
+  };
+  const finished = (pooled: Tensor): Tensor => (settings.normalize ? normalizeRows(pooled) : pooled);
+  /** Writes the vectors of a batch to their places. */
+  const place = (result: Tensor, group: readonly number[], vectors: Tensor): void => {
+    group.forEach((text, row) => {
+      const from = vectors.pointer + 4 * row * width;
+      vectors.storage.backend.copy(from, result.pointer + 4 * text * width, width, "float32");
+    });
+  };
+  /** Batches of texts [start, end) by length; positions count from the first text of all. */
+  const batchesOf = (ids: readonly Int32Array[], start: number, kind: TextKind, tokenBudget: number) =>
+    groupByTokenBudget(
+      ids.map(({ length }) => length),
+      tokenBudget,
+    ).map((group) => ({
+      group: group.map((i) => start + i),
+      batch: () =>
+        packTokens(
+          group.map((i) => ids[i]),
+          kind,
+        ),
+    }));
+
   return {
     model,
     tokenizer,
     options: settings,
-    width: hiddenSize,
+    modules,
+    parameters,
+    width,
+    promptOf,
+    tokenize,
+    packTokens,
     pack,
     embedBatch,
-    embed(texts, { role = "document", tokenBudget = 4096, onProgress } = {}) {
-      const result = empty([texts.length, hiddenSize]);
-      // Characters tell the order well enough; tokenizing twice would not pay.
-      const lengths = texts.map((text) => Math.min(settings.maxLength, 2 + Math.ceil(text.length / 3)));
+    poolTokens,
+    hiddenOf: (batch) =>
+      scope(() => noGrad(() => tensor(plan.get("hidden").runSync(batch), [batch.ids.length, hiddenSize]))),
+    embed(texts, { tokenBudget = 4096, onProgress, counts = emptyCounts(), ...kind } = {}) {
+      const result = empty([texts.length, width]);
       let done = 0;
-      for (const group of groupByTokenBudget(lengths, tokenBudget)) {
-        scope(() =>
-          noGrad(() => {
-            const batch = pack(
-              group.map((i) => texts[i]),
-              role,
-            );
-            const pooled = pooledBatch(batch);
-            const vectors = settings.normalize ? normalizeRows(pooled) : pooled; // [group, width]
-            group.forEach((text, row) => {
-              const from = vectors.pointer + 4 * row * hiddenSize;
-              vectors.storage.backend.copy(from, result.pointer + 4 * text * hiddenSize, hiddenSize, "float32");
-            });
-          }),
-        );
-        done += group.length;
-        onProgress?.(done, texts.length);
+      for (let start = 0; start < texts.length; start += blockTexts) {
+        const ids = tokenize(texts.slice(start, start + blockTexts), kind, counts);
+        for (const { group, batch: make } of batchesOf(ids, start, kind, tokenBudget)) {
+          scope(() =>
+            noGrad(() => {
+              const batch = make();
+              const { compiled, finish } = planFor(batch);
+              place(result, group, finished(finish(compiled.runSync(batch))));
+            }),
+          );
+          done += group.length;
+          onProgress?.(done, texts.length);
+        }
       }
       return result;
+    },
+    async embedAsync(texts, { tokenBudget = 4096, onProgress, counts = emptyCounts(), ...kind } = {}) {
+      const result = empty([texts.length, width]).keep();
+      let done = 0;
+      let ids = tokenize(texts.slice(0, blockTexts), kind, counts);
+      for (let start = 0; start < texts.length; start += blockTexts) {
+        const batches = batchesOf(ids, start, kind, tokenBudget);
+        const following = texts.slice(start + blockTexts, start + 2 * blockTexts);
+        const share = Math.ceil(following.length / batches.length);
+        const next: Int32Array[] = [];
+        for (const { group, batch: make } of batches) {
+          const batch = make();
+          const { compiled, finish } = planFor(batch);
+          const running = compiled.run(batch);
+          // The plan has threads of its own: this one prepares what comes next.
+          next.push(...tokenize(following.slice(next.length, next.length + share), kind, counts));
+          const values = await running;
+          scope(() => noGrad(() => place(result, group, finished(finish(values)))));
+          done += group.length;
+          onProgress?.(done, texts.length);
+        }
+        ids = next;
+      }
+      return result;
+    },
+    truncate({ layers = model.config.layers.length, dims = width }) {
+      checkPart("dims", dims, 1, width);
+      const copies = modules.map(copyModule);
+      return createEmbedder(truncateModel(model, layers), tokenizer, {
+        ...settings,
+        modules: dims === width ? copies : [...copies, createSlice(width, dims)],
+        weights: options.weights,
+      });
+      function copyModule(module: EmbedderModule, i: number): EmbedderModule {
+        const before = i === 0 ? pooledWidth : modules[i - 1].width;
+        const kind = embedderModules.find(({ type }) => type === module.type);
+        const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
+        return kind?.load(module.config(), before, weight) ?? module;
+      }
     },
     dispose() {
       plan.close();
       model.dispose();
+      for (const module of modules) for (const value of module.parameters.values()) value.dispose();
     },
   };
 }

@@ -1,0 +1,23 @@
+// What the losses over all texts of a batch with classes share.
+import { type DType, tensor } from "@cloze/tensor";
+import { z } from "zod";
+
+export const batchDistance = z.enum(["cosine", "euclidean"]).default("euclidean").describe("how far two vectors are");
+
+export const batchMargin = z.number().min(0).default(5).describe("by how much the other class shall be further");
+
+/** 1 where row and column have the same class (and are not the same text), and where their classes differ. [rows, rows] */
+export function classMasks(labels: Float32Array) {
+  const rows = labels.length;
+  const [positive, negative] = [new Float32Array(rows * rows), new Float32Array(rows * rows)];
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < rows; j++) {
+      if (labels[i] !== labels[j]) negative[i * rows + j] = 1;
+      else if (i !== j) positive[i * rows + j] = 1;
+    }
+  }
+  return { positive, negative };
+}
+
+/** A mask as a tensor. */
+export const maskTensor = (mask: Float32Array, rows: number, dtype: DType) => tensor(mask, [rows, rows], dtype);
