@@ -8,6 +8,7 @@ export default defineConfig({
     alias: {
       "@cloze/tensor": source("packages/tensor/src/index.ts"),
       "@cloze/workbench": source("packages/workbench/src/index.ts"),
+      "cloze/recipes": source("packages/cloze/src/recipes/index.ts"),
       cloze: source("packages/cloze/src/index.ts"),
     },
   },

@@ -55,6 +55,7 @@ export async function build() {
   const latest = Math.max(
     newest(join(root, "packages"), /\.(ts|json|html)$/),
     newest(join(root, "bench"), /\.(ts|json)$/),
+    newest(join(root, "recipes"), /\.ts$|tsconfig\.json$/),
     statSync(join(root, "tsconfig.base.json")).mtimeMs,
   );
   const built = existsSync(stamp) ? JSON.parse(readFileSync(stamp, "utf8")).latest : 0;

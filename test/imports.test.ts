@@ -18,7 +18,7 @@ const floors = [
   ["compression", "inference"],
   ["embedding", "retrieval"],
   ["serving"],
-  ["demo", "parity"],
+  ["demo", "parity", "recipes"],
   ["cli", "index.ts"],
 ];
 

@@ -7,6 +7,7 @@ export {
 } from "./data/batch-source.js";
 export { type PullOptions, type PullProgress, pullModel, resolveModelFolder } from "./data/hub/index.js";
 export { type ImageBatch, type PatchLayout, packImages } from "./data/image-batch.js";
+export { memoryStore } from "./data/memory-store.js";
 export {
   groupByTokenBudget,
   type PackedBatch,
@@ -96,6 +97,11 @@ export { type AverageOptions, type AveragingOptimizer, averageWeights } from "./
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
 export { loadLora, saveLora } from "./training/policies/lora-files.js";
 export { type GreedySoup, greedySoup, uniformSoup } from "./training/policies/soup.js";
-export { type PretrainCorpus, type PretrainOptions, pretrain } from "./training/pretrain.js";
+export {
+  type PretrainCorpus,
+  type PretrainOptions,
+  pretrain,
+  pretrainFlops,
+} from "./training/pretrain.js";
 export { createProgress } from "./training/progress.js";
 export { type TrainOptions, type TrainResult, train } from "./training/trainer.js";

@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   info: async () => (await import("./info.js")).addInfo,
   data: async () => (await import("./data.js")).addData,
   pull: async () => (await import("./pull.js")).addPull,
+  reproduce: async () => (await import("./reproduce.js")).addReproduce,
   demo: async () => (await import("./demo.js")).addDemo,
 };
 

@@ -4,7 +4,14 @@ import { type Command, Option } from "commander";
 import { openTokenStore, writeTokenStore } from "../data/token-store.js";
 import { ClozeError } from "../errors.js";
 import { createModel, loadModel, saveModel } from "../families/index.js";
-import { checkObjective, objectiveOptions, objectivePart, objectives, parseObjective } from "../objectives/index.js";
+import {
+  checkObjective,
+  objectiveNames,
+  objectiveOptions,
+  objectivePart,
+  objectives,
+  parseObjective,
+} from "../objectives/index.js";
 import type { MaskingUnit } from "../objectives/masking.js";
 import { loadTokenizer, readLines } from "../text/index.js";
 import { extendVocabulary } from "../training/extend-vocabulary.js";
@@ -36,9 +43,9 @@ interface PretrainCommandOptions extends TrainingOptions {
 
 const objectivesHelp = (): string =>
   Object.entries(objectives)
-    .map(([type, { description, aliases = [] }]) =>
+    .map(([type, { description }]) =>
       [
-        `  ${[type, ...aliases].join(", ")}: ${description}`,
+        `  ${objectiveNames(type).join(", ")}: ${description}`,
         ...objectiveOptions()
           .filter((option) => option.type === type)
           .map(({ option, description: meaning }) => `      ${option}  ${meaning}`),

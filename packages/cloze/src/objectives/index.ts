@@ -6,11 +6,16 @@ import { ClozeError } from "../errors.js";
 import type { HeadConfig } from "../heads/index.js";
 import { maskedLanguage } from "./masked-language.js";
 import { cannotCombine, type Objective, type ObjectiveFrame, type ObjectivePart } from "./objective.js";
+import { allTokensLanguage, replacedLanguage } from "./replaced-language.js";
+import { replacedTokenDetection } from "./replaced-token-detection.js";
 
 export type { LossContext, Objective, ObjectiveFrame, ObjectivePart, ObjectiveVocabulary } from "./objective.js";
 
 const parts = {
   "masked-language": maskedLanguage,
+  "replaced-token-detection": replacedTokenDetection,
+  "replaced-language": replacedLanguage,
+  "all-tokens-language": allTokensLanguage,
 };
 
 export type ObjectiveConfig = ConfigOf<typeof parts>;
@@ -23,28 +28,31 @@ export const objectives: Readonly<Record<string, ObjectivePart>> = parts as Read
 
 const schema = registrySchema("objective", parts);
 
-/** The type that a name means: itself, or what it is short for. @throws OBJECTIVE_UNKNOWN */
-export function objectiveType(name: string): string {
-  if (Object.hasOwn(objectives, name)) return name;
-  const found = Object.keys(objectives).find((type) => objectives[type].aliases?.includes(name));
-  if (found !== undefined) return found;
+/** All names of a type: its own first. */
+export const objectiveNames = (type: string): string[] => [type, ...Object.keys(objectives[type].aliases ?? {})];
+
+/** The type that a name means, and the options that it stands for. @throws OBJECTIVE_UNKNOWN */
+function resolve(name: string): { type: string; [option: string]: unknown } {
+  const type = Object.keys(objectives).find((known) => objectiveNames(known).includes(name));
+  if (type !== undefined) return { ...objectives[type].aliases?.[name], type };
   throw new ClozeError("OBJECTIVE_UNKNOWN", "Cloze does not know this objective", {
     expected: Object.keys(objectives)
-      .map((type) => [type, ...(objectives[type].aliases ?? [])].join(" or "))
+      .map((known) => objectiveNames(known).join(" or "))
       .join(", "),
     received: name,
   });
 }
 
 /**
- * Checks an objective's options and fills in defaults; `type` may be a short name.
+ * Checks an objective's options and fills in defaults; `type` may be one of its other names.
  *
  * @throws OBJECTIVE_UNKNOWN, OBJECTIVE_OPTIONS naming the option
  */
 export function parseObjective(input: { readonly type: string; readonly [option: string]: unknown }): ObjectiveConfig {
+  const resolved = resolve(input.type);
   return parseConfig(
     schema,
-    { ...input, type: objectiveType(input.type) },
+    { ...resolved, ...input, type: resolved.type },
     `The objective "${input.type}"`,
     "OBJECTIVE_OPTIONS",
   );

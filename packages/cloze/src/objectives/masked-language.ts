@@ -25,11 +25,14 @@ const schema = z.strictObject({
   randomShare: shareSchema.default(0.1).describe("the share that becomes a random token (0.1); the rest stays"),
 });
 
-/** Hide tokens, predict what stood there. The whole model is kept. */
+/**
+ * Hide tokens, predict what stood there. The whole model is kept. As "slm" (swapped language modelling, arXiv 2309.08272)
+ * chosen tokens become random ones, and there is no [MASK].
+ */
 export const maskedLanguage = defineObjective({
   schema,
   description: "predict masked tokens (BERT, arXiv 1810.04805)",
-  aliases: ["mlm"],
+  aliases: { mlm: {}, slm: { maskShare: 0, randomShare: 1 } },
   input: "sequences",
   architecture: "ForMaskedLM",
   heads: ["masked-language", "pretraining"],

@@ -12,7 +12,7 @@ import { ClozeError } from "../errors.js";
 import type { Head, HeadConfig, HeadOutput, Labels } from "../heads/index.js";
 import type { MaskingVocabulary } from "./masking.js";
 
-/** What objectives ask of a tokenizer. */
+/** What objectives ask of a tokenizer: `Tokenizer` is one. */
 export interface ObjectiveVocabulary extends MaskingVocabulary {
   readonly clsId: number;
   readonly sepId: number;
@@ -79,8 +79,8 @@ export interface ObjectivePart<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema;
   /** One line for lists and help. */
   readonly description: string;
-  /** Short names that the field uses: "mlm", "rtd". */
-  readonly aliases?: readonly string[];
+  /** Other names that the field uses, with the options that they stand for: `{ mlm: {}, slm: { maskShare: 0, … } }`. */
+  readonly aliases?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** "sequences": tokens in a row are enough; "documents": it needs their paragraphs and sentences. */
   readonly input: "sequences" | "documents";
   /** The class of the models that it trains: "ForMaskedLM". */

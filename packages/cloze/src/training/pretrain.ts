@@ -56,7 +56,7 @@ export interface PretrainOptions extends RunOptions {
 export type PretrainCorpus = TokenStore | DocumentSource;
 
 /** @throws EMBEDDER_VOCABULARY when the tokenizer gives ids that the model has no row for */
-export function checkVocabulary({ encoder }: Model, tokenizer: Tokenizer): void {
+export function checkVocabulary({ encoder }: Model, tokenizer: Pick<Tokenizer, "vocabularySize">): void {
   const { vocabularySize } = encoder.config;
   if (tokenizer.vocabularySize <= vocabularySize) return;
   throw new ClozeError("EMBEDDER_VOCABULARY", "The tokenizer does not fit the model", {
@@ -65,16 +65,6 @@ export function checkVocabulary({ encoder }: Model, tokenizer: Tokenizer): void 
     remedy: "Use the tokenizer that the model was trained with.",
   });
 }
-
-/** What objectives ask of a tokenizer. */
-export const objectiveVocabulary = (tokenizer: Tokenizer): ObjectiveVocabulary => ({
-  clsId: tokenizer.clsId,
-  sepId: tokenizer.sepId,
-  maskId: tokenizer.maskId,
-  vocabularySize: tokenizer.vocabularySize,
-  specialIds: tokenizer.specialIds,
-  isContinuation: (id) => tokenizer.isContinuation(id),
-});
 
 const isDocuments = (corpus: PretrainCorpus): corpus is DocumentSource => "document" in corpus;
 
@@ -136,6 +126,51 @@ function batchesFor(
   });
 }
 
+/** The objective of a run and its batches. */
+function preparePretraining(
+  model: Model,
+  tokenizer: ObjectiveVocabulary,
+  corpus: PretrainCorpus,
+  options: PretrainOptions,
+) {
+  const { batchTokens = 4096, seed = 1 } = options;
+  const { maxPositions } = model.encoder.config;
+  const maxLength = Math.min(options.maxLength ?? maxPositions, maxPositions);
+  checkVocabulary(model, tokenizer);
+  const config = parseObjective(options.objective ?? { type: "masked-language" });
+  const objective = createObjective(config, { model, vocabulary: tokenizer, maxLength, seed });
+  try {
+    const source = batchesFor(corpus, objective, tokenizer, { maxLength, batchTokens, seed });
+    return { config, objective, source, batchTokens, maxLength };
+  } catch (error) {
+    objective.dispose();
+    throw error;
+  }
+}
+
+/**
+ * Multiplications and additions of a step of `pretrain` with these options, forwards and backwards: the mean of its first
+ * batches. Nothing is trained.
+ *
+ * @throws what `pretrain` throws before its first step
+ */
+export function pretrainFlops(
+  model: Model,
+  tokenizer: ObjectiveVocabulary,
+  corpus: PretrainCorpus,
+  options: PretrainOptions = {},
+): number {
+  const { objective, source } = preparePretraining(model, tokenizer, corpus, options);
+  try {
+    const batches = 8;
+    let total = 0;
+    for (let i = 0; i < batches; i++) total += objective.flops(source.next());
+    return (total / batches) * (options.accumulate ?? 1);
+  } finally {
+    objective.dispose();
+  }
+}
+
 /**
  * Trains a model with an objective, masked words by default. Sequences of a store get the tokenizer's [CLS] and [SEP], and
  * are corrupted anew each time they come. What the objective trains beside the model stands in checkpoints and is dropped
@@ -148,20 +183,13 @@ function batchesFor(
  */
 export async function pretrain(
   model: Model,
-  tokenizer: Tokenizer,
+  tokenizer: ObjectiveVocabulary,
   corpus: PretrainCorpus,
   options: PretrainOptions = {},
 ): Promise<TrainResult> {
-  const { learningRate = 1e-4, weightDecay = 0.01, batchTokens = 4096, seed = 1 } = options;
-  const { maxPositions } = model.encoder.config;
-  const maxLength = Math.min(options.maxLength ?? maxPositions, maxPositions);
-  checkVocabulary(model, tokenizer);
-  const config = parseObjective(options.objective ?? { type: "masked-language" });
-  const vocabulary = objectiveVocabulary(tokenizer);
-  const objective = createObjective(config, { model, vocabulary, maxLength, seed });
+  const { learningRate = 1e-4, weightDecay = 0.01, average, recompute } = options;
+  const { config, objective, source, batchTokens, maxLength } = preparePretraining(model, tokenizer, corpus, options);
   try {
-    const source = batchesFor(corpus, objective, vocabulary, { maxLength, batchTokens, seed });
-    const { average, recompute } = options;
     // Checkpoints hold what is trained: beside adapters, the rest is where it came from.
     const trained = new Map([...trainedParameters(model), ...objective.parameters]);
     const plain = createAdamW(decayGroups(trained, { learningRate, weightDecay }));

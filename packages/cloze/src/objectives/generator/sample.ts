@@ -1,0 +1,32 @@
+import { mul, noGrad, scope, softmax, type Tensor } from "@cloze/tensor";
+import type { RandomSource } from "../../data/random-source.js";
+
+/**
+ * Draws a class for each row from softmax(logits / temperature); no gradient goes through.
+ *
+ * @param logits [rows, classes]
+ * @returns [rows]
+ */
+export function sampleRows(logits: Tensor, random: RandomSource, temperature = 1): Int32Array {
+  const [rows, classes] = logits.shape;
+  const chances = scope(() =>
+    noGrad(() => softmax(temperature === 1 ? logits : mul(logits, 1 / temperature)).toTypedArray()),
+  ) as Float32Array;
+  const drawn = new Int32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    const start = row * classes;
+    const wanted = random();
+    let sum = 0;
+    let last = 0;
+    for (let c = 0; c < classes; c++) {
+      const chance = chances[start + c];
+      if (chance === 0) continue;
+      sum += chance;
+      last = c;
+      if (sum > wanted) break;
+    }
+    // Rounding may leave the sum just below 1; the last class that is possible then stands for the rest.
+    drawn[row] = last;
+  }
+  return drawn;
+}
