@@ -27,6 +27,7 @@ function frame(title: string, low: number, high: number, body: string): string {
       `<text x="${margin.left - 6}" y="${fixed(y(tick) + 4)}" text-anchor="end">${tick.toPrecision(3)}</text>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">
+<title>${escapeMarkup(title)}</title>
 <rect width="${width}" height="${height}" fill="#fff"/>
 <text x="${margin.left}" y="20" font-size="14">${escapeMarkup(title)}</text>
 ${grid.join("\n")}
