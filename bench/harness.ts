@@ -133,6 +133,18 @@ const peers: Record<string, { needs: string[]; command: string; args: string[]; 
     command: process.execPath,
     args: [script("onnxruntime.mjs")],
   },
+  "onnxruntime-web, 1 thread": {
+    needs: [nodePeer("onnxruntime-web")],
+    command: process.execPath,
+    args: [script("onnxruntime-web.mjs")],
+    environment: { OMP_NUM_THREADS: "1" },
+  },
+  "onnxruntime-web, 2 threads": {
+    needs: [nodePeer("onnxruntime-web")],
+    command: process.execPath,
+    args: [script("onnxruntime-web.mjs")],
+    environment: { OMP_NUM_THREADS: "2" },
+  },
   "@huggingface/tokenizers": {
     needs: [nodePeer("@huggingface/tokenizers")],
     command: process.execPath,

@@ -7,6 +7,7 @@ import { memory } from "./suites/memory.js";
 import { ops } from "./suites/ops.js";
 import { tokenizer } from "./suites/tokenizer.js";
 import { training } from "./suites/training.js";
+import { wasm } from "./suites/wasm.js";
 
 const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   gemm,
@@ -16,6 +17,7 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   training,
   memory,
   tokenizer,
+  wasm,
 };
 const usage = `Usage: npm run --silent bench -- <suite> [case] [--json] [--peers-only]
   suites: ${Object.keys(suites).join(", ")}

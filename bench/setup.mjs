@@ -52,10 +52,16 @@ step(
   "see pip's lines above; on Debian `apt-get install python3-venv` may be missing",
 );
 
-const nodePackages = ["onnxruntime-node", "@huggingface/tokenizers", "@huggingface/transformers", "tokenizers"];
+const nodePackages = [
+  "onnxruntime-node",
+  "onnxruntime-web",
+  "@huggingface/tokenizers",
+  "@huggingface/transformers",
+  "tokenizers",
+];
 const nodeFolder = join(peers, "node");
 step(
-  "Node: onnxruntime-node, @huggingface/tokenizers, @huggingface/transformers, tokenizers",
+  "Node: onnxruntime-node, onnxruntime-web, @huggingface/tokenizers, @huggingface/transformers, tokenizers",
   () => nodePackages.every((name) => existsSync(join(nodeFolder, "node_modules", name, "package.json"))),
   () => {
     mkdirSync(nodeFolder, { recursive: true });

@@ -13,11 +13,11 @@ export interface EncoderWork {
  * The forward pass of the BertForMaskedLM folder's encoder on rows of ids (ragged; packed while preparing), as a plan.
  * `outputs()` gives [last hidden states, packed: tokens × hidden].
  */
-export async function prepareEncoder(
-  folder: string,
-  ids: number[][],
-  { weights, sparsity }: EncoderWork = {},
-): Promise<Job> {
+export const prepareEncoder = async (folder: string, ids: number[][], work: EncoderWork = {}): Promise<Job> =>
+  prepareEncoderNow(folder, ids, work);
+
+/** The same at once, for a backend that `withBackend` sets. */
+export function prepareEncoderNow(folder: string, ids: number[][], { weights, sparsity }: EncoderWork = {}): Job {
   const model = loadModel(folder);
   if (sparsity !== undefined) pruneByMagnitude(model, { sparsity });
   const compiled = compile(model, { weights });

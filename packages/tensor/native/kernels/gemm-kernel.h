@@ -23,6 +23,14 @@ constexpr int tile_rows = 4;
 #endif
 constexpr int tile_columns = tile_vectors * VW;
 
+// Steps of k in a round of the loop. For WebAssembly LLVM would make one expression of the sums of several: a long chain of
+// additions that wait for each other, and more values at a time than there are registers.
+#if defined(__wasm__)
+constexpr int unrolled = 1;
+#else
+constexpr int unrolled = 4;
+#endif
+
 using TileKernel = void (*)(int64_t k, const float* a, int64_t row_a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add);
 
 // Packed A: rows 1 apart, steps of k H apart.
@@ -53,11 +61,11 @@ void tile_packed(int64_t k, const float* __restrict a, int64_t /*row_a*/, const 
     }
   };
   int64_t p = 0;
-  for (; p + 4 <= k; p += 4) {
+  for (; p + unrolled <= k; p += unrolled) {
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) step(a + u * H, b + u * ldb);
-    a += 4 * H;
-    b += 4 * ldb;
+    for (int u = 0; u < unrolled; ++u) step(a + u * H, b + u * ldb);
+    a += unrolled * H;
+    b += unrolled * ldb;
   }
   for (; p < k; ++p) {
     step(a, b);
