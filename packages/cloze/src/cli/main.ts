@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   predict: async () => (await import("./predict.js")).addPredict,
   embed: async () => (await import("./embed.js")).addEmbed,
   "fill-mask": async () => (await import("./fill-mask.js")).addFillMask,
+  serve: async () => (await import("./serve.js")).addServe,
   export: async () => (await import("./export.js")).addExport,
   info: async () => (await import("./info.js")).addInfo,
   data: async () => (await import("./data.js")).addData,

@@ -1,0 +1,88 @@
+// What a model was fine-tuned for.
+import { noGrad, scope, tensor } from "@cloze/tensor";
+import { joinNumbers } from "../../tasks/outputs.js";
+import type { Task } from "../../tasks/task.js";
+import type { SequenceUnit } from "../encode-input.js";
+import type { LoadedModel } from "../loaded-model.js";
+import { packUnits } from "../pack-units.js";
+import type { Answer, Program } from "../scheduler.js";
+
+/** A row that is encoded: several sequences where its text is long. */
+export interface TaskRow {
+  readonly units: readonly SequenceUnit[];
+  /** What the task says of the row, from what the model says of its sequences. */
+  predict(outputs: readonly Float32Array[]): unknown;
+}
+
+export interface TaskAbility {
+  readonly task: Task;
+  readonly settings: unknown;
+  /** The names of its labels, where it has some; the one number of a reranker or a regression has one. */
+  readonly labels?: readonly string[];
+  /** Several labels may hold at once. */
+  readonly several: boolean;
+  /** What the task reads of the model's output, for each sequence: logits. */
+  readonly program: Program<SequenceUnit, Float32Array>;
+  /**
+   * Encodes a row of the task's kind.
+   *
+   * @param onCut called when a text was too long and was cut
+   */
+  encode(row: unknown, onCut: () => void): TaskRow;
+}
+
+/** The results of rows from those of all their sequences. */
+export function predictionsOf(rows: readonly TaskRow[], { results }: Answer<Float32Array>): unknown[] {
+  let at = 0;
+  return rows.map(({ units, predict }) => {
+    at += units.length;
+    return predict(results.slice(at - units.length, at));
+  });
+}
+
+export function taskAbility(loaded: LoadedModel): TaskAbility | undefined {
+  if (loaded.task === undefined) return undefined;
+  const { task, settings, model, tokenizer, maxLength } = loaded.task;
+  const { config } = model.head;
+  const classifier = config.type === "sequence-classification" ? config : undefined;
+  return {
+    task,
+    settings,
+    labels: classifier && (classifier.names ?? Array.from({ length: classifier.labels }, (_, i) => `LABEL_${i}`)),
+    several: classifier?.problem === "multi",
+    program: {
+      name: `${loaded.name} ${task.name}`,
+      async compute(units) {
+        const compiled = loaded.compiled({ output: "hidden" });
+        const rowOffsets = Int32Array.from({ length: units.length + 1 }, (_, i) => i);
+        const batch = { ...packUnits(units), rowOffsets };
+        const inputs = task.inputs(batch, settings, { tokenizer, training: false, seed: 0 });
+        const globalTokens = model.head.globalTokens(inputs.batch);
+        const seen = globalTokens === undefined ? inputs.batch : { ...inputs.batch, globalTokens };
+        const states = await compiled.run(seen);
+        return scope(() =>
+          noGrad(() => {
+            const hidden = tensor(states, [seen.ids.length, compiled.width]);
+            return task.outputs({ hidden, ...model.head.forward(hidden, seen) }, batch, settings);
+          }),
+        );
+      },
+    },
+    encode(row, onCut) {
+      const warnings = {
+        add: (code: string) => code.endsWith("_CUT") && onCut(),
+        list: () => [],
+        clear() {},
+      };
+      const example = task.encode(row, settings, { tokenizer, maxLength, training: false, warnings });
+      return {
+        units: example.sequences.map(({ ids, segments }) => ({
+          ids: Int32Array.from(ids),
+          segments,
+          tokens: ids.length,
+        })),
+        predict: (outputs) => task.predict(row, example, joinNumbers(outputs), settings),
+      };
+    },
+  };
+}

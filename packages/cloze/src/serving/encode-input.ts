@@ -1,0 +1,89 @@
+// Texts of requests to sequences that fit, with count of what was cut off.
+import type { Tokenizer } from "../text/index.js";
+import type { Unit } from "./scheduler.js";
+import { ServingError } from "./serving-error.js";
+
+/** A sequence of a request. */
+export interface SequenceUnit extends Unit {
+  readonly ids: Int32Array;
+  /** Default: all 0. */
+  readonly segments?: ArrayLike<number>;
+  /** Number of the first position. Default 0. */
+  readonly positionOffset?: number;
+}
+
+export interface CutOptions {
+  /** Tokens at most, special tokens included. */
+  readonly maxLength: number;
+  /** Cut what is longer, instead of refusing it. */
+  readonly truncate: boolean;
+  /** Which end is cut off. */
+  readonly direction: "left" | "right";
+}
+
+export interface EncodedInput extends SequenceUnit {
+  /** Tokens that were cut off. */
+  readonly dropped: number;
+}
+
+/** The ids of a text, or of a pair with its segments. */
+function encode(
+  tokenizer: Tokenizer,
+  text: string,
+  pair: string | undefined,
+  addSpecialTokens: boolean,
+  cut?: CutOptions,
+) {
+  const truncation = cut === undefined ? (false as const) : { maxLength: cut.maxLength, direction: cut.direction };
+  try {
+    if (pair === undefined) return { ids: tokenizer.encodeIds(text, { truncation, addSpecialTokens }) };
+    const { ids, typeIds } = tokenizer.encode(text, { pair, truncation, padding: false, addSpecialTokens });
+    return { ids, segments: typeIds };
+  } catch (cause) {
+    throw new ServingError("tokenizer", cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+/**
+ * Encodes a text, or a pair of texts.
+ *
+ * @throws ServingError "validation" when it is too long and may not be cut, "tokenizer"
+ */
+export function encodeInput(
+  tokenizer: Tokenizer,
+  { text, pair, addSpecialTokens = true }: { text: string; pair?: string; addSpecialTokens?: boolean },
+  cut: CutOptions,
+): EncodedInput {
+  const whole = encode(tokenizer, text, pair, addSpecialTokens);
+  const excess = whole.ids.length - cut.maxLength;
+  if (whole.ids.length === 0) throw new ServingError("empty", "A text has no tokens");
+  if (excess <= 0) return { ...whole, tokens: whole.ids.length, dropped: 0 };
+  if (!cut.truncate) throw tooLong(whole.ids.length, cut.maxLength);
+  const short = encode(tokenizer, text, pair, addSpecialTokens, cut);
+  return { ...short, tokens: short.ids.length, dropped: excess };
+}
+
+const tooLong = (length: number, maxLength: number): ServingError =>
+  new ServingError("validation", `inputs must have less than ${maxLength + 1} tokens. Given: ${length}`, {
+    field: "inputs",
+  });
+
+/**
+ * Takes ids as they are: they are the model's own, special tokens included.
+ *
+ * @throws ServingError "validation", "empty"
+ */
+export function encodeIdsInput(tokenizer: Tokenizer, ids: readonly number[], cut: CutOptions): EncodedInput {
+  const wrong = ids.find((id) => id >= tokenizer.vocabularySize);
+  if (wrong !== undefined) {
+    throw new ServingError(
+      "validation",
+      `${wrong} is no token of this model; ids are below ${tokenizer.vocabularySize}`,
+    );
+  }
+  if (ids.length === 0) throw new ServingError("empty", "A list of tokens is empty");
+  const excess = Math.max(0, ids.length - cut.maxLength);
+  if (excess > 0 && !cut.truncate) throw tooLong(ids.length, cut.maxLength);
+  const kept = cut.direction === "left" ? ids.slice(excess) : ids.slice(0, ids.length - excess);
+  return { ids: Int32Array.from(kept), tokens: kept.length, dropped: excess };
+}

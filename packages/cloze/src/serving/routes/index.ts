@@ -1,0 +1,21 @@
+// Every route: one line for each file.
+import type { Route } from "../http/route.js";
+import { describedBy } from "./description.js";
+import { openaiRoutes } from "./openai.js";
+import { operationRoutes } from "./operations.js";
+import { predict } from "./predict.js";
+import { rerankRoutes } from "./rerank.js";
+import { taskRoutes } from "./tasks.js";
+import { textEmbeddingsRoutes } from "./text-embeddings.js";
+import { tokenRoutes } from "./tokens.js";
+
+/** In the order of their description. */
+export const routes: readonly Route[] = describedBy([
+  ...openaiRoutes,
+  ...rerankRoutes,
+  ...textEmbeddingsRoutes,
+  predict,
+  ...tokenRoutes,
+  ...taskRoutes,
+  ...operationRoutes,
+]);

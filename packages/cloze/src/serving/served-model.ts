@@ -1,0 +1,49 @@
+// A model that is served: what it can do, and what it says about itself.
+import type { CompileOptions } from "../inference/compile.js";
+import { type Abilities, abilitiesOf } from "./abilities/index.js";
+import type { SequenceUnit } from "./encode-input.js";
+import { type LoadedModel, loadServedFolder } from "./loaded-model.js";
+import type { Scheduler } from "./scheduler.js";
+
+export interface ServedModel extends Omit<LoadedModel, "compiled"> {
+  readonly abilities: Abilities;
+  /** When it was loaded, in seconds since 1970. */
+  readonly created: number;
+  /** The folder or hub id that was asked for. */
+  readonly source: string;
+  /** How its matrices are multiplied. */
+  readonly dtype: string;
+  /** Bytes of its weights. */
+  readonly bytes: number;
+  /** Runs one short text, so that the first request finds everything in place. */
+  warmUp(scheduler: Scheduler): Promise<void>;
+}
+
+/**
+ * Loads a model to serve.
+ *
+ * @param options.name default: the last part of the folder's path
+ * @param options.source what it is called in /info; default the folder
+ * @throws what `loadServedFolder` throws
+ */
+export function openServedModel(
+  folder: string,
+  options: { name?: string; source?: string } & Pick<CompileOptions, "weights"> = {},
+): ServedModel {
+  const loaded = loadServedFolder(folder, options);
+  const abilities = abilitiesOf(loaded);
+  return {
+    ...loaded,
+    abilities,
+    source: options.source ?? folder,
+    dtype: options.weights ?? "float32",
+    created: Math.floor(Date.now() / 1000),
+    bytes: [...loaded.model.parameters.values()].reduce((sum, { size }) => sum + 4 * size, 0),
+    async warmUp(scheduler) {
+      const program = abilities.dense?.program ?? abilities.task?.program;
+      const ids = loaded.tokenizer.encodeIds("warm", { truncation: { maxLength: loaded.maxLength } });
+      const unit: SequenceUnit = { ids, tokens: ids.length };
+      if (program !== undefined && ids.length > 0) await scheduler.submit(program, [unit]);
+    },
+  };
+}
