@@ -10,13 +10,6 @@ import { type CompiledModel, type CompileOptions, compile } from "../inference/c
 import { loadTaskModel, type TaskModel, taskParts, tasks } from "../tasks/index.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
 
-/** Texts that are put before others, by name, as sentence-transformers saves them. */
-export interface Prompts {
-  readonly texts: Readonly<Record<string, string>>;
-  /** The one that is used where none is named. */
-  readonly default?: string;
-}
-
 export interface LoadedModel {
   readonly name: string;
   readonly folder: string;
@@ -28,18 +21,12 @@ export interface LoadedModel {
   readonly embedder?: Embedder;
   /** Present when the model has a task head. */
   readonly task?: TaskModel<unknown, unknown, unknown>;
-  readonly prompts: Prompts;
   /** The model as a plan with that output; made when first asked for, closed with the model. */
   compiled(output: Pick<CompileOptions, "output" | "pooling">): CompiledModel;
   close(): void;
 }
 
 const modulesSchema = z.array(z.looseObject({ type: z.string() }));
-const promptsSchema = z.looseObject({
-  prompts: z.record(z.string(), z.string()).nullish(),
-  default_prompt_name: z.string().nullish(),
-});
-
 function readJson<T>(path: string, schema: z.ZodType<T>): T | undefined {
   if (!existsSync(path)) return undefined;
   try {
@@ -49,16 +36,12 @@ function readJson<T>(path: string, schema: z.ZodType<T>): T | undefined {
   }
 }
 
-function readPrompts(folder: string): Prompts {
-  const found = readJson(join(folder, "config_sentence_transformers.json"), promptsSchema);
-  return { texts: found?.prompts ?? {}, default: found?.default_prompt_name ?? undefined };
-}
-
 /** What the head of a model that another library fine-tuned is for; one number for a pair of texts is a reranker's. */
 function taskOfHead({ head }: Model) {
   const { config } = head;
   if (config.type === "sequence-classification" && config.labels === 1) return taskParts.ranking;
-  return tasks.find((task) => task.fromHead?.(config) !== undefined);
+  // A language model fills masks as it is, and embeds too.
+  return tasks.find((task) => task.name !== "fill-mask" && task.fromHead?.(config) !== undefined);
 }
 
 type Parts = Pick<LoadedModel, "model" | "tokenizer" | "maxLength" | "embedder" | "task">;
@@ -113,7 +96,6 @@ export function loadServedFolder(
     ...parts,
     name,
     folder,
-    prompts: readPrompts(folder),
     compiled({ output, pooling }) {
       const key = `${output} ${pooling}`;
       const found = plans.get(key) ?? compile(parts.model, { output, pooling, weights });

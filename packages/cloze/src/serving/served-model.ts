@@ -1,7 +1,7 @@
 // A model that is served: what it can do, and what it says about itself.
 import type { CompileOptions } from "../inference/compile.js";
 import { type Abilities, abilitiesOf } from "./abilities/index.js";
-import type { SequenceUnit } from "./encode-input.js";
+import { readText, type TextInput } from "./abilities/read-text.js";
 import { type LoadedModel, loadServedFolder } from "./loaded-model.js";
 import type { Scheduler } from "./scheduler.js";
 
@@ -40,10 +40,11 @@ export function openServedModel(
     created: Math.floor(Date.now() / 1000),
     bytes: [...loaded.model.parameters.values()].reduce((sum, { size }) => sum + 4 * size, 0),
     async warmUp(scheduler) {
+      // Any token there is: a vocabulary need not be able to write a given text.
+      const ids = Array.from(loaded.tokenizer.specialIds).slice(0, 2);
+      const unit = readText(loaded, ids.length > 0 ? ids : [0], { truncate: true, direction: "right" });
       const program = abilities.dense?.program ?? abilities.task?.program;
-      const ids = loaded.tokenizer.encodeIds("warm", { truncation: { maxLength: loaded.maxLength } });
-      const unit: SequenceUnit = { ids, tokens: ids.length };
-      if (program !== undefined && ids.length > 0) await scheduler.submit(program, [unit]);
+      if (program !== undefined) await scheduler.submit<TextInput, unknown>(program, [unit]);
     },
   };
 }

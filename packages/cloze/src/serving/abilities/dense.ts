@@ -1,37 +1,71 @@
 // One vector for each text.
-import { noGrad, scope } from "@cloze/tensor";
-import type { SequenceUnit } from "../encode-input.js";
+import { noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
 import type { LoadedModel } from "../loaded-model.js";
 import { packUnits, rowsOf } from "../pack-units.js";
 import type { Program } from "../scheduler.js";
+import type { TextInput } from "./read-text.js";
 
 export interface DenseAbility {
   /** Length of a vector. */
   readonly width: number;
-  /** Pooled vectors, not normalised. */
-  readonly program: Program<SequenceUnit, Float32Array>;
+  /** Vectors, not normalised. */
+  readonly program: Program<TextInput, Float32Array>;
 }
 
-/** Poolings that plans know. */
-const planned: Readonly<Record<string, "mean" | "first" | undefined>> = { mean: "mean", cls: "first" };
+/** Units in groups that are pooled alike, each with its places. */
+function byPrompt(units: readonly TextInput[]): Map<number, number[]> {
+  const groups = new Map<number, number[]>();
+  units.forEach(({ promptTokens }, i) => {
+    groups.set(promptTokens, [...(groups.get(promptTokens) ?? []), i]);
+  });
+  return groups;
+}
 
 export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
   const { embedder, name } = loaded;
   if (embedder === undefined) return undefined;
-  const { width } = embedder;
-  const pooling = planned[embedder.options.pooling];
-  const compiled = pooling === undefined ? undefined : loaded.compiled({ output: "pooled", pooling });
+  const { width, modules, options } = embedder;
+  // Poolings that plans know; the others start from the vectors of tokens.
+  const planned = options.pooling === "mean" ? "mean" : options.pooling === "cls" ? "first" : undefined;
+  const finish = (make: () => Tensor): Float32Array[] =>
+    rowsOf(
+      scope(() => noGrad(() => make().toTypedArray() as Float32Array)),
+      width,
+    );
+  const embedGroup = async (units: readonly TextInput[], promptTokens: number): Promise<Float32Array[]> => {
+    const batch = packUnits(units);
+    if (planned !== undefined && promptTokens === 0) {
+      const compiled = loaded.compiled({ output: "pooled", pooling: planned });
+      const pooled = await compiled.run(batch);
+      if (modules.length === 0) return rowsOf(pooled, width);
+      return finish(() =>
+        modules.reduce((x, module) => module.forward(x), tensor(pooled, [units.length, compiled.width])),
+      );
+    }
+    const compiled = loaded.compiled({ output: "hidden" });
+    const hidden = await compiled.run(batch);
+    return finish(() =>
+      embedder.poolTokens(tensor(hidden, [batch.ids.length, compiled.width]), { ...batch, promptTokens }),
+    );
+  };
   return {
     width,
     program: {
       name: `${name} embed`,
       async compute(units) {
-        const batch = packUnits(units);
-        if (compiled !== undefined) return rowsOf(await compiled.run(batch), width);
-        return rowsOf(
-          scope(() => noGrad(() => embedder.embedBatch(batch).toTypedArray() as Float32Array)),
-          width,
-        );
+        const groups = byPrompt(units);
+        if (groups.size === 1) return embedGroup(units, units[0].promptTokens);
+        const vectors: Float32Array[] = new Array(units.length);
+        for (const [promptTokens, places] of groups) {
+          const found = await embedGroup(
+            places.map((i) => units[i]),
+            promptTokens,
+          );
+          places.forEach((i, row) => {
+            vectors[i] = found[row];
+          });
+        }
+        return vectors;
       },
     },
   };

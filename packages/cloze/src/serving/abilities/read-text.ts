@@ -1,6 +1,6 @@
-// What a served model can be asked for. Which abilities it has follows from what its folder holds.
-
-import type { TextRoles } from "../../embedding/text-roles.js";
+// Texts of requests as models that embed read them.
+import type { Embedder, TextKind } from "../../embedding/embedder.js";
+import { prepareText } from "../../embedding/text-roles.js";
 import { type CutOptions, type EncodedInput, encodeIdsInput, encodeInput } from "../encode-input.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { ServingError } from "../serving-error.js";
@@ -9,30 +9,41 @@ import { ServingError } from "../serving-error.js";
 export interface TextReading {
   /** A prompt of the model, or "query" and "document" where the model tells them apart. */
   readonly promptName?: string;
+  /** What the text is, where no prompt is named. */
+  readonly role?: "query" | "document";
   readonly truncate: boolean;
   readonly direction: "left" | "right";
 }
 
-const roleNames: readonly (keyof TextRoles)[] = ["query", "document"];
+/** A text to embed: its sequence, and how many of its first tokens do not count in the pooling. */
+export interface TextInput extends EncodedInput {
+  readonly promptTokens: number;
+}
 
 /** What reading a text needs to know of a model. */
-export type TextModel = Pick<LoadedModel, "tokenizer" | "maxLength" | "embedder" | "prompts">;
+export type TextModel = Pick<LoadedModel, "tokenizer" | "maxLength" | "embedder">;
 
-function readingOf({ prompts, embedder }: TextModel, promptName = prompts.default) {
-  const roles = embedder?.options.roles ?? {};
-  const role = roleNames.find((name) => name === promptName);
-  if (promptName === undefined) return { prompt: "", role: roles.document };
-  const prompt = prompts.texts[promptName];
-  const known = role !== undefined && Object.keys(roles).length > 0;
-  if (prompt === undefined && !known) {
-    const names = [...Object.keys(prompts.texts), ...(Object.keys(roles).length > 0 ? roleNames : [])];
-    throw new ServingError(
-      "validation",
-      `The model has no prompt of this name; it has ${names.length === 0 ? "none" : names.join(", ")}`,
-      { field: "prompt_name" },
-    );
-  }
-  return { prompt: prompt ?? "", role: role === undefined ? roles.document : roles[role] };
+const roleNames = ["query", "document"] as const;
+
+/** @throws ServingError "validation" */
+function kindOf({ options }: Embedder, { promptName, role }: TextReading): TextKind {
+  if (promptName === undefined) return role === undefined ? {} : { role };
+  const named = roleNames.find((name) => name === promptName);
+  if (Object.hasOwn(options.prompts, promptName)) return { promptName, role: named };
+  if (named !== undefined && Object.keys(options.roles).length > 0) return { role: named };
+  const names = [...Object.keys(options.prompts), ...(Object.keys(options.roles).length > 0 ? roleNames : [])];
+  throw new ServingError(
+    "validation",
+    `The model has no prompt of this name; it has ${names.length === 0 ? "none" : names.join(", ")}`,
+    { field: "prompt_name" },
+  );
+}
+
+/** @throws ServingError "validation", for models without prompts too */
+export function promptOf({ embedder }: TextModel, promptName: string): string {
+  if (embedder !== undefined)
+    return embedder.promptOf(kindOf(embedder, { promptName, truncate: true, direction: "right" }));
+  throw new ServingError("validation", "The model has no prompts", { field: "prompt_name" });
 }
 
 /**
@@ -40,23 +51,35 @@ function readingOf({ prompts, embedder }: TextModel, promptName = prompts.defaul
  *
  * @throws ServingError "validation", "empty", "tokenizer"
  */
-export function readText(
-  loaded: TextModel,
-  input: string | readonly number[],
-  { promptName, truncate, direction }: TextReading,
-): EncodedInput {
-  const { tokenizer, maxLength, embedder } = loaded;
-  const { prompt, role = {} } = readingOf(loaded, promptName);
+export function readText(model: TextModel, input: string | readonly number[], reading: TextReading): TextInput {
+  const { tokenizer, maxLength, embedder } = model;
+  const { truncate, direction } = reading;
+  if (embedder === undefined) {
+    const cut: CutOptions = { maxLength, truncate, direction };
+    const encoded =
+      typeof input === "string" ? encodeInput(tokenizer, { text: input }, cut) : encodeIdsInput(tokenizer, input, cut);
+    return { ...encoded, promptTokens: 0 };
+  }
+  const { options } = embedder;
+  const kind = kindOf(embedder, reading);
+  const role = options.roles[kind.role ?? "document"] ?? {};
   const cut: CutOptions = { maxLength: Math.min(maxLength, role.maxLength ?? maxLength), truncate, direction };
-  const addSpecialTokens = embedder?.options.specialTokens ?? true;
+  const prompt = typeof input === "string" ? embedder.promptOf(kind) : "";
   const encoded =
     typeof input === "string"
-      ? encodeInput(tokenizer, { text: prompt + input, addSpecialTokens }, cut)
+      ? encodeInput(
+          tokenizer,
+          { text: prepareText(input, { ...options, prompt }), addSpecialTokens: options.specialTokens },
+          cut,
+        )
       : encodeIdsInput(tokenizer, input, cut);
   const { segment = 0, positionOffset = 0 } = role;
+  const skipped =
+    prompt === "" || options.includePrompt ? 0 : (embedder.packTokens([encoded.ids], kind).promptTokens ?? 0);
   return {
     ...encoded,
     ...(segment === 0 ? {} : { segments: new Int32Array(encoded.ids.length).fill(segment) }),
     positionOffset,
+    promptTokens: skipped,
   };
 }

@@ -63,7 +63,8 @@ export function taskAbility(loaded: LoadedModel): TaskAbility | undefined {
         return scope(() =>
           noGrad(() => {
             const hidden = tensor(states, [seen.ids.length, compiled.width]);
-            return task.outputs({ hidden, ...model.head.forward(hidden, seen) }, batch, settings);
+            const output = { hidden, ...model.head.forward(hidden, seen, inputs.asked ?? {}) };
+            return task.outputs(output, batch, settings, inputs);
           }),
         );
       },

@@ -70,12 +70,9 @@ const cohereBody = z.object({
 async function relevance(exchange: Exchange, served: ServedModel, query: string, texts: readonly string[]) {
   const reading = readingOf(exchange.state, {});
   if (isReranker(served)) return (await pairLogits(exchange, served, query, texts, reading)).map(sigmoid);
-  const { embedder, abilities, prompts } = served;
-  const told = (name: "query" | "document"): string | undefined =>
-    prompts.texts[name] !== undefined || embedder?.options.roles[name] !== undefined ? name : undefined;
-  const dense = abilities.dense as NonNullable<ServedModel["abilities"]["dense"]>;
-  const embed = (list: readonly string[], name: "query" | "document") =>
-    embedInputs(exchange, served, dense, list, { ...reading, promptName: told(name), normalize: true });
+  const dense = served.abilities.dense as NonNullable<ServedModel["abilities"]["dense"]>;
+  const embed = (list: readonly string[], role: "query" | "document") =>
+    embedInputs(exchange, served, dense, list, { ...reading, role, normalize: true });
   const [[asked], vectors] = await Promise.all([embed([query], "query"), embed(texts, "document")]);
   return vectors.map((vector) =>
     Math.max(

@@ -1,9 +1,9 @@
 // Texts to tokens and back, as text-embeddings-inference gives them.
 import { z } from "zod";
+import { promptOf } from "../abilities/read-text.js";
 import { checkBatchSize, chooseModel, encodeAll } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
 import type { ServedModel } from "../served-model.js";
-import { ServingError } from "../serving-error.js";
 import { inputList, modelField, promptNameField, textsField } from "./fields.js";
 
 const tokenSchema = z.object({
@@ -63,10 +63,7 @@ const tokenize = defineRoute({
     const texts = inputList(inputs) as string[];
     const served = chooseModel(exchange, model, anyModel, "a model");
     checkBatchSize(texts.length, exchange.state.settings.maxClientBatchSize, "inputs");
-    const prompt = prompt_name == null ? "" : served.prompts.texts[prompt_name];
-    if (prompt === undefined) {
-      throw new ServingError("validation", "The model has no prompt of this name", { field: "prompt_name" });
-    }
+    const prompt = prompt_name == null ? "" : promptOf(served, prompt_name);
     return encodeAll(exchange, texts, (text) => tokensOf(served, prompt + text, add_special_tokens));
   },
 });
