@@ -31,9 +31,10 @@ async function openBuffer(path: string): Promise<AsyncBuffer> {
 /**
  * Rows of a Parquet file, one row group in memory at a time (uncompressed, Snappy, gzip, Zstandard, Brotli, LZ4).
  *
+ * @param columns those that are wanted; all by default
  * @throws DATA_PARQUET when it is none, is damaged, or uses what hyparquet cannot read
  */
-export async function* readParquet(path: string): AsyncGenerator<DataRow> {
+export async function* readParquet(path: string, columns?: string[]): AsyncGenerator<DataRow> {
   const file = await openBuffer(path);
   const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -51,7 +52,8 @@ export async function* readParquet(path: string): AsyncGenerator<DataRow> {
   for (const group of metadata.row_groups) {
     const end = start + Number(group.num_rows);
     await attempt(() => checkPages(file, group));
-    const rows = await attempt(() => parquetReadObjects({ file, metadata, rowStart: start, rowEnd: end, compressors }));
+    const wanted = { file, metadata, rowStart: start, rowEnd: end, columns, compressors };
+    const rows = await attempt(() => parquetReadObjects(wanted));
     for (const [i, row] of rows.entries()) yield { values: toJson(row) as JsonObject, number: start + i + 1 };
     start = end;
   }

@@ -1,0 +1,7 @@
+// Texts of any size for pre-training: read, tokenized, looked through for duplicates, shuffled and mixed in bounded memory.
+export { type BuildCorpusOptions, type BuiltCorpus, buildCorpus, type Deduplication } from "./build-corpus.js";
+export { type Corpus, type CorpusManifest, type CorpusSourceInfo, openCorpus, totalOf } from "./corpus.js";
+export { type CorpusBatchOptions, corpusBatches, type SequenceBatch } from "./corpus-batches.js";
+export { type CorpusFile, type CorpusFormat, findCorpusFiles } from "./corpus-files.js";
+export { allSequences, mixedStream, type SequenceOptions, sequenceStream } from "./corpus-sequences.js";
+export type { DocumentUnit } from "./documents.js";
