@@ -5,6 +5,7 @@ export {
   budgetBatches,
   shuffledBatches,
 } from "./data/batch-source.js";
+export * from "./data/corpus/index.js";
 export { type PullOptions, type PullProgress, pullModel, resolveModelFolder } from "./data/hub/index.js";
 export { type ImageBatch, type PatchLayout, packImages } from "./data/image-batch.js";
 export { memoryStore } from "./data/memory-store.js";
@@ -92,6 +93,12 @@ export {
 export * from "./text/index.js";
 export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";
 export { type FinetuneOptions, type FinetuneResult, finetune } from "./training/finetune.js";
+export {
+  findLearningRate,
+  type LearningRateTest,
+  type LearningRateTestOptions,
+  learningRateSvg,
+} from "./training/learning-rate-test.js";
 export { createNewModel, type NewModelName, type NewModelOptions, newModels } from "./training/new-model.js";
 export { type AverageOptions, type AveragingOptimizer, averageWeights } from "./training/policies/average.js";
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";
@@ -103,5 +110,7 @@ export {
   pretrain,
   pretrainFlops,
 } from "./training/pretrain.js";
+export { type ProbeOptions, type ProbeResult, probe } from "./training/probe.js";
 export { createProgress } from "./training/progress.js";
+export { estimateRun, type RunEstimate } from "./training/run-estimate.js";
 export { type TrainOptions, type TrainResult, train } from "./training/trainer.js";

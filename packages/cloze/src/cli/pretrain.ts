@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
-import { openTokenStore, writeTokenStore } from "../data/token-store.js";
+import { type Corpus, sampleDocuments } from "../data/corpus/index.js";
 import { ClozeError } from "../errors.js";
-import { createModel, loadModel, saveModel } from "../families/index.js";
+import { createModel, loadModel, type Model, saveModel } from "../families/index.js";
 import {
   checkObjective,
   objectiveNames,
@@ -13,24 +14,34 @@ import {
   parseObjective,
 } from "../objectives/index.js";
 import type { MaskingUnit } from "../objectives/masking.js";
-import { loadTokenizer, readLines } from "../text/index.js";
+import { loadTokenizer, type Tokenizer } from "../text/index.js";
 import { extendVocabulary } from "../training/extend-vocabulary.js";
+import { findLearningRate, learningRateSvg } from "../training/learning-rate-test.js";
 import { addLora, mergeLora } from "../training/policies/lora.js";
-import { checkVocabulary, pretrain } from "../training/pretrain.js";
+import { checkVocabulary, type PretrainOptions, pretrain } from "../training/pretrain.js";
+import { formatBytes, formatDuration, type ProgressReporter } from "../training/progress.js";
+import { estimateRun } from "../training/run-estimate.js";
 import { numberBetween, setting, wholeNumber } from "./arguments.js";
+import { type CorpusOptions, corpusFor, withCorpusOptions } from "./corpus-options.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
-import { progressFor } from "./output.js";
+import { printResult, progressFor } from "./output.js";
+import { type PretrainingPreset, presetsHelp, pretrainingPreset } from "./pretraining-presets.js";
+import { openProbes, type ProbeOptions, withProbeOptions } from "./probe-options.js";
 import { checkLength, printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
 
-interface PretrainCommandOptions extends TrainingOptions {
+interface PretrainCommandOptions extends TrainingOptions, CorpusOptions, ProbeOptions {
+  preset?: string;
+  dryRun?: boolean;
+  findLearningRate?: boolean;
+  validateEvery?: number;
   tokenizer?: string;
   model?: string;
-  size: ModelSize;
+  size?: ModelSize;
   maxLength: number;
   batchTokens: number;
   accumulate: number;
-  objective: string;
+  objective?: string;
   set?: Record<string, unknown>;
   masking?: MaskingUnit;
   maskingRate?: number;
@@ -53,21 +64,81 @@ const objectivesHelp = (): string =>
     )
     .join("\n");
 
-/** What the objective is asked, from --set and its short forms. */
-const objectiveOf = ({ objective, set, masking, maskingRate }: PretrainCommandOptions) =>
+/** What the objective is asked, from the preset, --set and its short forms. */
+const objectiveOf = (
+  { objective, set, masking, maskingRate }: PretrainCommandOptions,
+  preset: PretrainingPreset | undefined,
+) =>
   parseObjective({
+    ...(objective === undefined ? preset?.objective : {}),
     ...(masking === undefined ? {} : { unit: masking }),
     ...(maskingRate === undefined ? {} : { rate: maskingRate }),
     ...set,
-    type: objective,
+    type: objective ?? "masked-language",
   });
+
+/** The model that a run starts from. */
+function startModel(
+  start: string | undefined,
+  tokenizer: Tokenizer,
+  architecture: string,
+  preset: PretrainingPreset | undefined,
+  { size = "mini", maxLength, seed }: PretrainCommandOptions,
+): Model {
+  if (start !== undefined) return loadModel(start, { architecture });
+  const { vocabularySize } = tokenizer;
+  if (preset !== undefined) {
+    const frame = { vocabularySize, padId: tokenizer.padId, maxLength };
+    return createModel({ architecture, ...preset.model(frame), seed });
+  }
+  return createModel({ architecture, config: encoderOfSize(size, vocabularySize, maxLength), seed });
+}
+
+/** Trains with a growing learning rate, and says which one to take. */
+function testLearningRate(
+  model: Model,
+  tokenizer: Tokenizer,
+  corpus: Corpus,
+  training: PretrainOptions,
+  options: PretrainCommandOptions,
+): void {
+  const test = findLearningRate(model, tokenizer, corpus, training);
+  const picture = join(options.out, "learning-rate.svg");
+  writeFileAtomic(picture, learningRateSvg(test));
+  printResult(options, { ...test, picture }, () =>
+    [
+      `A learning rate of ${test.suggestion} is suggested (${test.points.length} steps were tried)`,
+      `Its picture is in ${picture}; train with --learning-rate ${test.suggestion}`,
+    ].join("\n"),
+  );
+}
+
+/** Says how long the run will take; true when it ends here. */
+function announce(
+  model: Model,
+  tokenizer: Tokenizer,
+  corpus: Corpus,
+  training: PretrainOptions,
+  options: PretrainCommandOptions,
+  progress: ProgressReporter,
+): boolean {
+  if (options.dryRun !== true && options.quiet === true) return false;
+  const estimate = estimateRun(model, tokenizer, corpus, training);
+  const length = `about ${formatDuration(estimate.seconds)}, ${formatBytes(estimate.residentBytes)}`;
+  if (options.dryRun === true) {
+    printResult(options, estimate, () => `${length}; ${estimate.steps} steps`);
+    return true;
+  }
+  progress.note(`${length}; --dry-run stops here`);
+  return false;
+}
 
 /** `cloze pretrain` */
 export function addPretrain(program: Command): void {
   const command = program
     .command("pretrain")
-    .description("train a language model on text files, one document a line")
-    .argument("<files...>", "text files")
+    .description("train a language model on texts of any size: text, JSON lines, Parquet, CSV, packed or not")
+    .argument("<sources...>", "files, folders or patterns; each is a source of its own for --weights")
     .option("--tokenizer <path>", "tokenizer.json or its folder (cloze tokenizer train makes one)")
     .option(`--model ${modelArgument}`, "go on from this model, with its tokenizer, instead of from nothing")
     .option(
@@ -75,7 +146,8 @@ export function addPretrain(program: Command): void {
       "with --model: add pieces that these texts have often to its vocabulary",
       wholeNumber(),
     )
-    .addOption(new Option("--size <size>", "size of a new model").choices(Object.keys(modelSizes)).default("mini"))
+    .option("--preset <name>", "a new model and its training as a paper has them, see below: modernbert-tiny")
+    .addOption(new Option("--size <size>", "size of a new model (default: mini)").choices(Object.keys(modelSizes)))
     .option("--max-length <tokens>", "longest sequence", wholeNumber(8), 128)
     .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
     .option("--accumulate <batches>", "batches whose gradients are averaged for a step", wholeNumber(), 1)
@@ -91,7 +163,7 @@ export function addPretrain(program: Command): void {
       "end with a moving average of the weights, of which this share stays at each step (0.999)",
       numberBetween(0, 0.999999),
     )
-    .option("--objective <type>", "what the model is asked, see below", "masked-language")
+    .option("--objective <type>", "what the model is asked, see below (default: masked-language)")
     .option("--set <name=value>", "an option of the objective, see below; may be repeated", setting)
     .addOption(
       new Option("--masking <unit>", "what is chosen together: the option unit").choices([
@@ -101,25 +173,31 @@ export function addPretrain(program: Command): void {
       ]),
     )
     .option("--masking-rate <share>", "share of the tokens that are chosen: the option rate", numberBetween(0.01, 0.99))
+    .option(
+      "--validate-every <steps>",
+      "steps between losses on held-out documents (default: ten a run)",
+      wholeNumber(),
+    )
+    .option("--dry-run", "say how long the run will take and how much memory, and stop")
+    .option("--find-learning-rate", "train with a growing learning rate instead, and say which one to take")
+    .addHelpText("after", () => `\nPresets:\n${presetsHelp()}`)
     .addHelpText("after", () => `\nObjectives, and their options (--set name=value):\n${objectivesHelp()}`);
-  withTrainingOptions(command).action(async (files: string[], options: PretrainCommandOptions) => {
-    checkLength(options);
-    const objective = objectiveOf(options);
+  withProbeOptions(withCorpusOptions(command));
+  withTrainingOptions(command).action(async (sources: string[], options: PretrainCommandOptions) => {
+    if (options.findLearningRate !== true) checkLength(options);
+    const preset = options.preset === undefined ? undefined : pretrainingPreset(options.preset);
+    if (preset !== undefined && options.size !== undefined) {
+      throw new ClozeError("OPTION_CONFLICT", "A preset has its size in its name", {
+        remedy: `Leave --size out, as in --preset ${preset.name.split("-")[0]}-${options.size}.`,
+      });
+    }
+    const objective = objectiveOf(options, preset);
     const { architecture } = objectivePart(objective);
     const progress = progressFor(options);
-    const lines = readLines(files);
     const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
     const named = options.tokenizer ?? start;
     let tokenizer = named === undefined ? tokenizerFor(options) : loadTokenizer(named);
-    const { maxLength, learningRate } = options;
-    let model =
-      start !== undefined
-        ? loadModel(start, { architecture })
-        : createModel({
-            architecture,
-            config: encoderOfSize(options.size, tokenizer.vocabularySize, maxLength),
-            seed: options.seed,
-          });
+    let model = startModel(start, tokenizer, architecture, preset, options);
     checkVocabulary(model, tokenizer);
     checkObjective(objective, model.config, model.head.config);
     if (options.extendVocabulary !== undefined) {
@@ -130,7 +208,8 @@ export function addPretrain(program: Command): void {
       }
       progress.note("Learning new pieces …");
       // From the same texts a resumed run learns the same ones.
-      const extended = extendVocabulary(model, tokenizer, { texts: lines }, { count: options.extendVocabulary });
+      const texts = await sampleDocuments(sources, options);
+      const extended = extendVocabulary(model, tokenizer, { texts }, { count: options.extendVocabulary });
       ({ model, tokenizer } = extended);
       const { added, words, changedWords, tokensBefore, tokensAfter } = extended;
       progress.note(
@@ -144,39 +223,53 @@ export function addPretrain(program: Command): void {
     }
     if (model.initialized.length > 0) progress.note(`New parameters: ${model.initialized.join(", ")}`);
     mkdirSync(options.out, { recursive: true });
-    const path = join(options.out, "tokens.bin");
-    if (!options.resume || !existsSync(path)) {
-      progress.note(`Tokenizing ${files.length} file(s) …`);
-      const ids = function* () {
-        for (const line of lines) yield tokenizer.encodeIds(line, { addSpecialTokens: false, truncation: false });
-      };
-      writeTokenStore(path, ids());
-    }
-    const store = openTokenStore(path);
-    progress.note(`${store.count} documents, ${store.tokens} tokens`);
-    const result = await pretrain(model, tokenizer, store, {
-      steps: options.steps,
-      minutes: options.minutes,
+    const probes = await openProbes(options, progress);
+    const corpus = await corpusFor(sources, tokenizer, options, progress);
+    try {
+      const { steps, probeEvery } = options;
       // From nothing, small models take larger steps.
-      learningRate: learningRate ?? (options.model === undefined ? 5e-4 : 5e-5),
-      weightDecay: options.weightDecay,
-      batchTokens: options.batchTokens,
-      maxLength,
-      accumulate: options.accumulate,
-      recompute: options.recompute,
-      average: options.average === undefined ? undefined : { decay: options.average },
-      objective,
-      seed: options.seed,
-      folder: options.out,
-      resume: options.resume,
-      checkpointMinutes: options.checkpointMinutes,
-      progress,
-    });
-    store.close();
-    if (options.lora !== undefined) model = mergeLora(model);
-    saveModel(model, options.out);
-    tokenizer.save(options.out);
-    printRun(options, result);
-    model.dispose();
+      const usualRate = preset?.learningRate ?? (options.model === undefined ? 5e-4 : 5e-5);
+      const training: PretrainOptions = {
+        ...preset?.training,
+        steps,
+        minutes: options.minutes,
+        learningRate: options.learningRate ?? usualRate,
+        ...(options.weightDecay === undefined ? {} : { weightDecay: options.weightDecay }),
+        batchTokens: options.batchTokens,
+        maxLength: options.maxLength,
+        accumulate: options.accumulate,
+        recompute: options.recompute,
+        average: options.average === undefined ? undefined : { decay: options.average },
+        objective,
+        weights: options.weights,
+        ...(options.crossDocuments === undefined ? {} : { crossDocuments: options.crossDocuments }),
+        validateEvery: options.validateEvery ?? (steps === undefined ? 500 : Math.ceil(steps / 10)),
+        validationTokens: 1 << 15,
+        seed: options.seed,
+        folder: options.out,
+        resume: options.resume,
+        checkpointMinutes: options.checkpointMinutes,
+        progress,
+        async afterStep(step) {
+          if (probeEvery !== undefined && step % probeEvery === 0) await probes.run(model, tokenizer, step);
+          return false;
+        },
+      };
+      if (options.findLearningRate === true) {
+        testLearningRate(model, tokenizer, corpus, training, options);
+        return;
+      }
+      if (announce(model, tokenizer, corpus, training, options, progress)) return;
+      const result = await pretrain(model, tokenizer, corpus, training);
+      const last = probes.records.at(-1)?.step;
+      if (!result.interrupted && last !== result.steps) await probes.run(model, tokenizer, result.steps);
+      if (options.lora !== undefined) model = mergeLora(model);
+      saveModel(model, options.out);
+      tokenizer.save(options.out);
+      printRun(options, { ...result, ...(probes.records.length > 0 ? { probes: probes.records } : {}) });
+    } finally {
+      corpus.close();
+      model.dispose();
+    }
   });
 }

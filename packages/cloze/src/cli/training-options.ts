@@ -14,7 +14,7 @@ export interface TrainingOptions extends CommonOptions {
   steps?: number;
   minutes?: number;
   learningRate?: number;
-  weightDecay: number;
+  weightDecay?: number;
   seed: number;
   resume?: boolean;
   checkpointMinutes: number;
@@ -27,7 +27,7 @@ export const withTrainingOptions = (command: Command): Command =>
     .addOption(new Option("--steps <count>", "optimizer steps").argParser(wholeNumber()))
     .addOption(new Option("--minutes <minutes>", "time to train").argParser(numberBetween(0)))
     .addOption(new Option("--learning-rate <rate>", "highest learning rate").argParser(numberBetween(0)))
-    .option("--weight-decay <rate>", "decay of matrices", numberBetween(0), 0.01)
+    .option("--weight-decay <rate>", "decay of matrices (default: 0.01)", numberBetween(0))
     .option("--seed <number>", "decides every random choice", wholeNumber(0), 1)
     .option("--checkpoint-minutes <minutes>", "time between checkpoints", numberBetween(0), 5)
     .option("--resume", "go on from the newest checkpoint in --out");

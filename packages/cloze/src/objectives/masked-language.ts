@@ -39,8 +39,8 @@ export const maskedLanguage = defineObjective({
   create: (config, { model, vocabulary }) => ({
     ...nothingBeside,
     prepare: (batch, random): MaskedBatch => maskTokens(batch, vocabulary, random, config),
-    loss: ({ batch, rows, targets }, { seed, recompute }) =>
-      lossOf(model.forward(batch, { rows, targets, training: true, seed, recompute })),
+    loss: ({ batch, rows, targets }, { seed, recompute, training = true }) =>
+      lossOf(model.forward(batch, { rows, targets, training, seed, recompute })),
     tokens: ({ batch }) => batch.ids.length,
     flops: ({ batch, rows }) => 3 * (encoderFlops(model.encoder.config, batch.offsets) + headFlops(model, rows.length)),
   }),

@@ -41,6 +41,8 @@ export interface LossContext {
   readonly seed: number;
   /** Optimizer steps before this one. */
   readonly step: number;
+  /** False to measure: no dropout, no random choices that only serve training. Default true. */
+  readonly training?: boolean;
   /** See `EncoderOptions.recompute`. */
   readonly recompute?: boolean;
 }

@@ -1,15 +1,12 @@
-// Pre-training of a model on a token store, with whatever objective.
-import { createAdamW, decayGroups } from "@cloze/tensor";
-import { type BatchSource, budgetBatches } from "../data/batch-source.js";
-import type { DocumentSource } from "../data/document-source.js";
-import { packSequences } from "../data/packed-batch.js";
-import { randomSource } from "../data/random-source.js";
-import type { TokenStore } from "../data/token-store.js";
+// Pre-training of a model on a corpus, with whatever objective.
+import { createAdamW, decayGroups, type Optimizer, type Tensor } from "@cloze/tensor";
+import type { BatchSource } from "../data/batch-source.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/model.js";
 import {
   createObjective,
   type Objective,
+  type ObjectiveConfig,
   type ObjectiveConfigInput,
   type ObjectiveVocabulary,
   parseObjective,
@@ -17,7 +14,17 @@ import {
 import type { Tokenizer } from "../text/index.js";
 import { type AverageOptions, averageWeights } from "./policies/average.js";
 import { trainedParameters } from "./policies/lora.js";
-import { type TrainOptions, type TrainResult, train } from "./trainer.js";
+import {
+  batchesFor,
+  corpusSettings,
+  isCorpus,
+  type PretrainCorpus,
+  type PretrainingBatchOptions,
+} from "./pretraining-batches.js";
+import { type LossFunction, type TrainOptions, type TrainResult, train } from "./trainer.js";
+import { createValidation, type ValidationRecord } from "./validation-loss.js";
+
+export type { PretrainCorpus } from "./pretraining-batches.js";
 
 type RunOptions = Pick<
   TrainOptions<unknown>,
@@ -40,6 +47,9 @@ export interface PretrainOptions extends RunOptions {
   learningRate?: number;
   /** Default 0.01. */
   weightDecay?: number;
+  /** Adam's second decay rate and the number beside its root. Default 0.999 and 1e-8. */
+  beta2?: number;
+  epsilon?: number;
   /** Tokens of a batch. Default 4096. */
   batchTokens?: number;
   /** Longest sequence, special tokens included; longer ones are cut into windows. Default: the model's positions. */
@@ -48,12 +58,17 @@ export interface PretrainOptions extends RunOptions {
   recompute?: boolean;
   /** The model at the end has the averages of the weights along the run. Default: those of the last step. */
   average?: AverageOptions;
+  /** Of a corpus: shares of its sources in the tokens, in proportion. Default: every token once an epoch. */
+  weights?: readonly number[];
+  /** Of a corpus: sequences run on from one document into the next, with a separator between. Default false. */
+  crossDocuments?: boolean;
+  /** Steps between measurements of the loss on what a corpus holds out; also at the end. Default: never. */
+  validateEvery?: number;
+  /** Tokens of a measurement, at most. Default 131,072. */
+  validationTokens?: number;
   /** Called after each step; true ends the run as if its steps were over. */
   afterStep?: (step: number) => boolean | Promise<boolean>;
 }
-
-/** What pre-training reads: tokens in a row, or documents for objectives that ask for their structure. */
-export type PretrainCorpus = TokenStore | DocumentSource;
 
 /** @throws EMBEDDER_VOCABULARY when the tokenizer gives ids that the model has no row for */
 export function checkVocabulary({ encoder }: Model, tokenizer: Pick<Tokenizer, "vocabularySize">): void {
@@ -66,82 +81,59 @@ export function checkVocabulary({ encoder }: Model, tokenizer: Pick<Tokenizer, "
   });
 }
 
-const isDocuments = (corpus: PretrainCorpus): corpus is DocumentSource => "document" in corpus;
-
-/** Batches of sequences with special tokens around them, prepared for the objective. */
-function sequenceBatches(
-  store: TokenStore,
-  { prepare }: Pick<Required<Objective>, "prepare">,
-  { clsId, sepId }: ObjectiveVocabulary,
-  { maxLength, batchTokens, seed }: { maxLength: number; batchTokens: number; seed: number },
-): BatchSource<unknown> {
-  const room = maxLength - 2;
-  const cut = (ids: Int32Array, index: number): Int32Array => {
-    // A long document shows another window each time.
-    const start = ids.length > room ? Math.floor(randomSource(seed, 2, index)() * (ids.length - room + 1)) : 0;
-    return Int32Array.from([clsId, ...ids.subarray(start, start + room), sepId]);
-  };
-  return budgetBatches(
-    store.count,
-    (position) => Math.min(room, store.length(position)) + 2,
-    batchTokens,
-    seed,
-    (positions, index) => {
-      const sequences = Array.from(positions, (position, i) => ({
-        ids: cut(store.sequence(position), index * 4096 + i),
-      }));
-      return prepare(packSequences(sequences), randomSource(seed, 3, index));
-    },
-  );
+export interface PretrainResult extends TrainResult {
+  /** Losses on what the corpus holds out. */
+  readonly validation: readonly ValidationRecord[];
 }
 
-/** Batches that the objective makes of documents. */
-const documentBatches = (
-  documents: DocumentSource,
-  { draw }: Pick<Required<Objective>, "draw">,
-  { batchTokens, seed }: { batchTokens: number; seed: number },
-): BatchSource<unknown> =>
-  budgetBatches(
-    documents.count,
-    (position) => documents.length(position),
-    batchTokens,
-    seed,
-    (positions, index) => draw(documents, positions, randomSource(seed, 3, index)),
-  );
-
-function batchesFor(
-  corpus: PretrainCorpus,
-  { prepare, draw }: Objective,
-  vocabulary: ObjectiveVocabulary,
-  options: { maxLength: number; batchTokens: number; seed: number },
-): BatchSource<unknown> {
-  if (isDocuments(corpus)) {
-    if (draw !== undefined) return documentBatches(corpus, { draw }, options);
-  } else if (prepare !== undefined) {
-    return sequenceBatches(corpus, { prepare }, vocabulary, options);
-  }
-  throw new ClozeError("OBJECTIVE_CORPUS", "The objective does not read such a corpus", {
-    expected: prepare === undefined ? "documents with paragraphs and sentences" : "a token store",
-    received: isDocuments(corpus) ? "documents" : "a token store",
-  });
+/** A run before its first step: what its loop needs, and what measures it beforehand. */
+export interface Pretraining {
+  readonly config: ObjectiveConfig;
+  readonly objective: Objective;
+  readonly vocabulary: ObjectiveVocabulary;
+  readonly batches: PretrainingBatchOptions;
+  readonly source: BatchSource<unknown>;
+  /** What steps change, and what checkpoints hold beside it. */
+  readonly trained: Map<string, Tensor>;
+  readonly loss: LossFunction<unknown>;
+  createOptimizer(): Optimizer;
+  /** Frees what the objective made; the model stays. */
+  dispose(): void;
 }
 
-/** The objective of a run and its batches. */
-function preparePretraining(
+/**
+ * Makes all that a run needs. Dispose it after the run.
+ *
+ * @throws what `pretrain` throws before its first step
+ */
+export function preparePretraining(
   model: Model,
   tokenizer: ObjectiveVocabulary,
   corpus: PretrainCorpus,
   options: PretrainOptions,
-) {
-  const { batchTokens = 4096, seed = 1 } = options;
+): Pretraining {
+  const { learningRate = 1e-4, weightDecay = 0.01, batchTokens = 4096, seed = 1, recompute } = options;
+  const { beta2, epsilon, weights, crossDocuments } = options;
   const { maxPositions } = model.encoder.config;
   const maxLength = Math.min(options.maxLength ?? maxPositions, maxPositions);
   checkVocabulary(model, tokenizer);
   const config = parseObjective(options.objective ?? { type: "masked-language" });
   const objective = createObjective(config, { model, vocabulary: tokenizer, maxLength, seed });
   try {
-    const source = batchesFor(corpus, objective, tokenizer, { maxLength, batchTokens, seed });
-    return { config, objective, source, batchTokens, maxLength };
+    const batches = { maxLength, batchTokens, seed, weights, crossDocuments };
+    // Checkpoints hold what is trained: beside adapters, the rest is where it came from.
+    const trained = new Map([...trainedParameters(model), ...objective.parameters]);
+    return {
+      config,
+      objective,
+      vocabulary: tokenizer,
+      batches,
+      source: batchesFor(corpus, objective, tokenizer, batches),
+      trained,
+      loss: (batch, { step, seed: batchSeed }) => objective.loss(batch, { step, seed: batchSeed, recompute }),
+      createOptimizer: () => createAdamW(decayGroups(trained, { learningRate, weightDecay }), { beta2, epsilon }),
+      dispose: () => objective.dispose(),
+    };
   } catch (error) {
     objective.dispose();
     throw error;
@@ -160,41 +152,42 @@ export function pretrainFlops(
   corpus: PretrainCorpus,
   options: PretrainOptions = {},
 ): number {
-  const { objective, source } = preparePretraining(model, tokenizer, corpus, options);
+  const { objective, source, dispose } = preparePretraining(model, tokenizer, corpus, options);
   try {
     const batches = 8;
     let total = 0;
     for (let i = 0; i < batches; i++) total += objective.flops(source.next());
     return (total / batches) * (options.accumulate ?? 1);
   } finally {
-    objective.dispose();
+    dispose();
   }
 }
 
 /**
- * Trains a model with an objective, masked words by default. Sequences of a store get the tokenizer's [CLS] and [SEP], and
- * are corrupted anew each time they come. What the objective trains beside the model stands in checkpoints and is dropped
- * at the end.
+ * Trains a model with an objective, masked words by default. Sequences get the tokenizer's [CLS] and [SEP], and are corrupted
+ * anew each time they come. What the objective trains beside the model stands in checkpoints and is dropped at the end.
  *
  * @throws EMBEDDER_VOCABULARY, OBJECTIVE_UNKNOWN, OBJECTIVE_OPTIONS, OBJECTIVE_COMBINATION, OBJECTIVE_CORPUS, HEAD_MISMATCH,
- * and what `train` and the objective throw
+ * CORPUS_WEIGHTS, and what `train` and the objective throw
  * @example
- * const result = await pretrain(model, tokenizer, store, { steps: 1000, folder: "run", objective: { type: "masked-language" } });
+ * const { corpus } = await buildCorpus({ sources: ["books"], tokenizer, folder: "run/corpus" });
+ * const result = await pretrain(model, tokenizer, corpus, { steps: 1000, folder: "run", objective: { type: "masked-language" } });
  */
 export async function pretrain(
   model: Model,
   tokenizer: ObjectiveVocabulary,
   corpus: PretrainCorpus,
   options: PretrainOptions = {},
-): Promise<TrainResult> {
-  const { learningRate = 1e-4, weightDecay = 0.01, average, recompute } = options;
-  const { config, objective, source, batchTokens, maxLength } = preparePretraining(model, tokenizer, corpus, options);
+): Promise<PretrainResult> {
+  const { learningRate = 1e-4, weightDecay = 0.01, average, weights, crossDocuments, validateEvery } = options;
+  const prepared = preparePretraining(model, tokenizer, corpus, options);
+  const { config, objective, batches, trained, source } = prepared;
+  const plain = prepared.createOptimizer();
   try {
-    // Checkpoints hold what is trained: beside adapters, the rest is where it came from.
-    const trained = new Map([...trainedParameters(model), ...objective.parameters]);
-    const plain = createAdamW(decayGroups(trained, { learningRate, weightDecay }));
     const averaging = average === undefined ? undefined : averageWeights(plain, trained, average);
     const optimizer = averaging ?? plain;
+    const validation =
+      validateEvery !== undefined && isCorpus(corpus) ? createValidation(corpus, prepared, options) : undefined;
     try {
       const result = await train<unknown>({
         ...options,
@@ -206,25 +199,32 @@ export async function pretrain(
         settings: {
           learningRate,
           weightDecay,
-          batchTokens,
-          maxLength,
+          beta2: options.beta2,
+          epsilon: options.epsilon,
+          batchTokens: batches.batchTokens,
+          maxLength: batches.maxLength,
           objective: config,
-          count: corpus.count,
-          tokens: corpus.tokens,
+          ...corpusSettings(corpus),
+          weights,
+          crossDocuments,
           average,
         },
-        loss: (batch, { step, seed: batchSeed }) => objective.loss(batch, { step, seed: batchSeed, recompute }),
+        loss: prepared.loss,
         afterStep(step) {
           objective.afterStep?.(step);
+          if (validateEvery !== undefined && step % validateEvery === 0) validation?.measure(step);
           return options.afterStep?.(step) ?? false;
         },
       });
-      if (!result.interrupted) averaging?.apply();
-      return result;
+      if (!result.interrupted) {
+        averaging?.apply();
+        validation?.finish(result.steps);
+      }
+      return { ...result, validation: validation?.records() ?? [] };
     } finally {
       optimizer.dispose();
     }
   } finally {
-    objective.dispose();
+    prepared.dispose();
   }
 }

@@ -1,6 +1,6 @@
 // Texts of any size become a corpus on disk: read in parts, tokenized in threads, looked through for duplicates, split.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
@@ -230,19 +230,18 @@ export async function buildCorpus(options: BuildCorpusOptions): Promise<BuiltCor
   const before = readPlan(folder);
   if (before !== undefined && before.fingerprint !== plan.fingerprint) {
     if (resume) throw changed(before, plan);
-    for (const name of readdirSync(folder)) if (isOurs(name)) rmSync(join(folder, name), { force: true });
+    removeCorpus(folder);
   }
   if (before?.fingerprint === plan.fingerprint && existsSync(join(folder, manifestName))) {
     return { corpus: openCorpus(folder), built: false };
   }
-  mkdirSync(folder, { recursive: true });
-  writeFileAtomic(join(folder, planName), JSON.stringify(plan));
-
   const sources: SourceParts[] = [];
   for (const [i, path] of options.sources.entries()) {
     const bytes = files[i].reduce((sum, file) => sum + file.bytes, 0);
     sources.push({ path, bytes, files: files[i].length, parts: await partsOf(files[i], options) });
   }
+  mkdirSync(folder, { recursive: true });
+  writeFileAtomic(join(folder, planName), JSON.stringify(plan));
   const totalBytes = sources.reduce((sum, { bytes }) => sum + bytes, 0);
   const parts = sources.flatMap((source) => source.parts);
   let [bytes, tokens] = [0, 0];
@@ -263,6 +262,7 @@ export async function buildCorpus(options: BuildCorpusOptions): Promise<BuiltCor
   }
   const shards = tokenized.flatMap((part) => part.shards);
   if (shards.length === 0) {
+    removeCorpus(folder);
     throw new ClozeError("CORPUS_EMPTY", `There is no text in ${options.sources.join(", ")}`, {
       expected: "at least one document with a token",
       received: "blank lines only",
@@ -293,3 +293,9 @@ export async function buildCorpus(options: BuildCorpusOptions): Promise<BuiltCor
 /** Files that this module writes: no other is ever removed. */
 const isOurs = (name: string): boolean =>
   /^part-\d+(-\d+\.bin|\.json)$/.test(name) || [manifestName, statesName, planName].includes(name);
+
+function removeCorpus(folder: string): void {
+  const names = readdirSync(folder);
+  for (const name of names) if (isOurs(name)) rmSync(join(folder, name), { force: true });
+  if (names.every(isOurs)) rmdirSync(folder);
+}

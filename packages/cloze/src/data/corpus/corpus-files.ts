@@ -36,17 +36,16 @@ const isPacked = (head: Uint8Array): boolean =>
 const isUtf16 = (head: Uint8Array): boolean => startsWith(head, 0xff, 0xfe) || startsWith(head, 0xfe, 0xff);
 const isParquet = (head: Uint8Array): boolean => startsWith(head, 0x50, 0x41, 0x52, 0x31);
 
-/** Bytes that no text has: NUL, or so much that is not UTF-8 that another encoding does not explain it. */
+/** Whether a fifth of it is nothing that texts have: NUL, other control characters, bytes that are not UTF-8. */
 function isBinary(head: Buffer): boolean {
-  if (head.includes(0)) return true;
-  if (isUtf8(head)) return false;
+  if (isUtf8(head) && !head.includes(0)) return false;
   const text = head.toString("utf8");
   let bad = 0;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code === 0xfffd || (code < 32 && code !== 9 && code !== 10 && code !== 12 && code !== 13)) bad++;
   }
-  return bad > 0.3 * text.length;
+  return bad > 0.2 * text.length;
 }
 
 function readAt(handle: number, position: number, bytes: number): Buffer {

@@ -7,7 +7,7 @@ import { readParquet } from "../readers/parquet.js";
 import type { DataRow } from "../readers/row.js";
 import { readLineBlocks } from "../readers/text-blocks.js";
 import { createWarnings, type DataWarnings } from "../readers/warnings.js";
-import type { CorpusFile } from "./corpus-files.js";
+import { type CorpusFile, findCorpusFiles } from "./corpus-files.js";
 
 /** What separates the documents of a text file: each line is one, blank lines stand between them, or a file is one. */
 export type DocumentUnit = "line" | "blank" | "file";
@@ -263,3 +263,25 @@ export const readDocuments = (
   warnings: DataWarnings,
 ): AsyncGenerator<string> =>
   part.file.format === "text" ? documentsOfText(part, documents, warnings) : documentsOfRows(part, warnings);
+
+/** Documents of a corpus, as many as there is room for, spread over its parts: for learning words from it. */
+export async function sampleDocuments(
+  sources: readonly string[],
+  options: ReadDocumentsOptions,
+  mostCharacters = 1 << 26,
+): Promise<string[]> {
+  const warnings = createWarnings();
+  const parts = await partsOf(findCorpusFiles(sources, warnings), options);
+  const texts: string[] = [];
+  let left = mostCharacters;
+  for (const [i, part] of parts.entries()) {
+    let room = left / (parts.length - i);
+    for await (const text of readDocuments(part, options, warnings)) {
+      texts.push(text);
+      room -= text.length;
+      left -= text.length;
+      if (room <= 0) break;
+    }
+  }
+  return texts;
+}

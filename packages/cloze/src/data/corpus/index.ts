@@ -4,4 +4,4 @@ export { type Corpus, type CorpusManifest, type CorpusSourceInfo, openCorpus, to
 export { type CorpusBatchOptions, corpusBatches, type SequenceBatch } from "./corpus-batches.js";
 export { type CorpusFile, type CorpusFormat, findCorpusFiles } from "./corpus-files.js";
 export { allSequences, mixedStream, type SequenceOptions, sequenceStream } from "./corpus-sequences.js";
-export type { DocumentUnit } from "./documents.js";
+export { type DocumentUnit, sampleDocuments } from "./documents.js";

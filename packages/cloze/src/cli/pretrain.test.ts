@@ -1,0 +1,203 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { loadModel } from "../families/index.js";
+import { trainWordPiece } from "../text/index.js";
+import { addPretrain } from "./pretrain.js";
+import { pretrainingPreset } from "./pretraining-presets.js";
+
+const folder = mkdtempSync(join(tmpdir(), "cloze-pretrain-command-"));
+const texts = join(folder, "texts");
+const tokenizer = join(folder, "tokenizer");
+const path = (name: string): string => join(folder, name);
+const lines = Array.from(
+  { length: 60 },
+  (_, i) => `the ${["cat", "dog", "bird"][i % 3]} sees ${i} trees and ${i * 7} roofs`,
+);
+
+beforeAll(() => {
+  mkdirSync(texts);
+  writeFileSync(join(texts, "a.txt"), lines.slice(0, 30).join("\n"));
+  writeFileSync(
+    join(texts, "b.jsonl"),
+    lines
+      .slice(30)
+      .map((text) => JSON.stringify({ text }))
+      .join("\n"),
+  );
+  writeFileSync(join(texts, "picture.png"), Buffer.from([0x89, 0, 0, 1, 2]));
+  trainWordPiece(lines, { vocabularySize: 80, minFrequency: 1 }).save(tokenizer);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => vi.restoreAllMocks());
+
+/** What `cloze pretrain …` prints on standard output, and on standard error. */
+async function pretrain(...args: string[]): Promise<{ output: string; notes: string }> {
+  const written = { output: "", notes: "" };
+  for (const [stream, name] of [
+    [process.stdout, "output"],
+    [process.stderr, "notes"],
+  ] as const) {
+    vi.spyOn(stream, "write").mockImplementation((text) => {
+      written[name] += String(text);
+      return true;
+    });
+  }
+  const program = new Command().exitOverride().option("--quiet");
+  addPretrain(program);
+  for (const command of program.commands) command.option("--json").option("--quiet");
+  const common = ["--max-length", "16", "--batch-tokens", "64", "--workers", "0"];
+  await program.parseAsync(["pretrain", ...args, ...common], { from: "user" });
+  return written;
+}
+
+test("a folder of texts, JSON lines and a picture; held-out loss and a probe along the way", async () => {
+  const rows = lines
+    .slice(0, 12)
+    .map((text, i) => `${JSON.stringify({ text, label: ["cat", "dog", "bird"][i % 3] })}\n`);
+  writeFileSync(path("rows.jsonl"), rows.join(""));
+  const { output, notes } = await pretrain(
+    ...[texts, "--tokenizer", tokenizer, "--size", "tiny", "--steps", "6", "--out", path("run"), "--json"],
+    ...["--validation-share", "0.1", "--validate-every", "3", "--probe-every", "4", "--probe-epochs", "1"],
+    ...["--probe", `classification:${path("rows.jsonl")}:${path("rows.jsonl")}`],
+  );
+  expect(notes).toContain("CORPUS_BINARY_FILE: 1 ×");
+  expect(notes).toMatch(/about \d+ s, \d+ MB; --dry-run stops here/);
+  const result = JSON.parse(output);
+  expect(result).toMatchObject({ steps: 6, interrupted: false });
+  expect(result.validation.map(({ step }: { step: number }) => step)).toEqual([3, 6]);
+  expect(result.probes).toMatchObject([
+    { step: 4, task: "classification" },
+    { step: 6, task: "classification" },
+  ]);
+  expect(
+    readFileSync(join(path("run"), "probes.jsonl"), "utf8")
+      .trim()
+      .split("\n").length,
+  ).toBe(2);
+  loadModel(path("run")).dispose();
+});
+
+describe("before the run", () => {
+  test("--dry-run says how long, and trains nothing", async () => {
+    const out = path("dry");
+    const { output } = await pretrain(
+      texts,
+      "--tokenizer",
+      tokenizer,
+      "--size",
+      "tiny",
+      "--steps",
+      "5000",
+      "--out",
+      out,
+      "--dry-run",
+    );
+    expect(output).toMatch(/^about .*(s|min), \d+ MB; 5000 steps\n$/);
+    expect(readdirSync(out)).toEqual(["corpus"]);
+  });
+
+  test("--find-learning-rate draws a picture", async () => {
+    const out = path("rate");
+    const { output } = await pretrain(
+      texts,
+      "--tokenizer",
+      tokenizer,
+      "--size",
+      "tiny",
+      "--out",
+      out,
+      "--find-learning-rate",
+      "--json",
+    );
+    const { suggestion, points, picture } = JSON.parse(output);
+    expect(suggestion).toBeGreaterThan(0);
+    expect(points.length).toBeGreaterThan(10);
+    expect(readFileSync(picture, "utf8")).toContain("<svg");
+    expect(existsSync(join(out, "model.safetensors"))).toBe(false);
+  });
+});
+
+describe("presets", () => {
+  test.each(["bert", "roberta", "modernbert"])("%s trains and is saved as its model type", async (name) => {
+    const out = path(`preset-${name}`);
+    await pretrain(
+      texts,
+      "--tokenizer",
+      tokenizer,
+      "--preset",
+      `${name}-tiny`,
+      "--steps",
+      "2",
+      "--out",
+      out,
+      "--quiet",
+    );
+    expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8")).model_type).toBe(name);
+    loadModel(out).dispose();
+  });
+
+  test("the paper's sizes and rates stand behind the names", () => {
+    const { model, learningRate, objective } = pretrainingPreset("modernbert");
+    const { config } = model({ vocabularySize: 100, padId: 0, maxLength: 64 });
+    expect([config.hiddenSize, config.layers.length, learningRate, objective.rate]).toEqual([768, 12, 8e-4, 0.3]);
+    expect(pretrainingPreset("roberta").training).toMatchObject({ beta2: 0.98, crossDocuments: true });
+    for (const wrong of ["gpt", "bert-huge", "bert-", "toString", "bert-constructor"]) {
+      expect(() => pretrainingPreset(wrong)).toThrow(expect.objectContaining({ code: "PRESET_UNKNOWN" }));
+    }
+  });
+
+  test("a preset and a size contradict each other", async () => {
+    const both = pretrain(
+      texts,
+      "--tokenizer",
+      tokenizer,
+      "--preset",
+      "bert",
+      "--size",
+      "tiny",
+      "--steps",
+      "1",
+      "--out",
+      path("both"),
+    );
+    await expect(both).rejects.toMatchObject({ code: "OPTION_CONFLICT" });
+  });
+});
+
+test("a corpus that changed since the checkpoint is refused, and the checkpoint still opens", async () => {
+  const source = path("changing.txt");
+  writeFileSync(source, lines.join("\n"));
+  const run = [source, "--tokenizer", tokenizer, "--size", "tiny", "--out", path("changed"), "--quiet"];
+  await pretrain(...run, "--steps", "2");
+  writeFileSync(source, [...lines, "one more line"].join("\n"));
+  await expect(pretrain(...run, "--steps", "2", "--resume")).rejects.toMatchObject({ code: "CORPUS_CHANGED" });
+  loadModel(path("changed")).dispose();
+  writeFileSync(source, lines.join("\n"));
+  await pretrain(...run, "--steps", "2", "--resume");
+});
+
+test("corpora of one line and of one repeated sentence train, with a warning", async () => {
+  writeFileSync(path("one.txt"), lines[0]);
+  writeFileSync(path("same.txt"), `${lines[0]}\n`.repeat(50));
+  for (const [name, code] of [
+    ["one", "CORPUS_NO_VALIDATION"],
+    ["same", "CORPUS_REPEATED: 49"],
+  ]) {
+    const { notes } = await pretrain(
+      path(`${name}.txt`),
+      "--tokenizer",
+      tokenizer,
+      "--size",
+      "tiny",
+      "--steps",
+      "2",
+      "--out",
+      path(name),
+    );
+    expect(notes).toContain(code);
+    loadModel(path(name)).dispose();
+  }
+});
