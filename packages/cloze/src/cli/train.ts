@@ -1,25 +1,46 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
-import { createEmbedder } from "../embedding/embedder.js";
+import { type DataFormat, dataFormats } from "../data/readers/index.js";
+import { readSimilarityRows } from "../data/readers/similarity-rows.js";
+import { createWarnings } from "../data/readers/warnings.js";
+import { createEmbedder, type Embedder } from "../embedding/embedder.js";
+import { stsEvaluator } from "../embedding/evaluation/sts.js";
+import { embeddingLosses, type LossConfig, rowsOfLoss } from "../embedding/losses/index.js";
+import { poolingModes } from "../embedding/pooling.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
-import { type TextPair, trainEmbedder } from "../embedding/train-embedder.js";
+import { type EmbeddingRow, trainEmbedder } from "../embedding/train-embedder.js";
+import { readEmbeddingRows, rowOf, type TextPair } from "../embedding/training/rows.js";
 import { ClozeError } from "../errors.js";
 import { createModel } from "../families/index.js";
 import { readLines } from "../text/index.js";
+import { removeCheckpoints } from "../training/checkpoint.js";
+import type { ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
+import { noteGuesses, noteWarnings } from "./data-options.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
 import { progressFor } from "./output.js";
-import { checkLength, printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
+import { printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
 
 interface TrainCommandOptions extends TrainingOptions {
   tokenizer?: string;
   model?: string;
   size: ModelSize;
+  loss: string;
+  set?: Record<string, unknown>;
+  column?: Record<string, string | null>;
+  format?: DataFormat;
+  epochs?: number;
   maxLength: number;
   batchSize: number;
   chunkSize?: number;
   temperature: number;
+  pooling?: (typeof poolingModes)[number];
+  guide?: string;
+  teacher?: string;
+  dev?: string;
+  evaluateEvery?: number;
+  patience?: number;
 }
 
 const pairSchema = z.object({
@@ -28,7 +49,7 @@ const pairSchema = z.object({
   negatives: z.array(z.string()).optional(),
 });
 
-/** Pairs from files: JSON lines {query, document, negatives?}, or two columns with a tab. */
+/** Pairs from files: JSON lines {query, document, negatives?}, or two columns with a tab and no header. */
 export function readPairs(files: readonly string[]): TextPair[] {
   const pairs: TextPair[] = [];
   for (const file of files) {
@@ -60,50 +81,166 @@ export function readPairs(files: readonly string[]): TextPair[] {
   return pairs;
 }
 
+/** Rows for a loss from files; says which columns were taken. Pairs may also stand in two columns without a header. */
+async function readRows(
+  files: readonly string[],
+  loss: LossConfig,
+  options: TrainCommandOptions,
+  progress: ProgressReporter,
+): Promise<EmbeddingRow[]> {
+  const shape = rowsOfLoss(loss);
+  const rows: EmbeddingRow[] = [];
+  for (const file of files) {
+    try {
+      const source = await readEmbeddingRows(file, shape, { columns: options.column, format: options.format });
+      for await (const group of source) rows.push(...group);
+      noteGuesses(progress, source);
+      noteWarnings(progress, source.warnings.list());
+    } catch (error) {
+      const plainPairs = shape === "pair" && options.column === undefined && options.format === undefined;
+      const noColumns =
+        error instanceof ClozeError && ["DATA_COLUMN_MISSING", "DATA_FORMAT_UNKNOWN", "DATA_ROW"].includes(error.code);
+      if (!plainPairs || !noColumns) throw error;
+      rows.push(...readPairs([file]).map(rowOf));
+    }
+  }
+  return rows;
+}
+
+/** `name=value`; the value is JSON where it reads as such. */
+function setting(text: string, before: Record<string, unknown> = {}): Record<string, unknown> {
+  const cut = text.indexOf("=");
+  if (cut < 1) throw new InvalidArgumentError('A name and a value are needed, such as "scale=20".');
+  const value = text.slice(cut + 1);
+  let parsed: unknown = value;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    // A word stands for itself.
+  }
+  return { ...before, [text.slice(0, cut)]: parsed };
+}
+
+function partColumn(text: string, before: Record<string, string | null> = {}): Record<string, string | null> {
+  const cut = text.indexOf("=");
+  if (cut < 1) throw new InvalidArgumentError('A part and a column are needed, such as "anchor=question".');
+  return { ...before, [text.slice(0, cut)]: text.slice(cut + 1) || null };
+}
+
+const lossHelp = (): string =>
+  embeddingLosses
+    .map(({ type, description, rows, options }) => {
+      const lines = Object.entries(options.shape).map(
+        ([name, schema]) => `      ${name}  ${(schema as { description?: string }).description ?? ""}`,
+      );
+      return [`  ${type} (rows: ${rows})`, `    ${description}`, ...lines].join("\n");
+    })
+    .join("\n");
+
+const shapesHelp = `
+Rows of files (TSV, CSV, JSON lines, Parquet; columns are guessed and said, or named with --column part=column):
+  pair           anchor, positive, perhaps negatives (or two columns without a header)
+  triplet        anchor, positive, negative
+  scored-pair    anchor, positive, label: a number
+  binary-pair    anchor, positive, label: 1 or 0
+  class-pair     anchor, positive, label: a word
+  labelled-text  text, label: a word
+  margin         anchor, positive, negative, label: a teacher's scores or differences
+  vector         text (and positive: a translation), label: a teacher's vector (or --teacher)
+docs/embedding.md says which losses suit which data.`;
+
+/** The embedder that training starts from. */
+async function startEmbedder(options: TrainCommandOptions, start: string | undefined): Promise<Embedder> {
+  const { maxLength } = options;
+  const pooling = options.pooling === undefined ? {} : { pooling: options.pooling };
+  if (start !== undefined) {
+    const { model, tokenizer, options: loaded, modules } = loadEmbedder(start);
+    return createEmbedder(model, tokenizer, {
+      ...loaded,
+      ...pooling,
+      modules,
+      maxLength: Math.min(maxLength, loaded.maxLength),
+    });
+  }
+  const tokenizer = tokenizerFor(options);
+  const config = encoderOfSize(options.size, tokenizer.vocabularySize, maxLength);
+  const model = createModel({ architecture: "Model", config, head: { type: "none" }, seed: options.seed });
+  return createEmbedder(model, tokenizer, { ...pooling, maxLength });
+}
+
 /** `cloze train` */
 export function addTrain(program: Command): void {
   const command = program
     .command("train")
-    .description("train an embedder on pairs of texts (contrastive): JSON lines {query, document}, or two columns")
-    .argument("<files...>", "files of pairs")
+    .description("train an embedder: on pairs (the default loss), scores, classes, or a teacher's judgements")
+    .argument("<files...>", "files of rows")
     .option("--tokenizer <path>", "tokenizer.json or its folder, for a new model")
     .option(`--model ${modelArgument}`, "go on from this model, with its tokenizer")
     .addOption(new Option("--size <size>", "size of a new model").choices(Object.keys(modelSizes)).default("mini"))
-    .option("--max-length <tokens>", "longest text", wholeNumber(4), 128)
-    .option("--batch-size <pairs>", "pairs of a batch", wholeNumber(2), 64)
     .addOption(
-      new Option("--chunk-size <pairs>", "pairs embedded at once; smaller takes less memory").argParser(wholeNumber()),
+      new Option("--loss <loss>", "what is learnt, see below")
+        .choices(embeddingLosses.flatMap(({ type, aliases = [] }) => [type, ...aliases]))
+        .default("multiple-negatives"),
     )
-    .option("--temperature <value>", "what cosines are divided by", numberBetween(0.001), 0.05);
+    .option("--set <name=value>", "an option of the loss, see below; may be repeated", setting)
+    .option("--column <part=column>", "the column that plays a part; may be repeated", partColumn)
+    .addOption(new Option("--format <format>", "of the files, if their names do not tell").choices(dataFormats))
+    .addOption(
+      new Option("--epochs <count>", "times that every row is seen, instead of --steps").argParser(numberBetween(0.01)),
+    )
+    .option("--max-length <tokens>", "longest text", wholeNumber(4), 128)
+    .option("--batch-size <rows>", "rows of a batch", wholeNumber(2), 64)
+    .addOption(
+      new Option("--chunk-size <texts>", "texts embedded at once; smaller takes less memory").argParser(wholeNumber()),
+    )
+    .option("--temperature <value>", "what cosines are divided by (multiple-negatives)", numberBetween(0.001), 0.05)
+    .addOption(
+      new Option("--pooling <mode>", "how tokens become a vector, where not the model's").choices(poolingModes),
+    )
+    .option(`--guide ${modelArgument}`, "the guiding embedder of the loss gist")
+    .option(`--teacher ${modelArgument}`, "the embedder whose vectors the loss mse teaches")
+    .option("--dev <file>", "pairs with scores: the weights of the best evaluation are kept")
+    .option("--evaluate-every <steps>", "steps between evaluations (default: a tenth of the run)", wholeNumber())
+    .option("--patience <evaluations>", "stop after so many evaluations without improvement", wholeNumber())
+    .addHelpText("after", () => `${shapesHelp}\n\nLosses and their options (--set name=value):\n${lossHelp()}`);
   withTrainingOptions(command).action(async (files: string[], options: TrainCommandOptions) => {
-    checkLength(options);
+    if (options.steps === undefined && options.minutes === undefined && options.epochs === undefined) {
+      throw new ClozeError("TRAINING_LENGTH", "Say when training ends", {
+        remedy: "Add --steps 1000, --epochs 1 or --minutes 10.",
+      });
+    }
     const progress = progressFor(options);
-    const { maxLength } = options;
-    const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
-    const build = () => {
-      if (start !== undefined) {
-        const loaded = loadEmbedder(start);
-        return createEmbedder(loaded.model, loaded.tokenizer, {
-          ...loaded.options,
-          maxLength: Math.min(maxLength, loaded.options.maxLength),
-        });
-      }
-      const tokenizer = tokenizerFor(options);
-      const config = encoderOfSize(options.size, tokenizer.vocabularySize, maxLength);
-      const model = createModel({ architecture: "Model", config, head: { type: "none" }, seed: options.seed });
-      return createEmbedder(model, tokenizer, { maxLength });
+    const isDefault = options.loss === "multiple-negatives" || options.loss === "mnrl" || options.loss === "info-nce";
+    const loss: LossConfig = {
+      type: options.loss,
+      ...(isDefault ? { scale: 1 / options.temperature, symmetric: true } : {}),
+      ...options.set,
     };
-    const embedder = build();
-    const pairs = readPairs(files);
-    progress.note(`${pairs.length} pairs`);
-    const result = await trainEmbedder(embedder, pairs, {
+    const rows = await readRows(files, loss, options, progress);
+    const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
+    const embedder = await startEmbedder(options, start);
+    progress.note(`${rows.length} rows for ${options.loss}`);
+    const other = async (model: string | undefined) =>
+      model === undefined ? undefined : loadEmbedder(await modelFolder(model, options));
+    const [guide, teacher] = [await other(options.guide), await other(options.teacher)];
+    const warnings = createWarnings();
+    const dev =
+      options.dev === undefined ? undefined : stsEvaluator((await readSimilarityRows(options.dev, warnings)).rows);
+    noteWarnings(progress, warnings.list());
+    const result = await trainEmbedder(embedder, rows, {
+      loss,
+      guide,
+      teacher,
+      dev,
       steps: options.steps,
+      epochs: options.epochs,
       minutes: options.minutes,
       learningRate: options.learningRate ?? (start === undefined ? 5e-4 : 2e-5),
       weightDecay: options.weightDecay,
       batchSize: options.batchSize,
       chunkSize: options.chunkSize,
-      temperature: options.temperature,
+      evaluateEvery: options.evaluateEvery,
+      patience: options.patience,
       seed: options.seed,
       folder: options.out,
       resume: options.resume,
@@ -111,7 +248,8 @@ export function addTrain(program: Command): void {
       progress,
     });
     saveEmbedder(embedder, options.out);
+    if (result.best !== undefined && !result.interrupted) removeCheckpoints(options.out);
     printRun(options, result);
-    embedder.dispose();
+    for (const one of [embedder, guide, teacher]) one?.dispose();
   });
 }

@@ -102,7 +102,8 @@ export async function trainRecipe(
   { minutes, folder, resume, progress }: RecipeRun,
 ): Promise<number | undefined> {
   const { batchSize, temperature, seed, bagShare, layers } = recipe;
-  const shared = { batchSize, temperature, seed, resume, progress, checkpointMinutes: 0 };
+  // The recipe was measured with batches that may hold a word twice.
+  const shared = { batchSize, temperature, seed, resume, progress, checkpointMinutes: 0, noDuplicates: false };
   const bagMinutes = layers === 0 ? minutes : minutes * bagShare;
   const bag = await trainEmbedder(embedder, pairs, {
     ...shared,

@@ -1,27 +1,39 @@
-// Contrastive training of an embedder on pairs of texts.
-import { createAdamW, type Tensor } from "@cloze/tensor";
-import { type BatchSource, shuffledBatches } from "../data/batch-source.js";
-import type { PackedBatch } from "../data/packed-batch.js";
+// Training of an embedder by any loss over vectors.
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { concat, createAdamW, scope, slice, type Tensor } from "@cloze/tensor";
+import { normalize as applyFinalNorm } from "../encoder/norm.js";
 import { ClozeError } from "../errors.js";
-import { cachedContrastive, contrastiveLoss } from "../objectives/contrastive.js";
+import { cachedLoss, normalizeRows } from "../objectives/contrastive.js";
+import { type EvaluationRecord, followBest } from "../training/best-checkpoint.js";
+import { findCheckpoint, removeCheckpoints } from "../training/checkpoint.js";
+import { silentProgress } from "../training/progress.js";
 import { type TrainOptions, type TrainResult, train } from "../training/trainer.js";
-import type { Embedder } from "./embedder.js";
-import { packIds, tokenizeTexts } from "./text-roles.js";
+import type { Embedder, TextBatch } from "./embedder.js";
+import type { EmbeddingEvaluator } from "./evaluation/evaluator.js";
+import {
+  createLoss,
+  type EmbeddingLoss,
+  innermostKind,
+  isCacheable,
+  type LossConfig,
+  type LossInput,
+  rowsOfLoss,
+} from "./losses/index.js";
+import {
+  batchMaker,
+  type EmbeddingBatch,
+  epochPlan,
+  labelsOf,
+  plannedBatches,
+  sliceBatch,
+} from "./training/batches.js";
+import { type EmbeddingRow, rowOf, type TextPair } from "./training/rows.js";
 
-/** A text, what answers it, and (optionally) texts that do not. */
-export interface TextPair {
-  readonly query: string;
-  readonly document: string;
-  readonly negatives?: readonly string[];
-}
-
-interface ContrastiveBatch {
-  readonly queries: PackedBatch;
-  readonly documents: PackedBatch;
-}
+export type { EmbeddingRow, TextPair } from "./training/rows.js";
 
 type RunOptions = Pick<
-  TrainOptions<ContrastiveBatch>,
+  TrainOptions<EmbeddingBatch>,
   | "steps"
   | "minutes"
   | "folder"
@@ -35,111 +47,136 @@ type RunOptions = Pick<
 >;
 
 export interface TrainEmbedderOptions extends RunOptions {
+  /** What is learnt. Default: multiple negatives with `temperature`, `symmetric`. */
+  loss?: LossConfig;
+  /** Times that every row is seen, instead of `steps`. */
+  epochs?: number;
   /** Highest learning rate. Default 2e-5, for a pre-trained encoder; from scratch take 1e-3 or more. */
   learningRate?: number;
   /** Of the word table, where it should differ. Default: `learningRate`. */
   tableLearningRate?: number;
   /** Default 0.01; the tables do not decay. */
   weightDecay?: number;
-  /** Pairs of a batch: the other documents of the batch are the wrong answers. Default 64. */
+  /** Rows of a batch: the other documents of the batch are the wrong answers. Default 64. */
   batchSize?: number;
-  /** Pairs that are embedded at once, where a batch is larger than memory allows (GradCache). Default: all. */
+  /** Texts that are embedded at once, where a batch is larger than memory allows (GradCache). Default: all. */
   chunkSize?: number;
-  /** What cosines are divided by. Default 0.05. */
+  /** What cosines are divided by, where no loss is given. Default 0.05. */
   temperature?: number;
-  /** Rank queries for documents too. Default true. */
+  /** Rank queries for documents too, where no loss is given. Default true. */
   symmetric?: boolean;
+  /** A batch of pairs holds no text twice. Default true. */
+  noDuplicates?: boolean;
   /** Use the first layers only; the others rest. Default: all. */
   depth?: number;
   /** Decay rate of the second moment. Default 0.999. */
   beta2?: number;
+  /** Guides the loss `gist`. */
+  guide?: Embedder;
+  /** Gives the vectors of the loss `mse` where rows have none. */
+  teacher?: Embedder;
+  /** Scores the embedder during the run: the weights of the best evaluation are the result. */
+  dev?: EmbeddingEvaluator;
+  /** Steps between evaluations. Default: a tenth of the run. */
+  evaluateEvery?: number;
+  /** Evaluations without improvement that end the run. Default: never. */
+  patience?: number;
 }
 
-const pick = (rows: readonly Int32Array[], positions: Int32Array) => Array.from(positions, (i) => rows[i]);
-
-/** Joins two batches into one. */
-function joinBatches(first: PackedBatch, second: PackedBatch): PackedBatch {
-  const tokens = first.ids.length;
-  const join = (a: Int32Array, b: Int32Array) => {
-    const result = new Int32Array(a.length + b.length);
-    result.set(a);
-    result.set(b, a.length);
-    return result;
-  };
-  return {
-    ids: join(first.ids, second.ids),
-    segments: join(first.segments, second.segments),
-    positions: join(first.positions, second.positions),
-    offsets: join(
-      first.offsets,
-      second.offsets.subarray(1).map((end) => end + tokens),
-    ),
-  };
+export interface TrainEmbedderResult extends TrainResult {
+  /** On the dev data, in order. */
+  readonly evaluations: readonly EvaluationRecord[];
+  /** The evaluation whose weights the embedder has. */
+  readonly best?: EvaluationRecord;
 }
 
-/** Sequences [start, end) of a batch. */
-function sliceBatch(batch: PackedBatch, start: number, end: number): PackedBatch {
-  const [from, to] = [batch.offsets[start], batch.offsets[end]];
-  return {
-    ids: batch.ids.subarray(from, to),
-    segments: batch.segments.subarray(from, to),
-    positions: batch.positions.subarray(from, to),
-    offsets: batch.offsets.slice(start, end + 1).map((offset) => offset - from),
-  };
-}
+/** Texts of rows, column by column as their vectors are. */
+const textColumns = (rows: readonly EmbeddingRow[], positions: Int32Array): string[][] => {
+  const texts = Array.from(positions, (i) => rows[i].texts);
+  const columns = [0, 1].map((column) => texts.flatMap((row) => (row.length > column ? [row[column]] : [])));
+  return [...columns, texts.flatMap((row) => row.slice(2))].filter((column) => column.length > 0);
+};
 
-function pairSource(
-  embedder: Embedder,
-  pairs: readonly TextPair[],
-  size: number,
-  seed: number,
-): BatchSource<ContrastiveBatch> {
-  const { roles } = embedder.options;
-  const tokenize = (texts: readonly string[], role: "query" | "document") =>
-    tokenizeTexts(embedder.tokenizer, texts, embedder.options, roles[role]);
-  const queries = tokenize(
-    pairs.map(({ query }) => query),
-    "query",
-  );
-  const documents = tokenize(
-    pairs.map(({ document }) => document),
-    "document",
-  );
-  const negatives = pairs.map((pair) => (pair.negatives?.length ? tokenize(pair.negatives, "document") : []));
-  return shuffledBatches(pairs.length, size, seed, (positions) => {
-    const wrong = Array.from(positions, (i) => negatives[i]).flat();
-    const right = packIds(pick(documents, positions), roles.document);
-    return {
-      queries: packIds(pick(queries, positions), roles.query),
-      documents: wrong.length > 0 ? joinBatches(right, packIds(wrong, roles.document)) : right,
-    };
+/** Rows with the teacher's vectors for labels. */
+function taught(rows: readonly EmbeddingRow[], teacher: Embedder): EmbeddingRow[] {
+  return scope(() => {
+    const vectors = teacher.embed(rows.map(({ texts }) => texts[0])).toTypedArray() as Float32Array;
+    return rows.map(({ texts }, i) => ({
+      texts,
+      label: Array.from(vectors.subarray(i * teacher.width, (i + 1) * teacher.width)),
+    }));
   });
 }
 
-/**
- * Trains so that each query is nearest to its own document among those of its batch (InfoNCE with in-batch and given hard
- * negatives).
- *
- * @throws TRAINING_PAIRS when there are fewer than two pairs, and what `train` throws
- * @example
- * await trainEmbedder(embedder, [{ query: "a small cat", document: "kitten" }, …], { steps: 500 });
- */
-export async function trainEmbedder(
-  embedder: Embedder,
-  pairs: readonly TextPair[],
-  options: TrainEmbedderOptions = {},
-): Promise<TrainResult> {
-  const { learningRate = 2e-5, weightDecay = 0.01, temperature = 0.05, symmetric = true, seed = 1, depth } = options;
-  const { tableLearningRate = learningRate, beta2 = 0.999 } = options;
-  const batchSize = Math.min(options.batchSize ?? 64, pairs.length);
-  const chunkSize = Math.min(options.chunkSize ?? batchSize, batchSize);
-  if (batchSize < 2) {
-    throw new ClozeError("TRAINING_PAIRS", "Contrastive training compares the pairs of a batch", {
-      expected: "at least two pairs",
-      received: String(pairs.length),
+/** The columns of [rows, width], one after the other. */
+function columnsOf(rows: Tensor, counts: readonly number[]): Tensor[] {
+  if (counts.length === 1) return [rows];
+  const ends = counts.map((_, i) => counts.slice(0, i + 1).reduce((sum, count) => sum + count, 0));
+  return counts.map((count, i) => slice(rows, [{ start: ends[i] - count, end: ends[i] }]));
+}
+
+/** What the forward passes of a batch give a loss. */
+function lossRunner(embedder: Embedder, rows: readonly EmbeddingRow[], loss: EmbeddingLoss, depth: number | undefined) {
+  const { encoder } = embedder.model;
+  // Tensor are normalised as the embedder does it, unless that changes nothing.
+  const finish = (x: Tensor) => (embedder.options.normalize && !loss.scaleInvariant ? normalizeRows(x) : x);
+  const input = (batch: EmbeddingBatch, all: Tensor, seed: number): LossInput => ({
+    columns: columnsOf(all, batch.counts),
+    labels: batch.labels,
+    labelWidth: batch.labelWidth,
+    seed,
+    ...(loss.needs?.texts ? { texts: textColumns(rows, batch.positions) } : {}),
+  });
+  const embed = (batch: TextBatch, seed: number) => finish(embedder.embedBatch(batch, { training: true, seed, depth }));
+  const join = (parts: readonly Tensor[]) => (parts.length === 1 ? parts[0] : concat(parts, 0));
+  /** After each layer, the last one last: [rows, width] */
+  const embedDepths = (batch: TextBatch, seed: number): Tensor[] => {
+    const { hiddenStates = [], beforeFinalNorm } = encoder.forward(batch, { training: true, seed, hiddenStates: true });
+    return hiddenStates.map((state, i) => {
+      const isLast = i === hiddenStates.length - 1;
+      const normed =
+        isLast || beforeFinalNorm === undefined
+          ? state
+          : applyFinalNorm(state, encoder.parameters, "finalNorm", encoder.config);
+      return finish(embedder.poolTokens(normed, batch));
     });
-  }
-  const { parameters } = embedder.model.encoder;
+  };
+  const partSeed = (seed: number, place: number) => (seed * 31 + place) | 0;
+  return {
+    plain(batch: EmbeddingBatch, seed: number): Tensor {
+      if (!loss.needs?.depths) {
+        const all = join(batch.parts.map((part, place) => embed(part, partSeed(seed, place))));
+        return loss.forward(input(batch, all, seed));
+      }
+      const parts = batch.parts.map((part, place) => embedDepths(part, partSeed(seed, place)));
+      const depths = parts[0].map((_, layer) => join(parts.map((part) => part[layer])));
+      const last = depths.pop() as Tensor;
+      return loss.forward({
+        ...input(batch, last, seed),
+        depths: depths.map((layer) => columnsOf(layer, batch.counts)),
+      });
+    },
+    inChunks(batch: EmbeddingBatch, seed: number, size: number): number {
+      const pieces = batch.parts.flatMap((part) => {
+        const sequences = part.offsets.length - 1;
+        return Array.from({ length: Math.ceil(sequences / size) }, (_, i) =>
+          sliceBatch(part, i * size, Math.min(sequences, (i + 1) * size)),
+        );
+      });
+      return cachedLoss(
+        pieces.length,
+        (i) => embed(pieces[i], partSeed(seed, i)),
+        (all) => loss.forward(input(batch, all, seed)),
+        loss.parameters?.values(),
+      );
+    },
+  };
+}
+
+/** AdamW with the tables in a group of their own; vectors and tables do not decay. */
+function optimizerFor(parameters: ReadonlyMap<string, Tensor>, options: TrainEmbedderOptions) {
+  const { learningRate = 2e-5, weightDecay = 0.01, beta2 = 0.999 } = options;
+  const { tableLearningRate = learningRate } = options;
   const isTable = (name: string) => name.startsWith("embeddings.");
   const group = (name: string, wanted: (key: string, parameter: Tensor) => boolean, rate: number, decay: number) => ({
     name,
@@ -147,7 +184,7 @@ export async function trainEmbedder(
     learningRate: rate,
     weightDecay: decay,
   });
-  const optimizer = createAdamW(
+  return createAdamW(
     [
       group("tables", isTable, tableLearningRate, 0),
       group("matrices", (key, { rank }) => !isTable(key) && rank > 1, learningRate, weightDecay),
@@ -155,38 +192,154 @@ export async function trainEmbedder(
     ],
     { beta2 },
   );
-  const contrast = { temperature, symmetric };
-  return train<ContrastiveBatch>({
-    ...options,
+}
+
+const stepOf = (folder: string | undefined): number => {
+  const checkpoint = folder === undefined ? undefined : findCheckpoint(folder);
+  if (checkpoint === undefined) return 0;
+  return (JSON.parse(readFileSync(join(checkpoint, "trainer_state.json"), "utf8")) as { step: number }).step;
+};
+
+/**
+ * Trains an embedder; without a `loss` so that each query is nearest to its own document among those of its batch. With `dev`
+ * the weights of the best evaluation are the result. A run of `steps` or `epochs` that was stopped and resumed equals one that
+ * was not.
+ *
+ * @throws TRAINING_PAIRS when there are fewer than two rows, TRAINING_ROWS, LABELS_SHAPE, LOSS_UNKNOWN, LOSS_OPTIONS, and what
+ * `train` throws
+ * @example
+ * await trainEmbedder(embedder, [{ query: "a small cat", document: "kitten" }, …], { steps: 500 });
+ * await trainEmbedder(embedder, [{ texts: ["a cat", "a dog"], label: 0.4 }, …], { loss: "cosent", epochs: 4, dev: stsEvaluator(pairs) });
+ */
+export async function trainEmbedder(
+  embedder: Embedder,
+  given: readonly (TextPair | EmbeddingRow)[],
+  options: TrainEmbedderOptions = {},
+): Promise<TrainEmbedderResult> {
+  const { temperature = 0.05, symmetric = true, seed = 1, depth, folder, progress = silentProgress } = options;
+  const config = options.loss ?? { type: "multiple-negatives", scale: 1 / temperature, symmetric };
+  const shape = rowsOfLoss(config);
+  const plainRows = given.map(rowOf);
+  const { teacher, guide, dev } = options;
+  const rows = shape === "vector" && teacher !== undefined ? taught(plainRows, teacher) : plainRows;
+  const batchSize = Math.min(options.batchSize ?? 64, rows.length);
+  if (batchSize < 2) {
+    throw new ClozeError("TRAINING_PAIRS", "Embedders learn by comparing the rows of a batch", {
+      expected: "at least two rows",
+      received: String(rows.length),
+    });
+  }
+  const labels = labelsOf(rows, shape);
+  if (labels === undefined && shape !== "pair" && shape !== "triplet") {
+    throw new ClozeError("LABELS_SHAPE", "Rows for this loss need a label", {
+      expected: shape,
+      remedy: shape === "vector" ? "Give vectors, or a teacher." : undefined,
+    });
+  }
+  const loss = createLoss(config, {
+    width: embedder.width,
+    layers: embedder.model.config.layers.length,
+    classes: labels?.classes.length || undefined,
+    seed,
+    guide: guide === undefined ? undefined : (texts) => guide.embed(texts),
+  });
+  const parameters = new Map(embedder.parameters);
+  for (const [name, value] of loss.parameters ?? []) parameters.set(`loss.${name}`, value);
+  const plan = epochPlan(shape, rows, { size: batchSize, seed, noDuplicates: options.noDuplicates ?? true });
+  const source = plannedBatches(plan, batchMaker(embedder, rows, innermostKind(config), labels));
+  const perEpoch = options.epochs === undefined ? 0 : plan(0).length;
+  const steps =
+    options.steps ?? (options.epochs === undefined ? undefined : Math.max(1, Math.round(options.epochs * perEpoch)));
+  const chunkSize = options.chunkSize ?? Number.POSITIVE_INFINITY;
+  if (chunkSize < batchSize && !isCacheable(config)) {
+    throw new ClozeError("LOSS_OPTIONS", "This loss cannot be computed in chunks", {
+      remedy: "Leave the size of chunks out.",
+    });
+  }
+  if (folder !== undefined) mkdirSync(folder, { recursive: true });
+  const runner = lossRunner(embedder, rows, loss, depth);
+  const optimizer = optimizerFor(parameters, options);
+  const best = followBest({
     parameters,
-    optimizer,
-    source: pairSource(embedder, pairs, batchSize, seed),
-    tokens: ({ queries, documents }) => queries.ids.length + documents.ids.length,
-    settings: {
-      learningRate,
-      tableLearningRate,
-      weightDecay,
-      temperature,
-      symmetric,
-      batchSize,
-      depth,
-      pairs: pairs.length,
-    },
-    loss({ queries, documents }, context) {
-      const forward = (batch: PackedBatch, place: number) =>
-        embedder.embedBatch(batch, { training: true, seed: (context.seed * 31 + place) | 0, depth });
-      if (chunkSize === batchSize) return contrastiveLoss(forward(queries, 0), forward(documents, 1), contrast);
-      const parts = Math.ceil(batchSize / chunkSize);
-      const part = (batch: PackedBatch, index: number) => {
-        const last = index === parts - 1;
-        return sliceBatch(batch, index * chunkSize, last ? batch.offsets.length - 1 : (index + 1) * chunkSize);
-      };
-      return cachedContrastive(
-        parts,
-        (i) => forward(part(queries, i), 2 * i),
-        (i) => forward(part(documents, i), 2 * i + 1),
-        contrast,
-      );
-    },
-  }).finally(() => optimizer.dispose());
+    folder: dev === undefined ? undefined : folder,
+    patience: options.patience,
+    resumedStep: options.resume ? stepOf(folder) : 0,
+  });
+  const every = options.evaluateEvery ?? Math.max(1, Math.floor((steps ?? 1000) / 10));
+  let evaluatedStep = -1;
+  const evaluate = async (step: number): Promise<boolean> => {
+    if (dev === undefined) return false;
+    const scores = await dev.evaluate(embedder);
+    const value = scores[dev.headline];
+    best.add({ step, epoch: perEpoch > 0 ? step / perEpoch : 0, value, scores }, step === steps);
+    evaluatedStep = step;
+    progress.note(`step ${step}: ${dev.name} ${dev.headline} ${value.toFixed(4)} on the dev data`);
+    return best.exhausted();
+  };
+  let result: TrainResult;
+  try {
+    result = await train<EmbeddingBatch>({
+      ...options,
+      steps,
+      parameters,
+      optimizer,
+      source,
+      tokens: ({ parts }) => parts.reduce((sum, { ids }) => sum + ids.length, 0),
+      settings: {
+        loss: config,
+        learningRate: options.learningRate,
+        tableLearningRate: options.tableLearningRate,
+        weightDecay: options.weightDecay,
+        batchSize,
+        depth,
+        rows: rows.length,
+      },
+      loss: (batch, context) =>
+        chunkSize < batchSize ? runner.inChunks(batch, context.seed, chunkSize) : runner.plain(batch, context.seed),
+      afterStep: (step) => (dev !== undefined && (step % every === 0 || step === steps) ? evaluate(step) : false),
+      describe: ({ positions }) => Array.from(positions.subarray(0, 8), (i) => rows[i]),
+    });
+    if (!result.interrupted && dev !== undefined) {
+      if (evaluatedStep !== result.steps) await evaluate(result.steps);
+      best.restore(result.steps);
+      best.done();
+    }
+  } finally {
+    optimizer.dispose();
+    for (const value of loss.parameters?.values() ?? []) value.dispose();
+  }
+  return { ...result, evaluations: best.records, best: best.best() };
+}
+
+/** One stage of `trainSentenceEncoder`. */
+export interface TrainingStage extends Omit<TrainEmbedderOptions, "folder"> {
+  data: readonly (TextPair | EmbeddingRow)[];
+}
+
+/**
+ * Trains an embedder in stages, one after the other: pairs of inference first and scores of similarity last, say
+ * (MahaSBERT, arXiv 2211.11187). A stage of 0 steps is left out.
+ *
+ * @throws what `trainEmbedder` throws
+ * @example
+ * await trainSentenceEncoder(embedder, [
+ *   { loss: { type: "multiple-negatives", scale: 20 }, data: triplets, epochs: 1 },
+ *   { loss: { type: "cosine", range: [0, 5] }, data: stsPairs, epochs: 4 },
+ * ]);
+ */
+export async function trainSentenceEncoder(
+  embedder: Embedder,
+  stages: readonly TrainingStage[],
+  { folder }: { folder?: string } = {},
+): Promise<TrainEmbedderResult[]> {
+  const results: TrainEmbedderResult[] = [];
+  for (const [i, { data, ...options }] of stages.entries()) {
+    if (options.steps === 0 || options.epochs === 0) continue;
+    const own = folder === undefined ? undefined : join(folder, `stage-${i + 1}`);
+    const result = await trainEmbedder(embedder, data, { ...options, folder: own });
+    results.push(result);
+    if (result.interrupted) break;
+    if (own !== undefined) removeCheckpoints(own);
+  }
+  return results;
 }

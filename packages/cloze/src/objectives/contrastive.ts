@@ -62,9 +62,35 @@ export function contrastiveLoss(queries: Tensor, documents: Tensor, options: Con
 export type PartEncoder = (index: number) => Tensor;
 
 /**
- * The gradient of a large contrastive batch in the memory of a small one (GradCache, arXiv 2101.06983): embed all parts
- * without a graph, take the loss's gradient for the embeddings, then embed part by part again and push that gradient
- * through. Adds to the parameters' gradients; returns the loss. Equal to the plain loss to rounding.
+ * The gradient of a loss over many rows in the memory of a few (GradCache, arXiv 2101.06983): embed all parts without a graph,
+ * take the loss's gradient for the embeddings, then embed part by part again and push that gradient through. Adds to the
+ * parameters' gradients, those that the loss itself has included; returns the loss. Equal to the plain loss to rounding.
+ *
+ * @param rows all embeddings, part after part: [rows, width] -> a number
+ * @param leaves parameters of the loss itself
+ */
+export function cachedLoss(
+  parts: number,
+  encode: PartEncoder,
+  loss: (rows: Tensor) => Tensor,
+  leaves: Iterable<Tensor> = [],
+): number {
+  return scope(() => {
+    const embedded = Array.from({ length: parts }, (_, i) => scope(() => noGrad(() => encode(i))).requireGrad());
+    const value = loss(concat(embedded, 0));
+    // Once for the embeddings, once for what the loss learns: the leaves' gradients are kept with them.
+    const own = [...leaves];
+    const gradients = grad([value], [...embedded, ...own]);
+    own.forEach((leaf, i) => {
+      scope(() => backward(leaf, { gradient: gradients[parts + i] }));
+    });
+    for (let i = 0; i < parts; i++) scope(() => backward(encode(i), { gradient: gradients[i] }));
+    return value.item();
+  });
+}
+
+/**
+ * The contrastive loss in parts, as `cachedLoss` has it.
  *
  * @param parts number of parts; part i of `queries` and of `documents` holds the same rows
  */
@@ -74,17 +100,20 @@ export function cachedContrastive(
   documents: PartEncoder,
   options: ContrastiveOptions = {},
 ): number {
-  return scope(() => {
-    const sides = [queries, documents].map((encode) =>
-      Array.from({ length: parts }, (_, i) => scope(() => noGrad(() => encode(i))).requireGrad()),
-    );
-    const loss = contrastiveLoss(concat(sides[0], 0), concat(sides[1], 0), options);
-    const gradients = grad([loss], [...sides[0], ...sides[1]]);
-    [queries, documents].forEach((encode, side) => {
-      for (let i = 0; i < parts; i++) {
-        scope(() => backward(encode(i), { gradient: gradients[side * parts + i] }));
-      }
-    });
-    return loss.item();
-  });
+  let pairs = 0;
+  // Rows of queries are counted while they are embedded for the first time.
+  const seen = new Set<number>();
+  const encode = (index: number): Tensor => {
+    const rows = index < parts ? queries(index) : documents(index - parts);
+    if (index < parts && !seen.has(index)) pairs += rows.shape[0];
+    seen.add(index);
+    return rows;
+  };
+  return cachedLoss(2 * parts, encode, (rows) =>
+    contrastiveLoss(
+      slice(rows, [{ start: 0, end: pairs }]),
+      slice(rows, [{ start: pairs, end: rows.shape[0] }]),
+      options,
+    ),
+  );
 }

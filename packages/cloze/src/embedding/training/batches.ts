@@ -1,0 +1,229 @@
+// Which rows make a batch, and what the encoder sees of them.
+import type { BatchSource } from "../../data/batch-source.js";
+import type { PackedBatch } from "../../data/packed-batch.js";
+import { randomOrder, randomSource } from "../../data/random-source.js";
+import { ClozeError } from "../../errors.js";
+import type { Embedder, TextBatch, TextKind } from "../embedder.js";
+import type { EmbeddingLossKind, RowShape } from "../losses/index.js";
+import type { EmbeddingRow } from "./rows.js";
+
+/** Sequences of a batch, in one or two parts that are encoded by themselves, and how they are columns again. */
+export interface EmbeddingBatch {
+  /** Queries and documents apart where they play different parts; else one. */
+  readonly parts: readonly TextBatch[];
+  /** Rows of each column, in order over the parts. */
+  readonly counts: readonly number[];
+  readonly labels?: Float32Array;
+  readonly labelWidth?: number;
+  /** Rows of the data. */
+  readonly positions: Int32Array;
+}
+
+/** The batches of an epoch, as positions of rows. */
+export type EpochPlan = (epoch: number) => readonly Int32Array[];
+
+/** Rows in a random order, cut into batches; the remainder is dropped. */
+const shuffled =
+  (count: number, size: number, seed: number): EpochPlan =>
+  (epoch) => {
+    const order = randomOrder(count, randomSource(seed, epoch));
+    return Array.from({ length: Math.max(1, Math.floor(count / size)) }, (_, i) =>
+      order.subarray(i * size, Math.min(count, (i + 1) * size)),
+    );
+  };
+
+/** The same, but no text occurs twice in a batch: it would be a wrong answer where it is right. */
+const distinct =
+  (rows: readonly EmbeddingRow[], size: number, seed: number): EpochPlan =>
+  (epoch) => {
+    let waiting = Array.from(randomOrder(rows.length, randomSource(seed, epoch)));
+    const batches: Int32Array[] = [];
+    while (waiting.length > 0) {
+      const seen = new Set<string>();
+      const batch: number[] = [];
+      const left: number[] = [];
+      let next = 0;
+      for (; next < waiting.length && batch.length < size; next++) {
+        const { texts } = rows[waiting[next]];
+        // Negatives may recur: they are wrong for everybody.
+        if (seen.has(texts[0]) || seen.has(texts[1])) {
+          left.push(waiting[next]);
+          continue;
+        }
+        batch.push(waiting[next]);
+        seen.add(texts[0]).add(texts[1]);
+      }
+      waiting = left.concat(waiting.slice(next));
+      if (batch.length === size || batches.length === 0) batches.push(Int32Array.from(batch));
+      else if (batch.length < 2 || waiting.length === 0) break;
+    }
+    return batches;
+  };
+
+/** Rows of a class stand together, `together` of them, so that a batch has positives. */
+const byClass =
+  (rows: readonly EmbeddingRow[], size: number, seed: number, together = 4): EpochPlan =>
+  (epoch) => {
+    const random = randomSource(seed, epoch);
+    const classes = new Map<EmbeddingRow["label"], number[]>();
+    for (const position of randomOrder(rows.length, random)) {
+      const { label } = rows[position];
+      classes.set(label, [...(classes.get(label) ?? []), position]);
+    }
+    const groups = [...classes.values()].flatMap((members) =>
+      Array.from({ length: Math.ceil(members.length / together) }, (_, i) =>
+        members.slice(i * together, (i + 1) * together),
+      ),
+    );
+    const order = Array.from(randomOrder(groups.length, random)).flatMap((i) => groups[i]);
+    return Array.from({ length: Math.max(1, Math.floor(order.length / size)) }, (_, i) =>
+      Int32Array.from(order.slice(i * size, (i + 1) * size)),
+    );
+  };
+
+/** How the rows of a shape are put into batches. */
+export function epochPlan(
+  shape: RowShape,
+  rows: readonly EmbeddingRow[],
+  { size, seed, noDuplicates }: { size: number; seed: number; noDuplicates: boolean },
+): EpochPlan {
+  if (shape === "labelled-text") return byClass(rows, size, seed);
+  const inBatch = shape === "pair" || shape === "margin" || shape === "triplet";
+  return inBatch && noDuplicates ? distinct(rows, size, seed) : shuffled(rows.length, size, seed);
+}
+
+/** A stream of an epoch's batches after the other, which can say where it is. */
+export function plannedBatches<Batch>(plan: EpochPlan, make: (positions: Int32Array) => Batch): BatchSource<Batch> {
+  let epoch = 0;
+  let place = 0;
+  let batches: readonly Int32Array[] | undefined;
+  return {
+    next() {
+      batches ??= plan(epoch);
+      if (place >= batches.length) {
+        epoch++;
+        place = 0;
+        batches = plan(epoch);
+      }
+      return make(batches[place++]);
+    },
+    state: () => ({ epoch, place }),
+    restore(state) {
+      ({ epoch, place } = state as { epoch: number; place: number });
+      batches = undefined;
+    },
+  };
+}
+
+/** Labels as numbers, `width` for each row; classes are numbered in the order of their names. */
+export interface RowLabels {
+  readonly values: Float32Array;
+  readonly width: number;
+  readonly classes: readonly string[];
+}
+
+/** @throws LABELS_SHAPE where rows have labels of several lengths, or only some have one */
+export function labelsOf(rows: readonly EmbeddingRow[], shape: RowShape): RowLabels | undefined {
+  if (rows.every(({ label }) => label === undefined)) return undefined;
+  const isClass = shape === "class-pair" || shape === "labelled-text";
+  const classes = isClass ? [...new Set(rows.map(({ label }) => String(label)))].sort() : [];
+  const numbers = new Map(classes.map((name, i) => [name, i]));
+  const lists = rows.map(({ label }) =>
+    isClass ? [numbers.get(String(label)) as number] : typeof label === "object" ? label : [Number(label)],
+  );
+  const width = lists[0].length;
+  const wrong = lists.findIndex((list) => list.length !== width || !list.every(Number.isFinite));
+  if (wrong >= 0) {
+    throw new ClozeError("LABELS_SHAPE", `Row ${wrong + 1} has another kind of label than the first`, {
+      expected: `${width} finite number${width === 1 ? "" : "s"}`,
+      received: JSON.stringify(rows[wrong].label) ?? "none",
+    });
+  }
+  return { values: Float32Array.from(lists.flat()), width, classes };
+}
+
+/** Joins batches into one. */
+function joinBatches(batches: readonly TextBatch[]): TextBatch {
+  if (batches.length === 1) return batches[0];
+  const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0);
+  const sequences = batches.reduce((sum, { offsets }) => sum + offsets.length - 1, 0);
+  const joined = {
+    ids: new Int32Array(tokens),
+    segments: new Int32Array(tokens),
+    positions: new Int32Array(tokens),
+    offsets: new Int32Array(sequences + 1),
+    promptTokens: batches[0].promptTokens,
+  };
+  let [at, s] = [0, 0];
+  for (const { ids, segments, positions, offsets } of batches) {
+    joined.ids.set(ids, at);
+    joined.segments.set(segments, at);
+    joined.positions.set(positions, at);
+    for (let i = 1; i < offsets.length; i++) joined.offsets[++s] = offsets[i] + at;
+    at += ids.length;
+  }
+  return joined;
+}
+
+/** Sequences [start, end) of a batch. */
+export function sliceBatch<Batch extends PackedBatch>(batch: Batch, start: number, end: number): Batch {
+  const [from, to] = [batch.offsets[start], batch.offsets[end]];
+  return {
+    ...batch,
+    ids: batch.ids.subarray(from, to),
+    segments: batch.segments.subarray(from, to),
+    positions: batch.positions.subarray(from, to),
+    offsets: batch.offsets.slice(start, end + 1).map((offset) => offset - from),
+  };
+}
+
+/**
+ * Tokenizes all rows once, and gives what makes a batch of some of them.
+ *
+ * @throws TRAINING_ROWS where rows have different numbers of texts and the shape does not allow it
+ */
+export function batchMaker(
+  embedder: Embedder,
+  rows: readonly EmbeddingRow[],
+  kind: Pick<EmbeddingLossKind, "search">,
+  labels: RowLabels | undefined,
+): (positions: Int32Array) => EmbeddingBatch {
+  const wanted = Math.min(2, rows[0]?.texts.length ?? 0);
+  const wrong = rows.findIndex(({ texts }) => Math.min(2, texts.length) !== wanted);
+  if (wrong >= 0 || wanted === 0) {
+    throw new ClozeError("TRAINING_ROWS", `Row ${wrong + 1} has another number of texts than the first`, {
+      expected: `${wanted} texts`,
+      received: String(rows[wrong]?.texts.length ?? 0),
+    });
+  }
+  const kinds: readonly TextKind[] = kind.search ? [{ role: "query" }, { role: "document" }] : [{}];
+  const kindOf = (column: number): TextKind => kinds[Math.min(column, kinds.length - 1)];
+  const columns = Array.from({ length: wanted }, (_, column) =>
+    embedder.tokenize(
+      rows.map(({ texts }) => texts[column]),
+      kindOf(column),
+    ),
+  );
+  const further = rows.map(({ texts }) => (texts.length > 2 ? embedder.tokenize(texts.slice(2), kindOf(2)) : []));
+  return (positions) => {
+    const each = columns.map((column) => Array.from(positions, (i) => column[i]));
+    const negatives = Array.from(positions, (i) => further[i]).flat();
+    if (negatives.length > 0) each.push(negatives);
+    const packed = each.map((ids, column) => embedder.packTokens(ids, kindOf(column)));
+    const parts = kind.search && packed.length > 1 ? [packed[0], joinBatches(packed.slice(1))] : [joinBatches(packed)];
+    return {
+      parts,
+      counts: each.map(({ length }) => length),
+      positions,
+      ...(labels === undefined
+        ? {}
+        : {
+            labelWidth: labels.width,
+            labels: Float32Array.from(
+              { length: positions.length * labels.width },
+              (_, i) => labels.values[positions[Math.floor(i / labels.width)] * labels.width + (i % labels.width)],
+            ),
+          }),
+    };
+  };
+}
