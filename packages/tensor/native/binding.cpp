@@ -169,33 +169,37 @@ struct PlanRun {
   const double* code;
   int64_t length;
   const double* variables;
+  int32_t threads;
   napi_async_work work;
   napi_deferred deferred;
 };
 
-// runPlan(table, code, length, variables): returns when all is done.
-void run_plan_now(void* const* table, const double* code, int64_t length, const double* variables) {
+// runPlan(table, code, length, variables, threads): returns when all is done. threads: at most so many; 0: all.
+void run_plan_now(void* const* table, const double* code, int64_t length, const double* variables, int32_t threads) {
+  cloze::limit_threads(threads);
   cloze::run_plan(table, code, length, variables);
+  cloze::limit_threads(0);
 }
 
-// runPlanAsync(table, code, length, variables) -> a promise.
+// runPlanAsync(table, code, length, variables, threads) -> a promise.
 napi_value run_plan_async(napi_env env, napi_callback_info info) {
-  napi_value values[4];
-  size_t count = 4;
+  napi_value values[5];
+  size_t count = 5;
   napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
-  if (count < 4) {
-    napi_throw_error(env, "KERNEL_ARGUMENTS", "runPlanAsync takes four arguments");
+  if (count < 5) {
+    napi_throw_error(env, "KERNEL_ARGUMENTS", "runPlanAsync takes five arguments");
     return nullptr;
   }
   auto* run = new PlanRun{argument<void* const*>(env, values[0]), argument<const double*>(env, values[1]),
-                          argument<int64_t>(env, values[2]), argument<const double*>(env, values[3]), nullptr, nullptr};
+                          argument<int64_t>(env, values[2]), argument<const double*>(env, values[3]),
+                          argument<int32_t>(env, values[4]), nullptr, nullptr};
   napi_value promise;
   napi_value name;
   napi_create_promise(env, &run->deferred, &promise);
   napi_create_string_utf8(env, "cloze:plan", NAPI_AUTO_LENGTH, &name);
   const auto execute = [](napi_env, void* data) {
     const auto* job = static_cast<PlanRun*>(data);
-    cloze::run_plan(job->table, job->code, job->length, job->variables);
+    run_plan_now(job->table, job->code, job->length, job->variables, job->threads);
   };
   const auto complete = [](napi_env e, napi_status, void* data) {
     auto* job = static_cast<PlanRun*>(data);

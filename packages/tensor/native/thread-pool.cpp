@@ -18,6 +18,7 @@ namespace cloze {
 namespace {
 
 thread_local bool inside = false;  // of a parallel body: what is called from there has this thread alone
+thread_local int most_threads = 0;  // see limit_threads
 
 constexpr int spin_limit = 4000;  // about 50 microseconds: longer than the gap between two kernels of one layer
 
@@ -34,6 +35,7 @@ struct Pool {
   void* context = nullptr;
   int64_t count = 0;
   int threads = 1;
+  int used = 1;  // by the job that is running
 
   void work(int thread) {
     for (;;) {
@@ -57,7 +59,7 @@ struct Pool {
       }
       ++seen;
       if (stop.load(std::memory_order_acquire)) return;
-      work(thread);
+      if (thread < used) work(thread);
       active.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -111,13 +113,15 @@ thread_local Scratch scratch;
 void parallel_for(int64_t count, Body body, void* context) {
   if (count <= 0) return;
   Pool& p = pool();
-  if (count == 1 || p.threads == 1 || inside || !p.owner.try_lock()) {
+  const int used = most_threads > 0 && most_threads < p.threads ? most_threads : p.threads;
+  if (count == 1 || used == 1 || inside || !p.owner.try_lock()) {
     for (int64_t i = 0; i < count; ++i) body(context, i, 0);
     return;
   }
   p.body = body;
   p.context = context;
   p.count = count;
+  p.used = used;
   p.next.store(0, std::memory_order_relaxed);
   p.active.store(p.threads - 1, std::memory_order_relaxed);
   p.announce();
@@ -128,7 +132,13 @@ void parallel_for(int64_t count, Body body, void* context) {
   p.owner.unlock();
 }
 
-int thread_count() { return inside ? 1 : pool().threads; }
+int thread_count() {
+  if (inside) return 1;
+  const int threads = pool().threads;
+  return most_threads > 0 && most_threads < threads ? most_threads : threads;
+}
+
+void limit_threads(int most) { most_threads = most; }
 
 void set_thread_count(int threads) {
   Pool& p = pool();

@@ -22,6 +22,9 @@ inline void parallel(int64_t count, F&& f) {
 int thread_count();
 void set_thread_count(int threads);
 
+// Parallel calls from the calling thread use at most so many threads from now on; 0: all.
+void limit_threads(int most);
+
 // Scratch memory of the calling thread, 64-byte aligned, at least `bytes` long; the next call may overwrite it.
 // `thread` is the number that the body was given; slots let one kernel hold two buffers at once.
 float* thread_scratch(int thread, size_t bytes, int slot = 0);

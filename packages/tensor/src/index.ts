@@ -74,13 +74,25 @@ export { createSgd, type SgdOptions } from "./optim/sgd.js";
 export { createPlanBuilder } from "./plan/builder.js";
 export type {
   BatchPlan,
+  InputRange,
   PlanAttentionOptions,
   PlanBatch,
   PlanBuilder,
+  PlanLinearOptions,
   PlanOperand,
+  PlanRelativeOptions,
   PlanValue,
 } from "./plan/contract.js";
 export type { PlanSizes } from "./plan/plan.js";
+export type { PlanWeights } from "./plan/products/index.js";
+export type { Int4Weight } from "./plan/products/int4.js";
+export {
+  disposeSteps,
+  findSteps,
+  type SparseSteps,
+  type StepForm,
+  storeSteps,
+} from "./plan/sparse-int8-weight.js";
 export { type BlockHeight, disposeBlocks, findBlocks, type SparseBlocks, storeBlocks } from "./plan/sparse-weight.js";
 export {
   createRandom,

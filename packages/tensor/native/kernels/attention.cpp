@@ -94,9 +94,89 @@ struct Tile {
   int64_t window;
   uint32_t threshold;
   uint32_t seed, place;  // of the first query among all rows of the probabilities
+  // Of the head, for distance 0; null: none.
+  const float* distance_bias;
+  const float* distance_keys;
+  const float* distance_queries;
+  int64_t heads;
 };
 
 inline int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+// What distances add to the scores of a tile. Distance `first + c` stands in packed column c; key j (from `low` on) and query r
+// of the tile are j - r + rows - 1 apart, as packed columns count.
+struct Distances {
+  const Tile& t;
+  int64_t low, keys;
+  float* packed_keys;     // [size, columns] in panels
+  float* packed_queries;
+  float* products;        // of some queries with distances: [tile_rows, columns]
+  float* by_key;          // of all keys with distances: [keys, key_columns]
+
+  static int64_t columns(const Tile& t, int64_t keys) { return round_up(keys + t.rows + tile_columns, tile_columns); }
+  static int64_t key_columns(const Tile& t) { return round_up(t.rows + tile_rows + tile_columns, tile_columns); }
+  static int64_t packed_elements(const Tile& t, int64_t keys) { return columns(t, keys) * t.size + VW; }
+  static int64_t elements(const Tile& t, int64_t keys) {
+    return (t.distance_keys ? packed_elements(t, keys) + tile_rows * columns(t, keys) : 0) +
+           (t.distance_queries ? packed_elements(t, keys) + keys * key_columns(t) : 0);
+  }
+
+  Distances(const Tile& tile, int64_t lowest_key, int64_t key_count, float* scratch) : t(tile), low(lowest_key), keys(key_count) {
+    packed_keys = scratch;
+    products = packed_keys + (t.distance_keys ? packed_elements(t, keys) : 0);
+    packed_queries = products + (t.distance_keys ? tile_rows * columns(t, keys) : 0);
+    by_key = packed_queries + (t.distance_queries ? packed_elements(t, keys) : 0);
+    if (t.distance_keys) pack(t.distance_keys, packed_keys);
+    if (!t.distance_queries) return;
+    pack(t.distance_queries, packed_queries);
+    for (int64_t j = 0; j < keys; j += tile_rows) {
+      const int height = static_cast<int>(keys - j < tile_rows ? keys - j : tile_rows);
+      multiply(t.k + (low + j) * t.ldk, t.ldk, height, packed_queries, j, j + height + t.rows - 1, by_key + j * key_columns(t),
+               key_columns(t));
+    }
+  }
+
+  void pack(const float* table, float* to) const {
+    const int64_t first = low - (t.first + t.rows - 1), width = keys + t.rows - 1, stride = t.heads * t.size;
+    for (int64_t c = 0; c < width; c += tile_columns)
+      pack_panel(to + c * t.size, tile_columns, static_cast<int>(width - c < tile_columns ? width - c : tile_columns), t.size,
+                 table + (first + c) * stride, stride, 1);
+  }
+
+  // Rows of x times the packed columns `from` to `to`; column c comes to stand at c - (from rounded down to a panel).
+  void multiply(const float* x, int64_t ldx, int height, const float* packed, int64_t from, int64_t to, float* y, int64_t ldy) const {
+    const int64_t start = from / tile_columns * tile_columns;
+    const TileKernel product = tile_kernel(height, tile_vectors, true);
+    for (int64_t c = start; c < to; c += tile_columns)
+      product(t.size, x, ldx, packed + c * t.size, tile_columns, y + (c - start), ldy, false);
+  }
+
+  // Adds to the scores [height, end - begin] of the queries from `from` on and the keys `begin` to `end`.
+  void add(float* scores, int64_t stride, int64_t from, int height, int64_t begin, int64_t end) const {
+    if (t.distance_bias) {
+      for (int i = 0; i < height; ++i) {
+        const float* bias = t.distance_bias + (low - (t.first + from + i)) * t.heads;
+        for (int64_t j = begin; j < end; ++j) scores[i * stride + j - begin] += bias[j * t.heads];
+      }
+    }
+    if (t.distance_keys) {
+      const int64_t shift = t.rows - 1 - from, lowest = begin + shift - (height - 1), ld = columns(t, keys);
+      multiply(t.q + from * t.ldq, t.ldq, height, packed_keys, lowest, end + shift, products, ld);
+      for (int i = 0; i < height; ++i) {
+        const float* row = products + i * ld + (begin + shift - i - lowest / tile_columns * tile_columns);
+        for (int64_t j = 0; j < end - begin; ++j) scores[i * stride + j] += row[j];
+      }
+    }
+    if (t.distance_queries) {
+      const int64_t ld = key_columns(t);
+      for (int64_t j = begin; j < end; ++j) {
+        const int64_t start = j / tile_rows * tile_rows / tile_columns * tile_columns;
+        const float* row = by_key + j * ld + (j - from + t.rows - 1 - start);
+        for (int i = 0; i < height; ++i) scores[i * stride + j - begin] += row[-i];
+      }
+    }
+  }
+};
 
 // Keys and values are packed once for the tile; then few queries at a time go from scores to their result, so that scores
 // never leave the first-level cache.
@@ -106,7 +186,10 @@ void attend_tile(const Tile& t, int thread) {
   const int64_t keys = high - low, padded = round_up(keys, tile_columns);
   const int64_t value_panels = (t.size + tile_columns - 1) / tile_columns;
   const int64_t key_elements = padded * t.size + VW, value_elements = value_panels * keys * tile_columns + VW;
-  float* const packed_keys = thread_scratch(thread, static_cast<size_t>(key_elements + value_elements + tile_rows * padded + VW) * sizeof(float), 0);
+  const bool relative = t.distance_bias || t.distance_keys || t.distance_queries;
+  const int64_t score_elements = tile_rows * padded + VW;
+  const int64_t elements = key_elements + value_elements + score_elements + (relative ? Distances::elements(t, keys) : 0);
+  float* const packed_keys = thread_scratch(thread, static_cast<size_t>(elements) * sizeof(float), 0);
   float* const packed_values = packed_keys + key_elements;
   float* const scores = packed_values + value_elements;
   for (int64_t c = 0; c < keys; c += tile_columns)
@@ -115,6 +198,8 @@ void attend_tile(const Tile& t, int thread) {
   for (int64_t c = 0; c < t.size; c += tile_columns)
     pack_panel(packed_values + c * keys, tile_columns, static_cast<int>(t.size - c < tile_columns ? t.size - c : tile_columns), keys,
                t.v + low * t.ldv + c, 1, t.ldv);
+  // Where there are none, nothing is asked of it.
+  const Distances distances(t, low, keys, scores + score_elements);
   const int64_t blocks = (t.rows + tile_rows - 1) / tile_rows;
   float inverses[tile_rows];
   alignas(64) float sums[tile_rows * tile_columns];
@@ -127,6 +212,7 @@ void attend_tile(const Tile& t, int thread) {
     const TileKernel product = tile_kernel(height, tile_vectors, true);
     for (int64_t c = begin; c < end; c += tile_columns)
       product(t.size, t.q + from * t.ldq, t.ldq, packed_keys + c * t.size, tile_columns, scores + (c - begin), padded, false);
+    if (relative) distances.add(scores, padded, from, height, begin, end);
     for (int i = 0; i < height; ++i) {
       float* row = scores + i * padded;
       Range range = visible(t.first + from + i, t.length, t.causal, t.window);
@@ -151,26 +237,48 @@ void attend_tile(const Tile& t, int thread) {
   }
 }
 
+template <class F>
+void each_tile(const int32_t* offsets, int64_t sequences, int64_t heads, F f) {
+  const int64_t tiles = most_tiles(offsets, sequences);
+  parallel(sequences * heads * tiles, [&](int64_t index, int thread) {
+    const int64_t s = index / (heads * tiles);
+    const int64_t start = offsets[s];
+    const int64_t length = offsets[s + 1] - start;
+    const int64_t first = index % tiles * tile;
+    const int64_t rows = length - first < tile ? length - first : tile;
+    if (rows > 0) f(index / tiles % heads, start, length, first, rows, thread);
+  });
+}
+
 }  // namespace
 
 void attention_f32(const float* q, const float* k, const float* v, float* out, float* log_sums, const int32_t* offsets,
                    int64_t sequences, int64_t tokens, int64_t heads, int64_t size, int64_t ldq, int64_t ldk, int64_t ldv,
                    int64_t ldo, float scale, int32_t causal, int64_t window, float rate, int64_t seed) {
-  const int64_t tiles = most_tiles(offsets, sequences);
   const uint32_t threshold = rate > 0.0f ? drop_threshold(rate) : 0;
   const float keep = rate > 0.0f ? 1.0f / (1.0f - rate) : 1.0f;
-  parallel(sequences * heads * tiles, [&](int64_t index, int thread) {
-    const int64_t s = index / (heads * tiles);
-    const int64_t head = index / tiles % heads;
-    const int64_t start = offsets[s];
-    const int64_t length = offsets[s + 1] - start;
-    const int64_t first = index % tiles * tile;
-    const int64_t rows = length - first < tile ? length - first : tile;
-    if (rows <= 0) return;
+  each_tile(offsets, sequences, heads, [&](int64_t head, int64_t start, int64_t length, int64_t first, int64_t rows, int thread) {
     const int64_t column = head * size, place = head * tokens + start + first;
     attend_tile({q + (start + first) * ldq + column, k + start * ldk + column, v + start * ldv + column,
                  out + (start + first) * ldo + column, log_sums + place, first, rows, length, size, ldq, ldk, ldv, ldo, scale,
-                 keep, causal, window, threshold, static_cast<uint32_t>(seed), static_cast<uint32_t>(place)},
+                 keep, causal, window, threshold, static_cast<uint32_t>(seed), static_cast<uint32_t>(place), nullptr, nullptr,
+                 nullptr, heads},
+                thread);
+  });
+}
+
+void attention_relative_f32(const float* q, const float* k, const float* v, float* out, float* log_sums,
+                            const int32_t* offsets, int64_t sequences, int64_t tokens, int64_t heads, int64_t size, int64_t ldq,
+                            int64_t ldk, int64_t ldv, int64_t ldo, float scale, const float* bias, const float* keys,
+                            const float* queries, int64_t span) {
+  const int64_t middle = span - 1;
+  each_tile(offsets, sequences, heads, [&](int64_t head, int64_t start, int64_t length, int64_t first, int64_t rows, int thread) {
+    const int64_t column = head * size;
+    const auto table = [&](const float* of) { return of ? of + middle * heads * size + column : nullptr; };
+    attend_tile({q + (start + first) * ldq + column, k + start * ldk + column, v + start * ldv + column,
+                 out + (start + first) * ldo + column, log_sums + head * tokens + start + first, first, rows, length, size, ldq,
+                 ldk, ldv, ldo, scale, 1.0f, 0, 0, 0, 0, 0, bias ? bias + middle * heads + head : nullptr, table(keys),
+                 table(queries), heads},
                 thread);
   });
 }

@@ -11,6 +11,15 @@ void attention_f32(const float* q, const float* k, const float* v, float* out, f
                    int64_t sequences, int64_t tokens, int64_t heads, int64_t size, int64_t ldq, int64_t ldk, int64_t ldv,
                    int64_t ldo, float scale, int32_t causal, int64_t window, float rate, int64_t seed);
 // dq, dk and dv are written; they are laid out as q, k and v.
+// The same with scores by distance, before `scale`. A distance is key minus query; row d + span - 1 of the tables (rows
+// -(span - 1) to span - 1, ascending) stands for distance d, and no sequence is longer than span. Each table may be null:
+// bias [2 span - 1, heads] is added as it is, keys [2 span - 1, heads * size] are multiplied with the query, queries
+// [2 span - 1, heads * size] with the key.
+void attention_relative_f32(const float* q, const float* k, const float* v, float* out, float* log_sums,
+                            const int32_t* offsets, int64_t sequences, int64_t tokens, int64_t heads, int64_t size, int64_t ldq,
+                            int64_t ldk, int64_t ldv, int64_t ldo, float scale, const float* bias, const float* keys,
+                            const float* queries, int64_t span);
+
 void attention_backward_f32(const float* q, const float* k, const float* v, const float* out, const float* log_sums,
                             const float* dout, float* dq, float* dk, float* dv, const int32_t* offsets, int64_t sequences,
                             int64_t tokens, int64_t heads, int64_t size, int64_t ldq, int64_t ldk, int64_t ldv, int64_t ldo,

@@ -3,44 +3,14 @@
 #include "../simd.h"
 #include "../thread-pool.h"
 #include "activate.h"
+#include "int8-dot.h"
 
 namespace cloze::CLOZE_ISA {
 namespace {
 
-// A step multiplies the codes that fit in 32 bits: four of 8 bits, or two of 16.
-#if defined(__AVX512VNNI__)
-typedef uint8_t Code;
-typedef int8_t WeightCode;
-constexpr int tile_rows = 14;
-CLOZE_INLINE vi dot_step(vi sum, vi a, vi b) {
-  return reinterpret_cast<vi>(
-      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
-}
-#elif defined(__AVX2__)
-typedef int16_t Code;
-typedef int16_t WeightCode;
-constexpr int tile_rows = 6;
-CLOZE_INLINE vi dot_step(vi sum, vi a, vi b) {
-  return sum + reinterpret_cast<vi>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
-}
-#else
-typedef int16_t Code;
-typedef int16_t WeightCode;
-constexpr int tile_rows = 4;
-CLOZE_INLINE vi dot_step(vi sum, vi a, vi b) {
-#if defined(__SSE2__)
-  return sum + reinterpret_cast<vi>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-#elif defined(__wasm_simd128__)
-  return sum + reinterpret_cast<vi>(wasm_i32x4_dot_i16x8(reinterpret_cast<v128_t>(a), reinterpret_cast<v128_t>(b)));
-#else
-  // The low and the high 16 bits of each lane, as signed numbers.
-  return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
-#endif
-}
-#endif
+constexpr int tile_rows = code_tile_rows;
 typedef Code codes_of_vector __attribute__((vector_size(VW * sizeof(Code)), aligned(1), may_alias));
 
-constexpr int per_step = 4 / sizeof(Code);
 constexpr int tile_vectors = 2;
 constexpr int64_t tile_columns = tile_vectors * VW;
 constexpr int64_t block_rows = 12 * tile_rows;
@@ -49,7 +19,6 @@ constexpr double serial_work = 1.6e6;
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t steps_of(int64_t k) { return divide_up(k, per_step); }
 
 struct Job {
   const int32_t* a;           // [m, steps]
@@ -135,43 +104,72 @@ void product(const Job& job, int64_t m) {
   });
 }
 
+// Codes of a row, padded with zeros. `zero` is a whole number.
+void encode_row(const float* from, Code* to, int64_t k, int64_t padded, float scale, float zero) {
+  const vf inverse = broadcast(1.0f / scale), shift = broadcast(zero + 0.5f);
+  const auto code = [&](vf v) { return to_int(vmin(vmax(fma(v, inverse, shift), vzero()), broadcast(255.0f))); };
+  int64_t i = 0;
+  for (; i + VW <= k; i += VW)
+    *reinterpret_cast<codes_of_vector*>(to + i) = __builtin_convertvector(code(loadu(from + i)), codes_of_vector);
+  if (i < k) {
+    const vi last = code(load_part(from + i, k - i));
+    for (int j = 0; i + j < k; ++j) to[i + j] = static_cast<Code>(last[j]);
+  }
+  for (i = k; i < padded; ++i) to[i] = 0;
+}
+
+struct Extremes {
+  float low, high;  // of the numbers and 0
+  float broken;     // 0, or not a number where the row holds one that is none
+};
+
+Extremes extremes_of(const float* from, int64_t k) {
+  vf low = vzero(), high = vzero(), nothing = vzero();
+  int64_t i = 0;
+  for (; i + VW <= k; i += VW) {
+    const vf v = loadu(from + i);
+    low = vmin(v, low), high = vmax(v, high), nothing += v * 0.0f;
+  }
+  if (i < k) {
+    const vf v = load_part(from + i, k - i);
+    low = vmin(v, low), high = vmax(v, high), nothing += v * 0.0f;
+  }
+  return {-reduce_max(-low), reduce_max(high), reduce_sum(nothing)};
+}
+
+template <class F>
+void each_row(int64_t rows, int64_t k, F f) {
+  const int64_t group = most(1, 32768 / most(1, k));
+  parallel(divide_up(rows, group), [&](int64_t index, int) {
+    for (int64_t row = index * group; row < least(rows, (index + 1) * group); ++row) f(row);
+  });
+}
+
 }  // namespace
 
 int64_t int8_row_bytes(int64_t k) { return 4 * steps_of(k); }
+int32_t int8_step_codes() { return per_step; }
 
 void quantize_rows_f32(const float* x, void* codes, float* parameters, int64_t rows, int64_t k) {
   const int64_t padded = steps_of(k) * per_step;
-  const int64_t group = most(1, 32768 / most(1, k));
-  parallel(divide_up(rows, group), [&](int64_t index, int) {
-    for (int64_t row = index * group; row < least(rows, (index + 1) * group); ++row) {
-      const float* from = x + row * k;
-      Code* to = static_cast<Code*>(codes) + row * padded;
-      vf low = vzero(), high = vzero(), nothing = vzero();
-      int64_t i = 0;
-      for (; i + VW <= k; i += VW) {
-        const vf v = loadu(from + i);
-        low = vmin(v, low), high = vmax(v, high), nothing += v * 0.0f;
-      }
-      if (i < k) {
-        const vf v = load_part(from + i, k - i);
-        low = vmin(v, low), high = vmax(v, high), nothing += v * 0.0f;
-      }
-      const float least_value = -reduce_max(-low), span = reduce_max(high) - least_value;
-      const float scale = span > 1e-30f ? span / 255.0f : 1.0f;
-      const float broken = reduce_sum(nothing);  // not a number where the row holds one that is none
-      const float zero = broken == 0.0f ? static_cast<float>(static_cast<int32_t>(-least_value / scale + 0.5f)) : 0.0f;
-      parameters[2 * row] = scale + broken;
-      parameters[2 * row + 1] = zero;
-      const vf inverse = broadcast(1.0f / scale), shift = broadcast(zero + 0.5f);
-      const auto code = [&](vf v) { return to_int(vmin(vmax(fma(v, inverse, shift), vzero()), broadcast(255.0f))); };
-      for (i = 0; i + VW <= k; i += VW)
-        *reinterpret_cast<codes_of_vector*>(to + i) = __builtin_convertvector(code(loadu(from + i)), codes_of_vector);
-      if (i < k) {
-        const vi last = code(load_part(from + i, k - i));
-        for (int j = 0; i + j < k; ++j) to[i + j] = static_cast<Code>(last[j]);
-      }
-      for (i = k; i < padded; ++i) to[i] = 0;
-    }
+  each_row(rows, k, [&](int64_t row) {
+    const auto [low, high, broken] = extremes_of(x + row * k, k);
+    const float span = high - low;
+    const float scale = span > 1e-30f ? span / 255.0f : 1.0f;
+    const float zero = broken == 0.0f ? static_cast<float>(static_cast<int32_t>(-low / scale + 0.5f)) : 0.0f;
+    parameters[2 * row] = scale + broken;
+    parameters[2 * row + 1] = zero;
+    encode_row(x + row * k, static_cast<Code*>(codes) + row * padded, k, padded, scale, zero);
+  });
+}
+
+void quantize_rows_within_f32(const float* x, void* codes, float* parameters, int64_t rows, int64_t k, float scale, float zero) {
+  const int64_t padded = steps_of(k) * per_step;
+  each_row(rows, k, [&](int64_t row) {
+    const float broken = extremes_of(x + row * k, k).broken;
+    parameters[2 * row] = scale + broken;
+    parameters[2 * row + 1] = zero;
+    encode_row(x + row * k, static_cast<Code*>(codes) + row * padded, k, padded, scale, zero);
   });
 }
 

@@ -11,6 +11,10 @@ int64_t int8_row_bytes(int64_t k);
 // Codes of rows: x is about (code - zero) * scale; `parameters` [rows, 2] receives scale and zero. The range of a row
 // covers its numbers and 0. A row that holds NaN or an infinity gets the scale NaN.
 void quantize_rows_f32(const float* x, void* codes, float* parameters, int64_t rows, int64_t k);
+// The same with a scale and a zero (a whole number from 0 to 255) for all rows; what lies outside gets the nearest code.
+void quantize_rows_within_f32(const float* x, void* codes, float* parameters, int64_t rows, int64_t k, float scale, float zero);
+// Codes that are multiplied at a time: the inputs of a step of linear_sparse_int8_f32.
+int32_t int8_step_codes();
 
 // Bytes of a weight [n, k] in the order in which linear_int8_f32 reads it, aligned to 64 bytes.
 int64_t packed_int8_bytes(int64_t n, int64_t k);

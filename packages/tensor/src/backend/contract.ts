@@ -37,13 +37,13 @@ export interface Kernels
     EmbeddingKernels,
     AttentionKernels {}
 
-/** Runs many kernel calls at once; see plan.ts. Addresses point to float64 numbers. */
+/** Runs many kernel calls at once; see plan.ts. Addresses point to float64 numbers. threads: at most so many; 0: all. */
 export interface PlanRunner {
   /** The number of a kernel in the code of a plan. */
   place(kernel: keyof Kernels): number;
-  run(code: number, length: number, variables: number): void;
+  run(code: number, length: number, variables: number, threads: number): void;
   /** On another thread. */
-  runAsync(code: number, length: number, variables: number): Promise<void>;
+  runAsync(code: number, length: number, variables: number, threads: number): Promise<void>;
 }
 
 export interface Backend {

@@ -8,8 +8,8 @@ import type { Backend, Kernels } from "./contract.js";
 interface NativeModule {
   readonly bestIsa: string;
   load(isa: string): { kernels: Kernels; places: Readonly<Record<string, number>>; table: number } | undefined;
-  runPlan(table: number, code: number, length: number, variables: number): void;
-  runPlanAsync(table: number, code: number, length: number, variables: number): Promise<void>;
+  runPlan(table: number, code: number, length: number, variables: number, threads: number): void;
+  runPlanAsync(table: number, code: number, length: number, variables: number, threads: number): Promise<void>;
   allocate(bytes: number): number;
   free(address: number): void;
   trim(): void;
@@ -63,8 +63,9 @@ export function createNativeBackend(isa = ""): Backend | undefined {
     kernels: build.kernels,
     plans: {
       place: (kernel) => build.places[kernel],
-      run: (code, length, variables) => native.runPlan(build.table, code, length, variables),
-      runAsync: (code, length, variables) => native.runPlanAsync(build.table, code, length, variables),
+      run: (code, length, variables, threads) => native.runPlan(build.table, code, length, variables, threads),
+      runAsync: (code, length, variables, threads) =>
+        native.runPlanAsync(build.table, code, length, variables, threads),
     },
     allocate(count: number, dtype: DType) {
       if (dtype === "float64") {

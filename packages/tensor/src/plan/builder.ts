@@ -1,13 +1,12 @@
 // Writes a plan: values that have rows for each token or sequence, and the kernel calls between them.
 import { binaryCode } from "../backend/contract/elementwise.js";
-import { type ActivationName, activationCode } from "../backend/contract/network.js";
+import { activationCode } from "../backend/contract/network.js";
 import type { Kernels } from "../backend/contract.js";
 import { backend } from "../backend/index.js";
 import { ClozeError } from "../errors.js";
 import { copyOf } from "../ops/copy.js";
-import { contiguous } from "../ops/movement.js";
 import type { Tensor } from "../tensor.js";
-import { empty, tensor } from "../tensor.js";
+import { tensor } from "../tensor.js";
 import type {
   PlanBatch,
   PlanBuilder,
@@ -28,7 +27,9 @@ import {
   type PlanSizes,
   planArgument,
 } from "./plan.js";
-import { disposeBlocks, fastestBlocks, storeBlocks } from "./sparse-weight.js";
+import { products } from "./products/index.js";
+import { int4 } from "./products/int4.js";
+import type { ProductTools } from "./products/product.js";
 
 interface Recorded {
   readonly kernel: keyof Kernels;
@@ -46,7 +47,7 @@ interface Recorded {
  * const hidden = builder.linear(builder.take(words, builder.inputs.ids), weight, bias, { activation: "gelu" });
  * const plan = builder.build(builder.pool(hidden, "mean"));
  */
-export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = {}): PlanBuilder {
+export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuilderOptions = {}): PlanBuilder {
   const calls: Recorded[] = [];
   const owned: (() => void)[] = [];
   const { kernels } = backend();
@@ -66,6 +67,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
     owned.push(() => copy.dispose());
     return copy;
   };
+  let longest = Number.POSITIVE_INFINITY;
   const optional = (tensor: Tensor | undefined): Tensor | null => (tensor === undefined ? null : copied(tensor));
   /** Tables are large and read row by row: the plan holds on to their memory instead of copying it. */
   const shared = (table: Tensor): Tensor => {
@@ -75,130 +77,50 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
     return handle;
   };
   const countOf = (x: PlanValue): PlanOperand => (x.per === "token" ? "tokens" : "sequences");
-  function packed(weight: Tensor): Tensor {
-    const [n, k] = weight.shape;
-    const tensor = empty([Math.max(1, Math.ceil(kernels.packedWeightBytes(n, k) / 4))]).keep("weights");
-    if (weight.size > 0) kernels.packWeightF32(contiguous(weight).pointer, tensor.pointer, n, k);
-    owned.push(() => tensor.dispose());
-    return tensor;
-  }
-
-  // Codes of a value, and the scale and the zero of its rows: made once, for whoever multiplies it.
-  const quantized = new Map<PlanValue, { codes: PlanValue; parameters: PlanValue }>();
-  function codesOf(x: PlanValue) {
-    const known = quantized.get(x);
-    if (known !== undefined) return known;
+  const coded = new Map<PlanValue, Map<string, { codes: PlanValue; parameters: PlanValue }>>();
+  const codesOf: ProductTools["codesOf"] = (x, range) => {
+    const known = coded.get(x) ?? new Map();
+    coded.set(x, known);
+    const key = range === undefined ? "" : `${range.low} ${range.high}`;
+    if (known.has(key)) return known.get(key);
     const made = { codes: value(kernels.int8RowBytes(x.width) / 4, x.per), parameters: value(2, x.per) };
-    call("quantizeRowsF32", [x, made.codes, made.parameters, countOf(x), x.width], {
-      reads: [x],
-      writes: [made.codes, made.parameters],
-    });
-    quantized.set(x, made);
+    const operands = [x, made.codes, made.parameters, countOf(x), x.width];
+    const about = { reads: [x], writes: [made.codes, made.parameters] };
+    if (range === undefined) call("quantizeRowsF32", operands, about);
+    else {
+      // The range of codes covers 0, whose code is a whole number.
+      const [low, high] = [Math.min(0, range.low), Math.max(0, range.high)];
+      const scale = high > low ? (high - low) / 255 : 1;
+      call("quantizeRowsWithinF32", [...operands, scale, Math.round(-low / scale)], about);
+    }
+    known.set(key, made);
     return made;
-  }
-
-  function linearInt8(
-    x: PlanValue,
-    weight: Tensor,
-    bias: Tensor | undefined,
-    activation: ActivationName,
-    residual: PlanValue | undefined,
-  ): PlanValue {
-    const [n, k] = weight.shape;
-    const { codes, parameters } = codesOf(x);
-    const packedCodes = empty([Math.max(1, Math.ceil(kernels.packedInt8Bytes(n, k) / 4))]).keep("weights");
-    const columns = empty([2, n]).keep("weights");
-    kernels.packInt8F32(contiguous(weight).pointer, packedCodes.pointer, columns.pointer, n, k);
-    owned.push(() => {
-      packedCodes.dispose();
-      columns.dispose();
-    });
-    const y = value(n, x.per);
-    call(
-      "linearInt8F32",
-      [
-        codes,
-        parameters,
-        packedCodes,
-        columns,
-        optional(bias),
-        y,
-        countOf(x),
-        n,
-        k,
-        activationCode[activation],
-        residual ?? null,
-      ],
-      { reads: [codes, parameters, residual], writes: [y] },
-    );
-    return y;
-  }
-
-  function linearSparse(
-    x: PlanValue,
-    weight: Tensor,
-    bias: Tensor | undefined,
-    activation: ActivationName,
-    residual: PlanValue | undefined,
-  ): PlanValue | undefined {
-    const blocks = fastestBlocks(weight);
-    if (blocks === undefined) return undefined;
-    const [n, k] = weight.shape;
-    const stored = storeBlocks(blocks);
-    owned.push(() => disposeBlocks(stored));
-    const y = value(n, x.per);
-    call(
-      "linearSparseF32",
-      [
-        x,
-        stored.starts,
-        stored.inputs,
-        stored.values,
-        optional(bias),
-        y,
-        countOf(x),
-        n,
-        k,
-        stored.height,
-        activationCode[activation],
-        residual ?? null,
-      ],
-      { reads: [x, residual], writes: [y] },
-    );
-    return y;
-  }
+  };
+  const tools: ProductTools = {
+    kernels,
+    call,
+    value,
+    own: (release) => owned.push(release),
+    copied: optional,
+    countOf,
+    codesOf,
+  };
 
   const builder: PlanBuilder = {
     inputs,
     value,
     call,
-    own: (release) => owned.push(release),
-    linear(x, weight, bias, { activation = "none", residual, weights: wanted = weights } = {}) {
-      if (wanted === "int8" && weight.size > 0) return linearInt8(x, weight, bias, activation, residual);
-      const sparse = wanted === "sparse" ? linearSparse(x, weight, bias, activation, residual) : undefined;
-      if (sparse !== undefined) return sparse;
-      const [n, k] = weight.shape;
-      const y = value(n, x.per);
-      call(
-        "linearPackedF32",
-        [
-          x,
-          packed(weight),
-          optional(bias),
-          y,
-          countOf(x),
-          n,
-          k,
-          k,
-          n,
-          activationCode[activation],
-          null,
-          residual ?? null,
-        ],
-        { reads: [x, residual], writes: [y] },
-      );
-      return y;
+    own: tools.own,
+    linear(x, weight, bias, { activation = "none", residual, inputRange, weights: wanted = weights } = {}) {
+      const request = { x, weight, bias, activation, residual, inputRange };
+      for (const product of products[wanted]) {
+        const y = product(request, tools);
+        if (y !== undefined) return y;
+      }
+      throw new ClozeError("INTERNAL", "No way of multiplying takes this weight");
     },
+    linearInt4: (x, weight, bias, { activation = "none", residual, inputRange } = {}) =>
+      int4(weight, { x, bias, activation, residual, inputRange }, tools),
     layerNorm(x, weight, bias, { epsilon, residual }) {
       const y = value(x.width, x.per);
       const statistics = value(2, x.per);
@@ -245,6 +167,40 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
       );
       return y;
     },
+    relativeAttention(qkv, { heads, scale, bias, keys, queries, span }) {
+      const inner = qkv.width / 3;
+      const size = inner / heads;
+      const y = value(inner);
+      const logSums = value(heads);
+      const part = (third: number): PlanColumns => ({ of: qkv, from: third * inner });
+      const tables = [bias, keys, queries].map(optional);
+      const strides = [3 * inner, 3 * inner, 3 * inner, inner];
+      call(
+        "attentionRelativeF32",
+        [
+          part(0),
+          part(1),
+          part(2),
+          y,
+          logSums,
+          inputs.offsets,
+          "sequences",
+          "tokens",
+          heads,
+          size,
+          ...strides,
+          scale ?? 1 / Math.sqrt(size),
+          ...tables,
+          span,
+        ],
+        { reads: [qkv, inputs.offsets], writes: [y, logSums] },
+      );
+      builder.limit(span);
+      return y;
+    },
+    limit(tokens) {
+      longest = Math.min(longest, tokens);
+    },
     rotary(x, cosines, sines, places, { heads, size, interleaved = false }) {
       const [c, s] = [cosines, sines].map((table) => {
         const kept = tensor(table).keep("weights");
@@ -276,6 +232,24 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
       const y = value(width, indices.per);
       call("gatedRowsF32", [shared(table), indices, shared(gates), gateIndices, y, countOf(indices), width, 0, 0], {
         reads: [indices, gateIndices],
+        writes: [y],
+      });
+      return y;
+    },
+    addVector(a, vector) {
+      const y = value(a.width, a.per);
+      const { width } = a;
+      call("binaryF32", [binaryCode.add, a, copied(vector), y, countOf(a), width, width, 1, 0, 1], {
+        reads: [a],
+        writes: [y],
+      });
+      return y;
+    },
+    scale(a, factor) {
+      const y = value(a.width, a.per);
+      const one = copied(tensor([factor]));
+      call("binaryF32", [binaryCode.mul, a, one, y, countOf(a), a.width, a.width, 1, 0, 0], {
+        reads: [a],
         writes: [y],
       });
       return y;
@@ -324,11 +298,17 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
         };
         return { kernel, arguments: operands.map(argument) };
       });
-      const plan: Plan = createPlan({ calls: encoded, numbers, integers }, options);
-      const sizesOf = ({ ids, offsets }: PlanBatch): PlanSizes => ({
-        tokens: ids.length,
-        sequences: offsets.length - 1,
-      });
+      const plan: Plan = createPlan({ calls: encoded, numbers, integers }, { ...options, threads });
+      const sizesOf = ({ ids, offsets }: PlanBatch): PlanSizes => {
+        const length = offsets.reduce((most, end, s) => Math.max(most, s === 0 ? 0 : end - offsets[s - 1]), 0);
+        if (length > longest) {
+          throw new ClozeError("SEQUENCE_TOO_LONG", "A sequence is longer than this plan takes", {
+            expected: `at most ${longest} tokens`,
+            received: String(length),
+          });
+        }
+        return { tokens: ids.length, sequences: offsets.length - 1 };
+      };
       const place = (target: PlanValue): ArenaSize => {
         const column = columns.get(target) ?? 0;
         return target.per === "token"
@@ -347,6 +327,7 @@ export function createPlanBuilder({ weights = "float32" }: PlanBuilderOptions = 
         return result;
       };
       return {
+        longest,
         run(batch) {
           const sizes = sizesOf(batch);
           return plan.run(sizes, fill(batch, sizes), read(sizes));

@@ -3,6 +3,8 @@ import type { ActivationName } from "../backend/contract/network.js";
 import type { Kernels } from "../backend/contract.js";
 import type { Tensor } from "../tensor.js";
 import type { PlanSizes } from "./plan.js";
+import type { PlanWeights } from "./products/index.js";
+import type { Int4Weight } from "./products/int4.js";
 
 /** Rows of scratch memory that a call writes and others read. */
 export interface PlanValue {
@@ -43,6 +45,8 @@ export interface BatchPlan {
   run(batch: PlanBatch): Float32Array;
   /** The same on another thread, where the backend can; runs may overlap. */
   runAsync(batch: PlanBatch): Promise<Float32Array>;
+  /** Tokens of the longest sequence that it takes. */
+  readonly longest: number;
   /** Bytes of scratch memory that a batch of these sizes takes. */
   bytes(sizes: PlanSizes): number;
   /** Frees weights and scratch memory. */
@@ -57,13 +61,44 @@ export interface PlanAttentionOptions {
   readonly window?: number;
 }
 
+/** Scores by distance, key minus query: row distance + span - 1 of each table. */
+export interface PlanRelativeOptions {
+  readonly heads: number;
+  /** Of all scores. Default 1 / sqrt(head size). */
+  readonly scale?: number;
+  /** Added to scores. [2 span - 1, heads] */
+  readonly bias?: Tensor;
+  /** Multiplied with queries. [2 span - 1, heads size] */
+  readonly keys?: Tensor;
+  /** Multiplied with keys. [2 span - 1, heads size] */
+  readonly queries?: Tensor;
+  /** Tokens of the longest sequence. */
+  readonly span: number;
+}
+
+/** The numbers that 8-bit codes of activations stand for; what lies outside becomes the nearest of them. */
+export interface InputRange {
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface PlanLinearOptions {
+  readonly activation?: ActivationName;
+  readonly residual?: PlanValue;
+  /** Where activations are coded. Default: the range of each row, found at each run. */
+  readonly inputRange?: InputRange;
+}
+
 export interface PlanBuilderOptions {
   /**
    * How matrices are multiplied. "int8": weights as 8-bit codes with a scale for each output, activations as 8-bit codes
    * with a scale and a zero for each row, found anew at each run; sums are exact. "sparse": matrices that hold many zeros as
-   * the blocks that they have left, where that is faster on this machine (it is tried out). Default "float32".
+   * the blocks that they have left, where that is faster on this machine (it is tried out). "sparse-int8": both. Default
+   * "float32".
    */
-  weights?: "float32" | "int8" | "sparse";
+  weights?: PlanWeights;
+  /** At most so many of the backend's threads. Default 0: all. */
+  threads?: number;
 }
 
 export interface PlanBuilder {
@@ -73,8 +108,10 @@ export interface PlanBuilder {
     x: PlanValue,
     weight: Tensor,
     bias?: Tensor,
-    options?: { activation?: ActivationName; residual?: PlanValue; weights?: PlanBuilderOptions["weights"] },
+    options?: PlanLinearOptions & { weights?: PlanWeights },
   ): PlanValue;
+  /** The same with a weight of 4-bit codes. */
+  linearInt4(x: PlanValue, weight: Int4Weight, bias?: Tensor, options?: PlanLinearOptions): PlanValue;
   /** layerNorm(x + residual) */
   layerNorm(
     x: PlanValue,
@@ -84,6 +121,10 @@ export interface PlanBuilder {
   ): PlanValue;
   /** qkv: [tokens, 3 heads size] -> [tokens, heads size] */
   attention(qkv: PlanValue, options: PlanAttentionOptions): PlanValue;
+  /** The same with scores by distance; the plan then takes sequences of at most `span` tokens. */
+  relativeAttention(qkv: PlanValue, options: PlanRelativeOptions): PlanValue;
+  /** The plan is for sequences of at most so many tokens. */
+  limit(tokens: number): void;
   /** Rotary positions: pairs of the first `heads` groups of `size` columns turned, in place. Tables: [places, size / 2] */
   rotary(
     x: PlanValue,
@@ -100,6 +141,10 @@ export interface PlanBuilder {
   takeGated(table: Tensor, indices: PlanValue, gates: Tensor, gateIndices: PlanValue): PlanValue;
   /** a + b */
   add(a: PlanValue, b: PlanValue): PlanValue;
+  /** The vector added to each row. */
+  addVector(a: PlanValue, vector: Tensor): PlanValue;
+  /** a times a number. */
+  scale(a: PlanValue, factor: number): PlanValue;
   /** One vector for each sequence of token rows. */
   pool(x: PlanValue, pooling: "first" | "mean"): PlanValue;
   /** Keeps something until the plan is closed. */

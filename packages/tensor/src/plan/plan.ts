@@ -112,10 +112,11 @@ interface Arena {
  * Makes a plan of kernel calls for the backend in use. Pointers to weights must stay valid until it is closed.
  *
  * @param composed run call by call even where the backend could run all at once (for tests)
+ * @param threads at most so many of the backend's; 0: all
  */
 export function createPlan(
   { calls, numbers, integers }: PlanDescription,
-  { composed = false }: { composed?: boolean } = {},
+  { composed = false, threads = 0 }: { composed?: boolean; threads?: number } = {},
 ): Plan {
   const owner = backend();
   const runner = composed ? undefined : owner.plans;
@@ -179,7 +180,7 @@ export function createPlan(
         else {
           const at = owner.allocate(variables.length * 2, "float32");
           owner.write(variables, at);
-          runner.run(pointer, code.length, at);
+          runner.run(pointer, code.length, at, threads);
           owner.free(at);
         }
         return after(memory);
@@ -196,7 +197,7 @@ export function createPlan(
         const memory = memoryOf(arena);
         before(memory);
         owner.write(variables, at);
-        await runner.runAsync(pointer, code.length, at);
+        await runner.runAsync(pointer, code.length, at, threads);
         return after(memory);
       } finally {
         owner.free(at);

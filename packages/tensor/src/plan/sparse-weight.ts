@@ -2,6 +2,7 @@
 import { backend } from "../backend/index.js";
 import { contiguous } from "../ops/movement.js";
 import { empty, type Tensor, tensor } from "../tensor.js";
+import { fastestWay } from "./trial.js";
 
 /** Consecutive outputs of a block, at one input. 1: weights without structure. */
 export type BlockHeight = 16 | 4 | 1;
@@ -37,6 +38,23 @@ export function findBlocks(weight: Float32Array, outputs: number, inputs: number
   return { height, starts, inputs: Int32Array.from(places), values: Float32Array.from(values) };
 }
 
+/** How many blocks of a weight [outputs, inputs] hold anything but zeros, of `height` outputs at `width` inputs. */
+export function countBlocks(weight: Float32Array, outputs: number, inputs: number, height: number, width = 1): number {
+  const across = Math.ceil(inputs / width);
+  const filled = new Uint8Array(across);
+  let count = 0;
+  for (let row = 0; row < outputs; row++) {
+    if (row % height === 0) filled.fill(0);
+    for (let input = 0, at = row * inputs; input < inputs; input++, at++) {
+      if (weight[at] === 0) continue;
+      const block = width === 1 ? input : Math.floor(input / width);
+      count += 1 - filled[block];
+      filled[block] = 1;
+    }
+  }
+  return count;
+}
+
 /** Blocks in the memory of the backend. */
 export interface StoredBlocks {
   readonly height: BlockHeight;
@@ -56,21 +74,8 @@ export function disposeBlocks({ starts, inputs, values }: StoredBlocks): void {
   for (const part of [starts, inputs, values]) part.dispose();
 }
 
-/** Rows that a trial runs with, and how often. */
-const trialRows = 192;
-const trials = 3;
-
-/** Milliseconds of the fastest of some runs. */
-function fastest(run: () => void): number {
-  run();
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < trials; i++) {
-    const start = performance.now();
-    run();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best;
-}
+/** Rows that a trial runs with. */
+export const trialRows = 192;
 
 /** What trials of this process have shown, by shape and number of blocks (to a twentieth). */
 const measured = new Map<string, BlockHeight | undefined>();
@@ -85,9 +90,9 @@ export function fastestBlocks(weight: Tensor): SparseBlocks | undefined {
   let zeros = 0;
   for (const value of values) zeros += Number(value === 0);
   if (zeros < 0.5 * values.length) return undefined;
-  const candidates = ([16, 4, 1] as const).map((height) => findBlocks(values, n, k, height));
-  const share = ({ height, inputs }: SparseBlocks) => Math.round((20 * inputs.length * height) / values.length);
-  const key = [backend().isa, backend().threads(), n, k, ...candidates.map(share)].join();
+  const heights = [16, 4, 1] as const;
+  const share = (height: BlockHeight) => Math.round((20 * countBlocks(values, n, k, height) * height) / values.length);
+  const key = [backend().isa, backend().threads(), n, k, ...heights.map(share)].join();
   if (!measured.has(key)) {
     const { kernels } = backend();
     const x = empty([trialRows, k]);
@@ -95,13 +100,10 @@ export function fastestBlocks(weight: Tensor): SparseBlocks | undefined {
     kernels.fillF32(x.pointer, x.size, 0.5);
     const packed = empty([Math.ceil(kernels.packedWeightBytes(n, k) / 4)]);
     kernels.packWeightF32(contiguous(weight).pointer, packed.pointer, n, k);
-    let best: BlockHeight | undefined;
-    let time = fastest(() =>
-      kernels.linearPackedF32(x.pointer, packed.pointer, null, y.pointer, trialRows, n, k, k, n, 0, null, null),
-    );
-    for (const candidate of candidates) {
-      const { height, starts, inputs, values: list } = storeBlocks(candidate);
-      const taken = fastest(() =>
+    const stored = heights.map((height) => storeBlocks(findBlocks(values, n, k, height)));
+    const blocked = stored.map(({ height, starts, inputs, values: list }) => ({
+      way: height,
+      run: () =>
         kernels.linearSparseF32(
           x.pointer,
           starts.pointer,
@@ -116,16 +118,17 @@ export function fastestBlocks(weight: Tensor): SparseBlocks | undefined {
           0,
           null,
         ),
-      );
-      if (taken < time) {
-        time = taken;
-        best = height;
-      }
-      disposeBlocks({ height, starts, inputs, values: list });
-    }
+    }));
+    const dense = {
+      way: undefined,
+      run: () =>
+        kernels.linearPackedF32(x.pointer, packed.pointer, null, y.pointer, trialRows, n, k, k, n, 0, null, null),
+    };
+    const best = fastestWay<BlockHeight | undefined>([dense, ...blocked]);
+    stored.forEach(disposeBlocks);
     for (const each of [x, y, packed]) each.dispose();
     measured.set(key, best);
   }
   const height = measured.get(key);
-  return candidates.find((candidate) => candidate.height === height);
+  return height === undefined ? undefined : findBlocks(values, n, k, height);
 }

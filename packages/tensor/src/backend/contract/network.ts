@@ -117,6 +117,32 @@ export interface AttentionKernels {
     rate: number,
     seed: number,
   ): void;
+  /**
+   * The same with scores by distance (key minus query), before the scale: row distance + span - 1 of each table, which may
+   * be null: `bias` [2 span - 1, heads] is added, `keys` [2 span - 1, heads size] are multiplied with the query, `queries`
+   * (as keys) with the key. No sequence may be longer than span.
+   */
+  attentionRelativeF32(
+    q: Pointer,
+    k: Pointer,
+    v: Pointer,
+    out: Pointer,
+    logSums: Pointer,
+    offsets: Pointer,
+    sequences: number,
+    tokens: number,
+    heads: number,
+    size: number,
+    ldq: number,
+    ldk: number,
+    ldv: number,
+    ldo: number,
+    scale: number,
+    bias: Pointer,
+    keys: Pointer,
+    queries: Pointer,
+    span: number,
+  ): void;
   attentionBackwardF32(
     q: Pointer,
     k: Pointer,

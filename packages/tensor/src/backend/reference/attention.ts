@@ -59,6 +59,58 @@ export function attentionKernels({ real, integer }: ReferenceMemory): AttentionK
         }
       }
     },
+    attentionRelativeF32(
+      q,
+      k,
+      v,
+      out,
+      logSums,
+      offsets,
+      sequences,
+      tokens,
+      heads,
+      size,
+      ldq,
+      ldk,
+      ldv,
+      ldo,
+      scale,
+      bias,
+      keys,
+      queries,
+      span,
+    ) {
+      const [query, key, value] = [real(q), real(k), real(v)];
+      const [to, sums, ends] = [real(out), real(logSums), integer(offsets)];
+      const table = (of: typeof bias) => (of === null ? undefined : real(of));
+      const [added, byQuery, byKey] = [table(bias), table(keys), table(queries)];
+      for (let s = 0; s < sequences; s++) {
+        for (let h = 0; h < heads; h++) {
+          for (let i = ends[s]; i < ends[s + 1]; i++) {
+            const scores: number[] = [];
+            for (let j = ends[s]; j < ends[s + 1]; j++) {
+              const row = j - i + span - 1;
+              let score = added?.[row * heads + h] ?? 0;
+              for (let c = h * size; c < (h + 1) * size; c++) {
+                const [a, b] = [query[i * ldq + c], key[j * ldk + c]];
+                const at = row * heads * size + c;
+                score += a * b + a * (byQuery?.[at] ?? 0) + b * (byKey?.[at] ?? 0);
+              }
+              scores.push(score * scale);
+            }
+            const largest = Math.max(...scores);
+            const logSum = largest + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - largest), 0));
+            sums[h * tokens + i] = logSum;
+            for (let c = h * size; c < (h + 1) * size; c++) {
+              to[i * ldo + c] = scores.reduce(
+                (sum, score, place) => sum + Math.exp(score - logSum) * value[(ends[s] + place) * ldv + c],
+                0,
+              );
+            }
+          }
+        }
+      }
+    },
     attentionBackwardF32(
       q,
       k,

@@ -1,0 +1,29 @@
+// What ways of multiplying in a plan share. Each way is a file here.
+import type { ActivationName } from "../../backend/contract/network.js";
+import type { Kernels } from "../../backend/contract.js";
+import type { Tensor } from "../../tensor.js";
+import type { InputRange, PlanBuilder, PlanOperand, PlanValue } from "../contract.js";
+
+/** A product before it is written: activation(x weight^T + bias) + residual. */
+export interface ProductRequest {
+  readonly x: PlanValue;
+  /** [outputs, inputs] */
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+  readonly activation: ActivationName;
+  readonly residual: PlanValue | undefined;
+  readonly inputRange: InputRange | undefined;
+}
+
+/** What a way of multiplying can reach of the plan. */
+export interface ProductTools extends Pick<PlanBuilder, "call" | "own" | "value"> {
+  readonly kernels: Kernels;
+  /** A copy that lives as long as the plan; null where there is none. */
+  copied(tensor: Tensor | undefined): Tensor | null;
+  countOf(x: PlanValue): PlanOperand;
+  /** 8-bit codes of a value, and the scale and the zero of its rows; made once, for whoever multiplies them. */
+  codesOf(x: PlanValue, range: InputRange | undefined): { readonly codes: PlanValue; readonly parameters: PlanValue };
+}
+
+/** Writes a product into a plan; undefined where this way is no gain for this weight. */
+export type Product = (request: ProductRequest, tools: ProductTools) => PlanValue | undefined;
