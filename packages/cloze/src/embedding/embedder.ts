@@ -130,8 +130,8 @@ function freshPlan(model: Model, weights: CompileOptions["weights"]) {
         compiled?.close();
         compiled =
           output === "hidden"
-            ? compile(model, { output, weights })
-            : compile(model, { output: "pooled", pooling: output, weights });
+            ? compile(model, { outputs: output, weights })
+            : compile(model, { outputs: "pooled", pooling: output, weights });
         made = wanted;
       }
       return compiled;

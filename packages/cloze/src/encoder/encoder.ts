@@ -17,7 +17,7 @@ import { createLayer, type Layer } from "./layer.js";
 import { normalize, normSpecs, planNorm, unplanned } from "./norm.js";
 import { type OnnxGraph, type OnnxValue, onnxNorm, unexported } from "./onnx.js";
 import { createParameters, lookUp, type ParameterSource, prefixed } from "./parameters.js";
-import type { ParameterSpec } from "./part.js";
+import type { ParameterSpec, PlanCondition } from "./part.js";
 import { deriveSeed } from "./seeds.js";
 
 export interface EncoderOptions {
@@ -58,9 +58,10 @@ export interface Encoder {
   /**
    * Writes the forward pass into a plan. -> [tokens, hidden]
    *
+   * @param conditions receives what the plan asks of batches; those that do not meet it all must run through `forward`
    * @throws PLAN_UNSUPPORTED naming the part that plans do not know
    */
-  plan(builder: PlanBuilder): PlanValue;
+  plan(builder: PlanBuilder, conditions?: PlanCondition[]): PlanValue;
   /** The integers that a plan of this encoder takes for a batch. @throws what `forward` throws about batches */
   planBatch(batch: EncoderBatch): PlanBatch;
   /**
@@ -168,10 +169,10 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
     config,
     parameters,
     forward: (batch, options = {}) => scope(() => run(batch, options)),
-    plan(builder) {
+    plan(builder, conditions = []) {
       if (embeddings.plan === undefined) throw unplanned(`embeddings of the type "${config.embeddings.type}"`);
       const first = embeddings.plan(ofEmbeddings, builder);
-      const last = layers.reduce((state, layer) => layer.plan(state, parameters, builder), first);
+      const last = layers.reduce((state, layer) => layer.plan(state, parameters, { builder, conditions }), first);
       if (!hasFinalNorm(config)) return last;
       return planNorm(last, (part) => lookUp(parameters, `${finalNorm}.${part}`), config, builder);
     },

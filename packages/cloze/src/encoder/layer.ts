@@ -1,5 +1,5 @@
 // One layer: a mixer and a channel, each with its norm and its residual.
-import { add, dropout, mul, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
+import { add, dropout, mul, noGrad, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
 import { seenTokens } from "./batch.js";
 import { bindChannel } from "./channels/index.js";
 import type { EncoderConfig, LayerConfig } from "./config.js";
@@ -7,10 +7,24 @@ import { bindMixer } from "./mixers/index.js";
 import { normalize, normSpecs, planNorm, unplanned } from "./norm.js";
 import { type OnnxGraph, type OnnxValue, onnxNorm, unexported } from "./onnx.js";
 import { lookUp, prefixed } from "./parameters.js";
-import type { BoundSlot, BoundWeight, ParameterSpec, SlotAccess, SlotContext, WithWeights } from "./part.js";
+import type {
+  BoundSlot,
+  BoundWeight,
+  ParameterSpec,
+  PlanCondition,
+  SlotAccess,
+  SlotContext,
+  WithWeights,
+} from "./part.js";
 import { bindWeight, weightSchema } from "./weights/index.js";
 
 type Parameters = ReadonlyMap<string, Tensor>;
+
+/** Where layers write their plan, and what they ask of batches. */
+export interface LayerPlan {
+  readonly builder: PlanBuilder;
+  readonly conditions: PlanCondition[];
+}
 
 /** A slot whose matrices know how they are stored. */
 interface Slot {
@@ -19,7 +33,7 @@ interface Slot {
   readonly shared: readonly ParameterSpec[];
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
   /** The branch in a plan, with what is added to it. @throws PLAN_UNSUPPORTED */
-  plan(x: PlanValue, parameters: Parameters, builder: PlanBuilder, residual?: PlanValue): PlanValue;
+  plan(x: PlanValue, parameters: Parameters, plan: LayerPlan, residual?: PlanValue): PlanValue;
   /** The branch in an ONNX graph. @throws ONNX_UNSUPPORTED */
   onnx(x: OnnxValue, parameters: Parameters, graph: OnnxGraph): OnnxValue;
 }
@@ -33,7 +47,7 @@ export interface Layer {
   /** x: [tokens, hidden] -> [tokens, hidden] */
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
   /** The same in a plan. @throws PLAN_UNSUPPORTED */
-  plan(x: PlanValue, parameters: Parameters, builder: PlanBuilder): PlanValue;
+  plan(x: PlanValue, parameters: Parameters, plan: LayerPlan): PlanValue;
   /** The same in an ONNX graph. x: [batch, sequence, hidden]. @throws ONNX_UNSUPPORTED */
   onnx(x: OnnxValue, parameters: Parameters, graph: OnnxGraph): OnnxValue;
 }
@@ -71,19 +85,27 @@ function slotOf(
       };
       return bound.forward(x, access, context);
     },
-    plan(x, parameters, builder, residual) {
+    plan(x, parameters, { builder, conditions }, residual) {
       if (bound.plan === undefined) throw unplanned(`the part "${settings.type}"`);
-      return bound.plan(x, {
+      const weightOf = (name: string): BoundWeight => {
+        const weight = matrices.get(name);
+        if (weight?.plan === undefined) throw unplanned(`weights of the type "${weights?.[name]?.type}"`);
+        return weight;
+      };
+      const of = (name: string) => (local: string) => lookUp(parameters, `${prefix}.${name}.${local}`);
+      const last = bound.matrices.find((matrix) => matrix.residual)?.name;
+      const y = bound.plan(x, {
         builder,
         parameter: (name) => lookUp(parameters, `${prefix}.${name}`),
+        shared: (name) => lookUp(parameters, `shared.${name}`),
+        fixed: (name, input) => noGrad(() => weightOf(name).linear(input, of(name), {})),
+        onlyFor: (takes) => conditions.push(takes),
         linear(name, input, options = {}) {
-          const weight = matrices.get(name);
-          if (weight?.plan === undefined) throw unplanned(`the way in which ${prefix}.${name} is stored`);
-          const last = bound.matrices.some((matrix) => matrix.name === name && matrix.residual);
-          const parameter = (local: string) => lookUp(parameters, `${prefix}.${name}.${local}`);
-          return weight.plan(input, parameter, last ? { ...options, residual } : options, builder);
+          const weight = weightOf(name);
+          return weight.plan?.(input, of(name), name === last ? { ...options, residual } : options, builder) ?? input;
         },
       });
+      return last === undefined && residual !== undefined ? builder.add(y, residual) : y;
     },
     onnx(x, parameters, graph) {
       if (bound.onnx === undefined) throw unexported(`the part "${settings.type}"`);
@@ -172,19 +194,24 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
       }
       return withParallel(x, state, parameters, context);
     },
-    plan(x, parameters, builder) {
-      if (parallel !== undefined) throw unplanned("branches beside the mixer and the channel");
-      let state = x;
-      for (const { slot, norm } of branches) {
-        const norms = (input: PlanValue): PlanValue =>
+    plan(x, parameters, plan) {
+      const normsOf =
+        (norm: string | undefined) =>
+        (input: PlanValue): PlanValue =>
           norm === undefined
             ? input
-            : planNorm(input, (part) => lookUp(parameters, `${norm}.${part}`), config, builder);
+            : planNorm(input, (part) => lookUp(parameters, `${norm}.${part}`), config, plan.builder);
+      let state = x;
+      for (const { slot, norm } of branches) {
+        const norms = normsOf(norm);
         const before = normPosition === "pre" ? norms(state) : state;
-        const branch = slot.plan(before, parameters, builder, residual ? state : undefined);
+        const branch = slot.plan(before, parameters, plan, residual ? state : undefined);
         state = normPosition === "pre" ? branch : norms(branch);
       }
-      return state;
+      if (parallel === undefined) return state;
+      const norms = normsOf(parallel.norm);
+      const sum = parallel.slot.plan(normPosition === "pre" ? norms(x) : x, parameters, plan, state);
+      return normPosition === "pre" ? sum : norms(sum);
     },
     onnx(x, parameters, graph) {
       if (parallel !== undefined) throw unexported("branches beside the mixer and the channel");

@@ -69,7 +69,15 @@ export interface PlanAccess {
   /** As in `SlotAccess`; the last matrix of a residual branch adds what the branch took, where the layer asks for it. */
   linear(matrix: string, x: PlanValue, options?: { activation?: ActivationName }): PlanValue;
   parameter(name: string): Tensor;
+  shared(name: string): Tensor;
+  /** One of the part's matrices times what no batch changes, while the plan is made. x: [rows, inputs] */
+  fixed(matrix: string, x: Tensor): Tensor;
+  /** The plan computes what the part does for batches of which this is true; others run through the engine. */
+  onlyFor(takes: PlanCondition): void;
 }
+
+/** What a plan asks of a batch. */
+export type PlanCondition = (batch: EncoderBatch) => boolean;
 
 /** What parts may know of the encoder around them. */
 export interface EncoderFrame extends NormConfig {

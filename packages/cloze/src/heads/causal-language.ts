@@ -2,7 +2,14 @@ import { type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import { checkCount, classLabels, defineHead } from "./head.js";
-import { languageFields, languageLogits, languageSpecs, predictTokens, rowLoss } from "./masked-language.js";
+import {
+  languageFields,
+  languageLogits,
+  languageSpecs,
+  planLanguageLogits,
+  predictTokens,
+  rowLoss,
+} from "./masked-language.js";
 
 /** Rows that have a next token in their sequence, and the label of that token. */
 function nextTokens({ offsets }: EncoderBatch, labels: Int32Array): { rows: Int32Array; targets: Int32Array } {
@@ -32,6 +39,8 @@ export const causalLanguage = defineHead({
       },
       maskedLanguageLoss: (hidden, rows, targets, context) =>
         predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
+      plan: (hidden, parameter, builder, wordTable) =>
+        planLanguageLogits(hidden, config, encoder, parameter, builder, wordTable),
     };
   },
 });

@@ -77,7 +77,12 @@ export interface BoundHead {
   /** The tokens that mixers with global tokens take where the batch names none. [tokens] */
   globalTokens?(batch: EncoderBatch): Uint8Array;
   /** Its logits in a plan; absent: plans end at the hidden states. @throws PLAN_UNSUPPORTED */
-  plan?(hidden: PlanValue, parameter: (name: string) => Tensor, builder: PlanBuilder): PlanValue;
+  plan?(
+    hidden: PlanValue,
+    parameter: (name: string) => Tensor,
+    builder: PlanBuilder,
+    wordTable: () => Tensor,
+  ): PlanValue;
   /** Its outputs in an ONNX graph; absent: models are exported without. hidden: [batch, sequence, hidden] */
   onnx?(hidden: OnnxValue, access: OnnxHeadAccess): OnnxOutputs;
 }
@@ -124,6 +129,16 @@ const poolings: Readonly<Record<z.output<typeof poolingSchema>, (hidden: Tensor,
   mean: (hidden, offsets) => segmentMean(hidden, tensor(offsets)),
   max: (hidden, offsets) => segmentMax(hidden, tensor(offsets)),
 };
+
+/** A dense layer with the parameters of that name, in a plan. Heads stay in float32 whatever the encoder is made of. */
+export const planDense = (
+  name: string,
+  x: PlanValue,
+  parameter: (name: string) => Tensor,
+  builder: PlanBuilder,
+  options: Parameters<PlanBuilder["linear"]>[3] = {},
+): PlanValue =>
+  builder.linear(x, parameter(`${name}.weight`), parameter(`${name}.bias`), { ...options, weights: "float32" });
 
 /** One vector for each sequence, in a plan. @throws PLAN_UNSUPPORTED */
 export function planPooling(

@@ -122,7 +122,7 @@ export function createHead(
     globalTokens: (batch) => bound.globalTokens?.(batch),
     plan(hidden, builder) {
       if (bound.plan === undefined) throw unplanned(`the head "${config.type}"`);
-      return bound.plan(hidden, (name) => lookUp(parameters, name), builder);
+      return bound.plan(hidden, (name) => lookUp(parameters, name), builder, wordTable);
     },
     onnx(hidden, graph) {
       if (bound.onnx === undefined) throw unexported(`the head "${config.type}"`);

@@ -1,5 +1,5 @@
 // Predicting tokens: BERT's transform, and a decoder that shares the word embeddings.
-import { crossEntropy, linear, type Tensor, take, tensor } from "@cloze/tensor";
+import { crossEntropy, linear, type PlanBuilder, type PlanValue, type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderConfig } from "../encoder/config.js";
 import { bindEmbeddings } from "../encoder/embeddings/index.js";
@@ -8,7 +8,7 @@ import type { ParameterSpec } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
 import { checkCount, classLabels, defineHead, type HeadContext, type HeadOutput, type Labels } from "./head.js";
 import { type OnnxHeadAccess, type OnnxOutput, onnxTransform } from "./head-onnx.js";
-import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
+import { applyTransform, planTransform, transformSchema, transformSpecs } from "./head-transform.js";
 
 /** What heads that predict tokens share. */
 export const languageFields = {
@@ -61,6 +61,23 @@ export function languageLogits(
   );
 }
 
+/** Logits of all tokens in a plan. */
+export function planLanguageLogits(
+  hidden: PlanValue,
+  { tied, transform, decoderBias }: LanguageConfig,
+  encoder: EncoderConfig,
+  parameter: (name: string) => Tensor,
+  builder: PlanBuilder,
+  wordTable: () => Tensor,
+): PlanValue {
+  return builder.linear(
+    planTransform("transform", hidden, transform, encoder, parameter, builder),
+    tied ? wordTable() : parameter("decoder.weight"),
+    decoderBias ? parameter("decoder.bias") : undefined,
+    { weights: "float32" },
+  );
+}
+
 /** Logits of all tokens in an ONNX graph. */
 export function onnxLanguageLogits(
   hidden: OnnxValue,
@@ -109,6 +126,8 @@ export const maskedLanguage = defineHead({
     forward: (hidden, _, labels, context) => predictTokens(hidden, labels, config, encoder, context),
     maskedLanguageLoss: (hidden, rows, targets, context) =>
       predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
+    plan: (hidden, parameter, builder, wordTable) =>
+      planLanguageLogits(hidden, config, encoder, parameter, builder, wordTable),
     onnx: (hidden, access) => ({ logits: onnxLanguageLogits(hidden, config, encoder, access) }),
   }),
 });

@@ -2,9 +2,9 @@ import { dropout, type Tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
-import { checkCount, defineHead, dense, denseSpecs, type HeadContext } from "./head.js";
+import { checkCount, defineHead, dense, denseSpecs, type HeadContext, planDense } from "./head.js";
 import { rowLoss } from "./masked-language.js";
-import { type PoolerConfig, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
+import { type PoolerConfig, planPooler, pool, pooledSize, poolerFields, poolerSpecs } from "./pooler.js";
 
 /** What heads that predict the order of two texts share. */
 export const nextSentenceFields = {
@@ -46,5 +46,7 @@ export const nextSentence = defineHead({
       const { logits, loss } = predictNextSentence(hidden, batch, labels.nextSentence, config, encoder, context);
       return { logits, nextSentenceLogits: logits, ...(loss === undefined ? {} : { loss }) };
     },
+    plan: (hidden, parameter, builder) =>
+      planDense("nextSentence", planPooler(hidden, config, encoder, parameter, builder), parameter, builder),
   }),
 });

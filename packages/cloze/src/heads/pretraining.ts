@@ -1,7 +1,7 @@
 import { add, type Tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { defineHead } from "./head.js";
-import { languageFields, languageSpecs, predictTokens } from "./masked-language.js";
+import { languageFields, languageSpecs, planLanguageLogits, predictTokens } from "./masked-language.js";
 import { nextSentenceFields, nextSentenceSpecs, predictNextSentence } from "./next-sentence.js";
 
 /** BERT's pre-training: masked tokens and next sentence; the loss is the sum of those whose labels are given. */
@@ -21,5 +21,7 @@ export const pretraining = defineHead({
     },
     maskedLanguageLoss: (hidden, rows, targets, context) =>
       predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
+    plan: (hidden, parameter, builder, wordTable) =>
+      planLanguageLogits(hidden, config, encoder, parameter, builder, wordTable),
   }),
 });

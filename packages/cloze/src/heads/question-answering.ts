@@ -17,12 +17,12 @@ import {
 import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
-import { applyNorm, normSpecs } from "../encoder/norm.js";
+import { applyNorm, normSpecs, planNorm, unplanned } from "../encoder/norm.js";
 import { onnxNorm, unexported } from "../encoder/onnx.js";
 import { ClozeError } from "../errors.js";
-import { activationSchema, checkCount, defineHead, dense, denseSpecs, type HeadContext } from "./head.js";
+import { activationSchema, checkCount, defineHead, dense, denseSpecs, type HeadContext, planDense } from "./head.js";
 import { onnxDense, onnxTransform } from "./head-onnx.js";
-import { applyTransform, transformSchema, transformSpecs } from "./head-transform.js";
+import { applyTransform, planTransform, transformSchema, transformSpecs } from "./head-transform.js";
 import { separatorPlaces, tokensWhere } from "./separator.js";
 
 /** Mean over the counted starts, and over the counted ends, averaged. logits: [tokens, 2] */
@@ -120,6 +120,18 @@ export const questionAnswering = defineHead({
       checkCount("Starts of answers", starts, batch.offsets.length - 1);
       checkCount("Ends of answers", ends, batch.offsets.length - 1);
       return { ...output, loss: spanLoss(logits, batch, starts, ends) };
+    },
+    // The scores of starts and ends side by side. -> [tokens, 2]
+    plan(hidden, parameter, builder) {
+      if (config.maskQuestion) throw unplanned("answers that are kept out of the question");
+      let state = planTransform("transform", hidden, config.transform, encoder, parameter, builder);
+      if (config.feedForward !== null) {
+        const { activation } = config.feedForward;
+        const inner = planDense("intermediate", state, parameter, builder, { activation });
+        const sum = planDense("output", inner, parameter, builder, { residual: state });
+        state = planNorm(sum, (part) => parameter(`outputNorm.${part}`), encoder, builder);
+      }
+      return planDense("span", state, parameter, builder);
     },
     onnx(hidden, access) {
       const { graph, parameter } = access;

@@ -1,6 +1,6 @@
 import { binaryCrossEntropy, reshape, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { activationSchema, checkCount, classLabels, defineHead, dense, denseSpecs } from "./head.js";
+import { activationSchema, checkCount, classLabels, defineHead, dense, denseSpecs, planDense } from "./head.js";
 
 /**
  * Replaced-token detection (ELECTRA, arXiv 2003.10555): one logit for each token, above 0 where it looks replaced. Labels:
@@ -25,5 +25,7 @@ export const replacedToken = defineHead({
       const targets = tensor(Float32Array.from(rows, (row) => classes[row]));
       return { logits, loss: binaryCrossEntropy(take(logits, tensor(rows)), targets) };
     },
+    plan: (hidden, parameter, builder) =>
+      planDense("detector", planDense("transform", hidden, parameter, builder, { activation }), parameter, builder),
   }),
 });

@@ -65,13 +65,13 @@ const worst = (a: Float32Array, b: Float32Array): number =>
 for (const [name, config] of Object.entries(configs)) {
   test(`a plan gives what the engine gives: ${name}`, async () => {
     const model = createModel({ architecture: "ForSequenceClassification", config, labels: 3 });
-    for (const output of ["hidden", "pooled", "head"] as const) {
-      const compiled = compile(model, { output });
-      expect(compiled).toMatchObject({ planned: true, per: output === "hidden" ? "token" : "sequence" });
+    for (const outputs of ["hidden", "pooled", "logits"] as const) {
+      const compiled = compile(model, { outputs });
+      expect(compiled).toMatchObject({ planned: true, per: outputs === "hidden" ? "token" : "sequence" });
       const { hidden, logits } = model.forward(batch);
-      const expected = output === "hidden" ? hidden : output === "head" ? logits : undefined;
+      const expected = outputs === "hidden" ? hidden : outputs === "logits" ? logits : undefined;
       const got = await compiled.run(batch);
-      expect(got).toHaveLength((output === "hidden" ? batch.ids.length : 3) * compiled.width);
+      expect(got).toHaveLength((outputs === "hidden" ? batch.ids.length : 3) * compiled.width);
       if (expected !== undefined) expect(worst(got, expected.toTypedArray() as Float32Array)).toBeLessThan(2e-5);
       expect(compiled.runSync(batch)).toEqual(got);
       compiled.close();
@@ -82,7 +82,7 @@ for (const [name, config] of Object.entries(configs)) {
 
 test("sequences one by one, in any order and company, give the same", async () => {
   const model = createModel({ architecture: "Model", config: small });
-  const compiled = compile(model, { output: "pooled" });
+  const compiled = compile(model, { outputs: "pooled" });
   const ids = fc.array(fc.integer({ min: 0, max: 59 }), { minLength: 1, maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(fc.array(ids, { minLength: 1, maxLength: 6 }), async (sequences) => {
@@ -100,7 +100,9 @@ test("sequences one by one, in any order and company, give the same", async () =
 
 test("8 bits stay close to 32", async () => {
   const model = createModel({ architecture: "Model", config: { ...small, initializerRange: 0.05 } });
-  const [exact, coded] = (["float32", "int8"] as const).map((weights) => compile(model, { weights, output: "pooled" }));
+  const [exact, coded] = (["float32", "int8"] as const).map((weights) =>
+    compile(model, { weights, outputs: "pooled" }),
+  );
   const [a, b] = [await exact.run(batch), await coded.run(batch)];
   for (let s = 0; s < 3; s++) {
     const [x, y] = [a, b].map((all) => all.subarray(32 * s, 32 * (s + 1)));
@@ -114,10 +116,13 @@ test("8 bits stay close to 32", async () => {
 });
 
 test("a part without a plan runs through the engine, and says so; the model may be trained on", async () => {
-  const model = createModel({ architecture: "ForMaskedLM", config: small });
-  const compiled = compile(model, { output: "head" });
+  const model = createModel({
+    architecture: "ForMaskedLM",
+    config: { ...small, layers: [{ mixer: { type: "fourier" }, channel: { type: "none" } }] },
+  });
+  const compiled = compile(model, { outputs: "logits" });
   expect(compiled.planned).toBe(false);
-  expect(compiled.reason).toContain("masked-language");
+  expect(compiled.reason).toContain("fourier");
   expect(await compiled.run(batch)).toHaveLength(48 * 60);
   compiled.close();
   model.dispose();
@@ -126,7 +131,7 @@ test("a part without a plan runs through the engine, and says so; the model may 
 test("bad batches are refused by code; a closed plan says so and has given everything back", async () => {
   const before = memory.stats().liveBytes;
   const model = createModel({ architecture: "Model", config: small });
-  const compiled = compile(model, { output: "pooled" });
+  const compiled = compile(model, { outputs: "pooled" });
   const refused = (change: object, code: string) =>
     expect(compiled.run({ ...batch, ...change })).rejects.toMatchObject({ code });
   await refused({ ids: batch.ids.map((id) => id + 60) }, "TOKEN_OUT_OF_RANGE");

@@ -1,22 +1,40 @@
 // From a model to the fastest way of running it: a plan whose forward pass is one native call.
-import { type BatchPlan, createPlanBuilder, noGrad, type PlanSizes, scope, type Tensor } from "@cloze/tensor";
+import {
+  type BatchPlan,
+  concat,
+  createPlanBuilder,
+  noGrad,
+  type PlanSizes,
+  type PlanValue,
+  type PlanWeights,
+  reshape,
+  scope,
+  type Tensor,
+} from "@cloze/tensor";
+import { z } from "zod";
 import type { EncoderBatch } from "../encoder/batch.js";
+import type { Encoder } from "../encoder/encoder.js";
+import type { PlanCondition } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/index.js";
 import { planPooling, poolTokens } from "../heads/head.js";
 
 export interface CompileOptions {
   /**
-   * "float32" as they are, or "int8": 8-bit codes for weights (a scale for each output) and for what they are multiplied
-   * with (a scale for each token, found at each run); three times as fast where the processor has VNNI. "sparse": pruned
-   * matrices as the blocks that are left, where that is faster. Heads stay float32.
+   * How matrices are multiplied. "float32": as they are. "int8": 8-bit codes for weights (a scale for each output) and for
+   * what they are multiplied with (a scale for each token, found at each run); three times as fast where the processor has
+   * VNNI. "sparse": pruned matrices as the blocks that are left, where that is faster. "sparse-int8": both. Weights that are
+   * stored as codes stay what they are; heads stay float32. Default: what `cloze compile` chose for this model, else
+   * "float32".
    */
-  weights?: "float32" | "int8" | "sparse";
+  weights?: PlanWeights;
+  /** Threads of a run, at most those of the process (CLOZE_THREADS). Default: all. */
+  threads?: number;
   /**
-   * "hidden": [tokens, hidden]; "pooled": one vector for each sequence by `pooling`; "head": what the head makes of it
-   * (logits of sequences or tokens; a pooler's output). Default "hidden".
+   * "hidden": [tokens, hidden]; "pooled": one vector for each sequence by `pooling`; "logits": what the head makes of it
+   * (logits of sequences or tokens; of answers [tokens, 2], starts and ends; a pooler's output). Default "hidden".
    */
-  output?: "hidden" | "pooled" | "head";
+  outputs?: "hidden" | "pooled" | "logits";
   /** For "pooled". Default "mean". */
   pooling?: "first" | "mean";
 }
@@ -28,16 +46,20 @@ export interface CompiledModel {
   readonly reason?: string;
   /** Numbers of a row of the output. */
   readonly width: number;
+  /** How matrices are multiplied; of no account where the engine runs. */
+  readonly weights: PlanWeights;
   /** What a row of the output stands for. */
   readonly per: "token" | "sequence";
   /**
    * Runs a batch on another thread, so that the event loop stays free. -> [tokens or sequences, width]
    *
-   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, PLAN_CLOSED
+   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, EMPTY_SEQUENCE, PLAN_CLOSED
    */
   run(batch: EncoderBatch): Promise<Float32Array>;
   /** The same at once. */
   runSync(batch: EncoderBatch): Float32Array;
+  /** Whether the plan computes this batch; the engine computes the others. */
+  takes(batch: EncoderBatch): boolean;
   /** Bytes of scratch memory that a batch of these sizes takes; 0 where the engine runs. */
   bytes(sizes: PlanSizes): number;
   /** Frees the plan's copies of the weights; the model stays. */
@@ -64,59 +86,99 @@ function checkRows({ offsets }: EncoderBatch, per: CompiledModel["per"]): void {
   }
 }
 
+/** A model, or an encoder alone. */
+type Compilable = Model | Encoder;
+const isModel = (compiled: Compilable): compiled is Model => "encoder" in compiled;
+
+const headMismatch = (received: string): ClozeError =>
+  new ClozeError("HEAD_MISMATCH", "This model's head gives no single output", {
+    received,
+    remedy: 'Compile it with outputs "hidden" or "pooled".',
+  });
+
+/** The head of a model. @throws HEAD_MISMATCH */
+function headOf(compiled: Compilable): Model["head"] {
+  if (!isModel(compiled)) throw headMismatch("an encoder without a head");
+  return compiled.head;
+}
+
 /** The plain twin: the same output through the engine. */
-function throughEngine(model: Model, { output = "hidden", pooling = "mean" }: CompileOptions) {
+function throughEngine(compiled: Compilable, { outputs = "hidden", pooling = "mean" }: CompileOptions) {
+  const encoder = isModel(compiled) ? compiled.encoder : compiled;
+  const outputOf = (batch: EncoderBatch): Tensor | undefined => {
+    if (outputs === "logits") {
+      if (!isModel(compiled)) throw headMismatch("an encoder without a head");
+      const { logits, pooled, startLogits, endLogits } = compiled.forward(batch);
+      if (startLogits === undefined || endLogits === undefined) return logits ?? pooled;
+      return concat(
+        [startLogits, endLogits].map((scores) => reshape(scores, [batch.ids.length, 1])),
+        1,
+      );
+    }
+    const { hidden } = encoder.forward(batch);
+    return outputs === "hidden" ? hidden : poolTokens(hidden, batch, pooling);
+  };
   return (batch: EncoderBatch): Float32Array =>
     scope(() =>
       noGrad(() => {
-        const outputOf = (): Tensor | undefined => {
-          if (output === "head") {
-            const { logits, pooled } = model.forward(batch);
-            return logits ?? pooled;
-          }
-          const { hidden } = model.encoder.forward(batch);
-          return output === "hidden" ? hidden : poolTokens(hidden, batch, pooling);
-        };
-        const value = outputOf();
-        if (value === undefined) throw headMismatch(model);
+        const value = outputOf(batch);
+        if (value === undefined) throw headMismatch(headOf(compiled).config.type);
         return value.toTypedArray() as Float32Array;
       }),
     );
 }
 
-const headMismatch = (model: Model): ClozeError =>
-  new ClozeError("HEAD_MISMATCH", "This model's head gives no single output", {
-    received: model.head.config.type,
-    remedy: 'Compile it with output "hidden" or "pooled".',
+const compiledSchema = z.looseObject({
+  cloze: z.looseObject({ compiled: z.looseObject({ weights: z.string() }).optional() }).optional(),
+});
+const kinds: readonly PlanWeights[] = ["float32", "int8", "sparse", "sparse-int8"];
+
+/** What `cloze compile` chose for a model, as its config.json says. */
+export function chosenWeights({ source }: Pick<Model, "source">): PlanWeights | undefined {
+  const chosen = compiledSchema.safeParse(source ?? {}).data?.cloze?.compiled?.weights;
+  return kinds.find((kind) => kind === chosen);
+}
+
+function checkThreads(threads: number | undefined): void {
+  if (threads === undefined || (Number.isInteger(threads) && threads >= 1)) return;
+  throw new ClozeError("OPTION_INVALID", "A plan runs on a whole number of threads", {
+    expected: "at least 1",
+    received: String(threads),
   });
+}
 
 /**
- * Compiles a model. Matrices are copied into the order of the kernels, so compile again after training on; tables of
- * embeddings are shared. A model with a part that plans do not know runs through the engine, and says why.
+ * Compiles a model, or an encoder alone. Matrices are copied into the order of the kernels, so compile again after training
+ * on; tables of embeddings are shared. A model with a part that plans do not know runs through the engine, and says why;
+ * so do batches that the plan does not take (pixels, global tokens, padding that looks, longer sequences than positions).
  *
- * @throws HEAD_MISMATCH
+ * @throws HEAD_MISMATCH, OPTION_INVALID
  * @example
- * const compiled = compile(model, { weights: "int8", output: "pooled" });
- * const vectors = await compiled.run(packSequences([{ ids: [101, 7592, 102] }])); // [sequences, hidden]
- * compiled.close();
+ * const plan = await compile(model, { weights: "int8", threads: 2, outputs: "pooled" });
+ * const vectors = await plan.run(packSequences([{ ids: [101, 7592, 102] }])); // [sequences, hidden]
+ * plan.close();
  */
-export function compile(model: Model, options: CompileOptions = {}): CompiledModel {
-  const { weights = "float32", output = "hidden", pooling = "mean" } = options;
-  const builder = createPlanBuilder({ weights });
+export function compile(compiled: Model | Encoder, options: CompileOptions = {}): CompiledModel {
+  const { outputs = "hidden", pooling = "mean", threads } = options;
+  checkThreads(threads);
+  const encoder = isModel(compiled) ? compiled.encoder : compiled;
+  const weights = options.weights ?? (isModel(compiled) ? chosenWeights(compiled) : undefined) ?? "float32";
+  if (outputs === "logits") headOf(compiled);
+  const builder = createPlanBuilder({ weights, threads });
+  const conditions: PlanCondition[] = [];
   let plan: BatchPlan | undefined;
   let reason: string | undefined;
   let shape: Pick<CompiledModel, "width" | "per"> = {
-    width: model.config.hiddenSize,
-    per: output === "pooled" ? "sequence" : "token",
+    width: encoder.config.hiddenSize,
+    per: outputs === "pooled" ? "sequence" : "token",
+  };
+  const write = (): PlanValue => {
+    const hidden = encoder.plan(builder, conditions);
+    if (outputs === "hidden") return hidden;
+    return outputs === "pooled" ? planPooling(hidden, pooling, builder) : headOf(compiled).plan(hidden, builder);
   };
   try {
-    const hidden = model.encoder.plan(builder);
-    const value =
-      output === "hidden"
-        ? hidden
-        : output === "pooled"
-          ? planPooling(hidden, pooling, builder)
-          : model.head.plan(hidden, builder);
+    const value = scope(() => noGrad(write));
     plan = builder.build(value);
     shape = { width: value.width, per: value.per };
   } catch (error) {
@@ -124,24 +186,34 @@ export function compile(model: Model, options: CompileOptions = {}): CompiledMod
     if (!(error instanceof ClozeError && error.code === "PLAN_UNSUPPORTED")) throw error;
     reason = error.message;
   }
-  const engine = throughEngine(model, options);
+  const engine = throughEngine(compiled, options);
   const prepare = (batch: EncoderBatch) => {
-    checkOffsets(batch);
     checkRows(batch, shape.per);
-    return model.encoder.planBatch(batch);
+    return encoder.planBatch(batch);
   };
-  // Padding that looks and is not seen, pixels, global tokens: rare enough to leave to the engine.
-  const plain = (batch: EncoderBatch): boolean =>
-    batch.visible === undefined &&
-    batch.values === undefined &&
-    batch.globalTokens === undefined &&
+  const { maxPositions } = encoder.config;
+  // Padding that looks and is not seen, pixels: rare enough to leave to the engine.
+  const takes = (batch: EncoderBatch, longest: number): boolean => {
+    if (batch.visible !== undefined || batch.values !== undefined) return false;
     // Tables of angles end where the model's positions do; the engine computes any.
-    batch.positions.every((place) => place < model.config.maxPositions);
-  const planFor = (batch: EncoderBatch): BatchPlan | undefined => (plain(batch) ? plan : undefined);
+    if (!batch.positions.every((place) => place >= 0 && place < maxPositions)) return false;
+    if (batch.offsets.some((end, s) => s > 0 && end - batch.offsets[s - 1] > longest)) return false;
+    const globalTokens =
+      batch.globalTokens ?? (outputs === "logits" && isModel(compiled) ? compiled.head.globalTokens(batch) : undefined);
+    const seen = globalTokens === undefined ? batch : { ...batch, globalTokens };
+    return conditions.every((condition) => condition(seen));
+  };
+  let closed = false;
+  const planFor = (batch: EncoderBatch): BatchPlan | undefined => {
+    if (closed) throw new ClozeError("PLAN_CLOSED", "This plan was closed", { remedy: "Compile the model again." });
+    checkOffsets(batch);
+    return plan !== undefined && takes(batch, plan.longest) ? plan : undefined;
+  };
   return {
     ...shape,
     planned: plan !== undefined,
     reason,
+    weights,
     async run(batch) {
       const found = planFor(batch);
       return found === undefined ? engine(batch) : found.runAsync(prepare(batch));
@@ -150,8 +222,10 @@ export function compile(model: Model, options: CompileOptions = {}): CompiledMod
       const found = planFor(batch);
       return found === undefined ? engine(batch) : found.run(prepare(batch));
     },
+    takes: (batch) => planFor(batch) !== undefined,
     bytes: (sizes) => plan?.bytes(sizes) ?? 0,
     close() {
+      closed = true;
       plan?.close();
     },
   };

@@ -1,10 +1,22 @@
 // From ids to vectors: words, positions and segments, added up.
-import { add, dropout, linear, mul, type PlanValue, sub, type Tensor, take, takeGated, tensor } from "@cloze/tensor";
+import {
+  add,
+  dropout,
+  linear,
+  mul,
+  type PlanValue,
+  slice,
+  sub,
+  type Tensor,
+  take,
+  takeGated,
+  tensor,
+} from "@cloze/tensor";
 import { z } from "zod";
 import { randomSource } from "../../data/random-source.js";
 import { ClozeError } from "../../errors.js";
 import { type EncoderBatch, seenTokens } from "../batch.js";
-import { normalize, normSpecs, planNorm, unplanned } from "../norm.js";
+import { normalize, normSpecs, planNorm } from "../norm.js";
 import { type OnnxGraph, type OnnxValue, onnxNorm, onnxPlaces } from "../onnx.js";
 import { lookUp } from "../parameters.js";
 import { defineEmbeddings, type EncoderFrame, type ParameterSpec } from "../part.js";
@@ -226,10 +238,10 @@ export const tokens = defineEmbeddings({
         config.positions === "gated"
           ? builder.takeGated(named("word.weight"), ids, named("gate.weight"), positions)
           : builder.take(named("word.weight"), ids);
+      if (config.wordScale !== 1) state = builder.scale(state, config.wordScale);
       if (encoder.segmentVocabularySize > 0)
         state = builder.add(state, builder.take(named("segment.weight"), segments));
-      if (config.taskVocabularySize > 0) throw unplanned("vectors of tasks");
-      if (config.wordScale !== 1) throw unplanned("scaled vectors of words");
+      if (config.taskVocabularySize > 0) state = builder.addVector(state, slice(named("task.weight"), [{ end: 1 }]));
       if (config.positions === "learned") state = builder.add(state, builder.take(named("position.weight"), positions));
       if (projection === "before-norm") state = project(state);
       state = norm(state);

@@ -55,6 +55,13 @@ function fixedBlocks(block: number, blocks: number): number[] {
   return [...(block === 1 ? [] : [0]), ...near, ...(block === blocks - 2 ? [] : [blocks - 1])];
 }
 
+/** Tokens of the longest sequence in which all look at all. */
+const fullLength = ({ blockSize, randomBlocks: count }: Pick<Config, "blockSize" | "randomBlocks">): number =>
+  (5 + 2 * count) * blockSize;
+
+const longestOf = (offsets: Int32Array): number =>
+  offsets.reduce((most, end, s) => Math.max(most, s === 0 ? 0 : end - offsets[s - 1]), 0);
+
 /** @param choices undefined: the first block takes the places */
 function planSparse(
   batch: EncoderBatch,
@@ -70,7 +77,7 @@ function planSparse(
     const { start, end, seen, length } = sequence;
     const padded = Math.max(length, batch.paddedLength ?? 0);
     const keys = [range(start, start + seen)];
-    if (padded <= (5 + 2 * count) * blockSize) {
+    if (padded <= fullLength({ blockSize, randomBlocks: count })) {
       full.push({ queries: range(start, end), keys });
       continue;
     }
@@ -114,6 +121,7 @@ export const blockSparseAttention = defineSlot({
       return choices;
     };
     const key = [blockSize, count, heads].join();
+    const fullLimit = fullLength(config);
     return {
       matrices: [
         { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
@@ -134,6 +142,10 @@ export const blockSparseAttention = defineSlot({
           return full === undefined ? blocks : add(blocks, attendBlocks(q, k, v, [full], options));
         };
         return linear("output", mixed());
+      },
+      plan(x, { linear, builder, onlyFor }) {
+        onlyFor(({ offsets, paddedLength = 0 }) => Math.max(paddedLength, longestOf(offsets)) <= fullLimit);
+        return linear("output", builder.attention(linear("queryKeyValue", x), { heads }));
       },
     };
   },

@@ -1,5 +1,5 @@
 // Disentangled attention (DeBERTa, arXiv 2006.03654): scores of contents, and of contents with relative places.
-import { add, dropout, matmul, mul, permute, slice, type Tensor, take, tensor } from "@cloze/tensor";
+import { add, concat, dropout, matmul, mul, permute, slice, type Tensor, take, tensor, zeros } from "@cloze/tensor";
 import { z } from "zod";
 import { applyNorm, normSpecs } from "../norm.js";
 import { defineSlot, type MatrixSpec, type ParameterSpec } from "../part.js";
@@ -206,6 +206,35 @@ export const disentangledAttention = defineSlot({
           },
           // Padding that is not seen looks at nothing, so at everything alike.
           mask: batch.visible === undefined ? undefined : (i, j, { seen }) => i >= seen || j >= seen,
+        });
+        return linear("output", mixed);
+      },
+      plan(x, { linear, parameter, shared: sharedParameter, fixed, builder }) {
+        const span = encoder.maxPositions;
+        let qkv = linear("queryKeyValue", x);
+        if (config.bias === "query-value") {
+          const [query, value] = ["queryBias", "valueBias"].map(parameter);
+          qkv = builder.addVector(qkv, concat([query, zeros([inner]), value], 0));
+        }
+        const kinds = 1 + Number(contentToPosition) + Number(positionToContent);
+        const scale = 1 / Math.sqrt((inner / heads) * (config.scaleFactor ?? kinds));
+        if (!relative) return linear("output", builder.attention(qkv, { heads, scale }));
+        // By key minus query, ascending; rows of the table ascend with query minus key.
+        let table = take(sharedParameter("distances.weight"), tensor(distanceRows(span, config).reverse()));
+        if (config.normalizeDistances)
+          table = applyNorm(table, (part) => sharedParameter(`distancesNorm.${part}`), encoder);
+        const [queries, keys] = shareMatrices
+          ? splitColumns(fixed("queryKeyValue", table), 3)
+          : [
+              positionToContent ? fixed("positionQuery", table) : undefined,
+              contentToPosition ? fixed("positionKey", table) : undefined,
+            ];
+        const mixed = builder.relativeAttention(qkv, {
+          heads,
+          scale,
+          span,
+          keys: contentToPosition ? keys : undefined,
+          queries: positionToContent ? queries : undefined,
         });
         return linear("output", mixed);
       },

@@ -124,6 +124,10 @@ export const longformer = defineSlot({
         });
         return linear("output", take(concat([local(), global], 0), tensor(places)));
       },
+      plan(x, { linear, builder, onlyFor }) {
+        onlyFor(({ globalTokens }) => globalTokens?.includes(1) !== true);
+        return linear("output", builder.attention(linear("queryKeyValue", x), { heads, window }));
+      },
     };
   },
 });

@@ -1,5 +1,5 @@
 // Attention with a learned number for each bucket of distances (T5, arXiv 1910.10683; MPNet, arXiv 2004.09297).
-import { add, contiguous, permute, reshape, slice, type Tensor, take, tensor } from "@cloze/tensor";
+import { add, contiguous, mul, permute, reshape, slice, type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 import { defineSlot } from "../part.js";
@@ -40,7 +40,7 @@ export function biasBucket(distance: number, buckets: number, maxDistance: numbe
 /** Multi-head self-attention with a bias by distance that all layers share. */
 export const relativeBiasAttention = defineSlot({
   schema,
-  bind({ heads, headSize, dropout: rate, buckets, maxDistance, rows = buckets, bias }, hiddenSize) {
+  bind({ heads, headSize, dropout: rate, buckets, maxDistance, rows = buckets, bias }, hiddenSize, { maxPositions }) {
     if (rows < buckets || maxDistance <= Math.floor(buckets / 4)) {
       throw new ClozeError("CONFIG_INVALID", "relative-bias-attention: the buckets do not fit", {
         expected: "a row for each bucket, and a maxDistance above a quarter of them",
@@ -84,6 +84,16 @@ export const relativeBiasAttention = defineSlot({
             table === undefined ? scores : add(scores, slice(table, [{}, { end: length }, { end: seen }])),
         });
         return linear("output", mixed);
+      },
+      plan(x, { linear, shared, builder }) {
+        const distances = Int32Array.from({ length: 2 * maxPositions - 1 }, (_, i) =>
+          biasBucket(i - maxPositions + 1, buckets, maxDistance),
+        );
+        const scale = 1 / Math.sqrt(inner / heads);
+        // Plans scale what is added, too. [2 maxPositions - 1, heads]
+        const table = mul(take(shared("distanceBias.weight"), tensor(distances)), 1 / scale);
+        const qkv = linear("queryKeyValue", x);
+        return linear("output", builder.relativeAttention(qkv, { heads, scale, bias: table, span: maxPositions }));
       },
     };
   },

@@ -1,7 +1,20 @@
 // LoRA (arXiv 2106.09685): a matrix that stays as it is, and a product of two thin ones that is trained beside it.
-import { activation, add, concat, dropout, linear, mul, randomUniform, slice, type Tensor, zeros } from "@cloze/tensor";
+import {
+  activation,
+  add,
+  concat,
+  dropout,
+  linear,
+  matmul,
+  mul,
+  randomUniform,
+  slice,
+  type Tensor,
+  zeros,
+} from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
+import { unplanned } from "../norm.js";
 import { type BoundWeight, defineWeight, type Initial, type MatrixSpec, type ParameterSpec } from "../part.js";
 
 /** As PyTorch's Linear starts: uniform in ± 1 / sqrt(inputs) (Kaiming, a = sqrt(5)). */
@@ -75,6 +88,19 @@ export const loraOver = <Base, BaseInput>(
           const columns = Array.from({ length: blocks }, (_, block) => column(block));
           const adaptedY = add(y, blocks === 1 ? columns[0] : concat(columns, 1));
           return name === "none" ? adaptedY : activation(adaptedY, name);
+        },
+        // With what was learned beside it added to the matrix, where that is a matrix.
+        plan(x, parameter, options, builder) {
+          if (bound.plan === undefined || bound.parameters[0]?.shape.join() !== [outputs, inputs].join())
+            throw unplanned("adapters beside weights that are no plain matrix");
+          const parts = Array.from({ length: blocks }, (_, block) => {
+            if (!adapted.includes(block)) return zeros([height, inputs]);
+            const { a, b } = loraNames(block);
+            return mul(matmul(parameter(b), parameter(a)), alpha / rank);
+          });
+          const merged = (name: string): Tensor =>
+            name === "weight" ? add(parameter(name), concat(parts, 0)) : parameter(name);
+          return bound.plan(x, merged, options, builder);
         },
       };
     },

@@ -1,0 +1,159 @@
+// Every model type and every way of storing a matrix: plans give what the engine gives, or say why there is none.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { concat, noGrad, reshape, scope } from "@cloze/tensor";
+import { expect, test } from "vitest";
+import { type PackedBatch, packSequences } from "../data/packed-batch.js";
+import { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "../encoder/config.js";
+import { createModel, loadModel, type Model } from "../families/index.js";
+import { poolTokens } from "../heads/head.js";
+import { type CompileOptions, compile } from "./compile.js";
+
+const fixtures = fileURLToPath(new URL("../../test/fixtures/families/", import.meta.url));
+const folders = (path: string): string[] =>
+  readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+
+/** Parts that plans do not know, by model type. */
+const unplanned: Readonly<Record<string, string>> = {
+  convbert: "convolution-attention",
+  "deberta-v2-large": "convolution",
+  fnet: "fourier",
+  nystromformer: "nystrom",
+  vit: "patches",
+};
+
+/** Sequences of one token, of a few, and of nearly as many as the model has positions. */
+function batchFor(config: EncoderConfig): PackedBatch {
+  const { vocabularySize, maxPositions, segmentVocabularySize } = config;
+  // BigBird's blocks are for longer sequences; there it is the engine that knows them.
+  const mixer = config.layers[0]?.mixer;
+  const blocked =
+    mixer?.type === "block-sparse-attention"
+      ? (5 + 2 * mixer.randomBlocks) * mixer.blockSize
+      : Number.POSITIVE_INFINITY;
+  const longest = Math.min(maxPositions, blocked);
+  const sequence = (length: number, shift: number) => ({
+    // No padding: model types differ in where it stands.
+    ids: Array.from({ length }, (_, i) => 5 + ((7 * i + shift) % (vocabularySize - 5))),
+    segments: Array.from({ length }, (_, i) => (i > 3 ? Math.max(0, segmentVocabularySize - 1) : 0)),
+  });
+  return packSequences([sequence(1, 3), sequence(6, 1), sequence(longest - 2, 2), sequence(2, 0)]);
+}
+
+/** What the engine gives. */
+const throughEngine = (model: Model, batch: PackedBatch, outputs: CompileOptions["outputs"]): Float32Array =>
+  scope(() =>
+    noGrad(() => {
+      if (outputs === "logits") {
+        const { logits, pooled, startLogits, endLogits } = model.forward(batch);
+        const spans = [startLogits, endLogits].flatMap((each) => (each ? [reshape(each, [each.size, 1])] : []));
+        const value = spans.length === 2 ? concat(spans, 1) : (logits ?? pooled);
+        return value?.toTypedArray() as Float32Array;
+      }
+      const { hidden } = model.encoder.forward(batch);
+      return (outputs === "hidden" ? hidden : poolTokens(hidden, batch, "mean")).toTypedArray() as Float32Array;
+    }),
+  );
+
+/** Holds a plan against the engine; true where the plan ran. */
+async function planEqualsEngine(model: Model, outputs: "hidden" | "pooled" | "logits"): Promise<boolean> {
+  const batch = batchFor(model.config);
+  const compiled = compile(model, { outputs });
+  const expected = throughEngine(model, batch, outputs);
+  const got = await compiled.run(batch);
+  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  const worst = got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
+  expect(got, compiled.reason).toHaveLength(expected.length);
+  expect(worst / scale, outputs).toBeLessThan(2e-5);
+  const taken = compiled.takes(batch);
+  compiled.close();
+  return taken;
+}
+
+test.each(folders(fixtures))("%s", async (modelType) => {
+  for (const architecture of folders(join(fixtures, modelType))) {
+    const model = loadModel(join(fixtures, modelType, architecture));
+    const known = unplanned[modelType];
+    if (known === undefined) {
+      expect(await planEqualsEngine(model, "hidden")).toBe(true);
+      expect(await planEqualsEngine(model, "pooled")).toBe(true);
+      // Global tokens have matrices of their own in Longformer.
+      const global =
+        modelType === "longformer" && model.head.globalTokens(batchFor(model.config))?.includes(1) === true;
+      // Where the question ends is a matter of ids (BigBird).
+      const masked = "maskQuestion" in model.head.config && model.head.config.maskQuestion;
+      if (model.head.config.type !== "none") expect(await planEqualsEngine(model, "logits")).toBe(!global && !masked);
+    } else {
+      const compiled = compile(model);
+      expect(compiled.planned).toBe(false);
+      expect(compiled.reason).toContain(`"${known}"`);
+      compiled.close();
+    }
+    model.dispose();
+  }
+});
+
+const attention = { type: "attention", heads: 4 } as const;
+const mlp = { type: "mlp", intermediateSize: 20 } as const;
+const small = { vocabularySize: 60, hiddenSize: 32, maxPositions: 40, initializerRange: 0.3 };
+const layers = (...all: EncoderConfigInput["layers"]): EncoderConfigInput => ({ ...small, layers: all });
+const lowRank = { type: "low-rank", rank: 5 } as const;
+const lora = { type: "lora", rank: 3, alpha: 6, blocks: 3, targets: [0, 2], base: { type: "dense" } } as const;
+const configs: Record<string, EncoderConfigInput> = {
+  "matrices of low rank": layers({
+    mixer: { ...attention, weights: { queryKeyValue: lowRank, output: lowRank } },
+    channel: { ...mlp, weights: { input: lowRank, output: lowRank } },
+  }),
+  "adapters beside matrices": layers({
+    mixer: { ...attention, weights: { queryKeyValue: lora } },
+    channel: { ...mlp, weights: { output: { ...lora, blocks: 1, targets: undefined } } },
+  }),
+  "a branch beside the others": layers({
+    mixer: attention,
+    channel: mlp,
+    parallel: { ...attention, heads: 2, window: 2 },
+  }),
+  "a branch beside the others, norms first": {
+    ...layers({ mixer: attention, channel: mlp, parallel: { ...attention, heads: 2, causal: true } }),
+    normPosition: "pre",
+  },
+  "layers of unequal width, with gates, without residuals": layers(
+    { mixer: { ...attention, heads: 3, headSize: 5 }, channel: { type: "gated-mlp", intermediateSize: 7 } },
+    { mixer: { ...attention, heads: 1, headSize: 16 }, channel: { type: "none" }, residual: false },
+    { mixer: { type: "none" }, channel: { ...mlp, intermediateSize: 3 } },
+  ),
+  "disentangled, from contents to places only": layers({
+    mixer: { type: "disentangled-attention", heads: 4, maxDistance: 7, positionToContent: false },
+    channel: mlp,
+  }),
+  "disentangled, from places to contents only, in buckets": layers({
+    mixer: { type: "disentangled-attention", heads: 4, maxDistance: 30, buckets: 6, contentToPosition: false },
+    channel: mlp,
+  }),
+};
+
+test.each(Object.entries(configs))("%s", async (_, config) => {
+  const model = createModel({ architecture: "ForSequenceClassification", config, labels: 3 });
+  for (const [name, value] of model.parameters) {
+    // The second matrix of an adapter starts at 0.
+    if (/lora.*b$/.test(name))
+      value.storage.backend.write(new Float32Array(value.size).fill(0.1), value.pointer as number);
+  }
+  for (const outputs of ["hidden", "pooled", "logits"] as const)
+    expect(await planEqualsEngine(model, outputs)).toBe(true);
+  model.dispose();
+});
+
+test("an encoder alone compiles too, and has no logits", async () => {
+  const model = createModel({ architecture: "Model", config: uniformEncoder({ ...small, layers: 1, heads: 2 }) });
+  const batch = batchFor(model.config);
+  const [alone, whole] = [compile(model.encoder), compile(model, { threads: 1 })];
+  expect(await alone.run(batch)).toEqual(await whole.run(batch));
+  expect(() => compile(model.encoder, { outputs: "logits" })).toThrow(
+    expect.objectContaining({ code: "HEAD_MISMATCH" }),
+  );
+  expect(() => compile(model, { threads: 0 })).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
+  for (const each of [alone, whole]) each.close();
+  model.dispose();
+});
