@@ -67,9 +67,11 @@ EXPORT("wrappedKernels") const void* const* wrapped_kernels() { return wrapped; 
 EXPORT("kernelNames") const char* kernel_names() { return names; }
 EXPORT("kernelCount") int32_t kernel_count() { return sizeof wrapped / sizeof *wrapped; }
 
-EXPORT("runPlan") void run_plan_now(double code, double length, double variables) {
+EXPORT("runPlan") void run_plan_now(double code, double length, double variables, int32_t threads) {
+  limit_threads(threads);
   run_plan(CLOZE_JOIN(cloze_table_, CLOZE_ISA)(), argument<const double*>(code), argument<int64_t>(length),
            argument<const double*>(variables));
+  limit_threads(0);
 }
 
 EXPORT("allocate") double allocate(double bytes) {
@@ -83,6 +85,7 @@ EXPORT("workers") int32_t workers() { return workers_there(); }
 
 // After a trap: 1 where it was for want of memory.
 EXPORT("recover") int32_t after_trap() {
+  limit_threads(0);
   recover();
   const int32_t memory = out_of_memory;
   out_of_memory = 0;

@@ -11,6 +11,8 @@ namespace {
 
 thread_local bool inside = false;  // of a parallel body: what is called from there has this thread alone
 
+thread_local int limit = 0;  // see limit_threads
+
 constexpr int slots = 4;
 struct Scratch {
   void* data[slots];
@@ -47,7 +49,8 @@ uint32_t helpers() {
   const uint32_t there = __atomic_load_n(&pool.workers, __ATOMIC_ACQUIRE);
   const uint32_t usable = __atomic_load_n(&pool.usable, __ATOMIC_RELAXED);
   const uint32_t able = there < usable ? there : usable;
-  return able < pool.threads - 1 ? able : pool.threads - 1;
+  const uint32_t wanted = (able < pool.threads - 1 ? able : pool.threads - 1) + 1;
+  return (limit > 0 && static_cast<uint32_t>(limit) < wanted ? static_cast<uint32_t>(limit) : wanted) - 1;
 }
 
 }  // namespace
@@ -86,6 +89,8 @@ void set_thread_count(int threads) {
   const Guard guard(pool.owner);
   pool.threads = threads < 1 ? 1 : static_cast<uint32_t>(threads) > most_threads ? most_threads : static_cast<uint32_t>(threads);
 }
+
+void limit_threads(int most) { limit = most; }
 
 float* thread_scratch(int /*thread*/, size_t bytes, int slot) {
   if (scratch.bytes[slot] < bytes) {

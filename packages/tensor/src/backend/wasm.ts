@@ -106,9 +106,9 @@ export function createBackendOf({ isa, module, memory, instance, threads = 1 }: 
     names.map((name, place) => [name, guarded(exports.__indirect_function_table.get(wrapped[place]) as Kernel)]),
   ) as unknown as Kernels;
 
-  const run = (code: number, length: number, variables: number): void => {
+  const run = (code: number, length: number, variables: number, most: number): void => {
     try {
-      exports.runPlan(code, length, variables);
+      exports.runPlan(code, length, variables, most);
     } catch (error) {
       throw afterTrap(error);
     }
@@ -125,9 +125,9 @@ export function createBackendOf({ isa, module, memory, instance, threads = 1 }: 
         return place;
       },
       run,
-      async runAsync(code, length, variables) {
-        if (team === undefined) run(code, length, variables);
-        else await team.runPlan(code, length, variables);
+      async runAsync(code, length, variables, most) {
+        if (team === undefined) run(code, length, variables, most);
+        else await team.runPlan(code, length, variables, most);
       },
     },
     allocate(count: number, dtype: DType) {

@@ -8,7 +8,7 @@ const stackBytes = 1 << 19;
 export interface WasmThreads {
   count(): number;
   set(count: number): void;
-  runPlan(code: number, length: number, variables: number): Promise<void>;
+  runPlan(code: number, length: number, variables: number, threads: number): Promise<void>;
 }
 
 export const outOfMemory = (): ClozeError =>
@@ -44,12 +44,12 @@ export function createThreads(module: WasmModule, memory: WasmMemory, exports: W
       while (helpers.length < wanted - 1) helpers.push(start("helper", () => {}));
       exports.setThreads(wanted);
     },
-    runPlan(code, length, variables) {
+    runPlan(code, length, variables, threads) {
       leader ??= start("leader", settle);
       const id = ++lastId;
       leader.keepAlive(true);
       const done = new Promise<void>((resolve, reject) => pending.set(id, { resolve, reject }));
-      leader.send({ id, code, length, variables });
+      leader.send({ id, code, length, variables, threads });
       return done;
     },
   };

@@ -15,7 +15,7 @@ export interface WasmExports {
   /** The address of their names, each with a 0 behind it. */
   kernelNames(): number;
   kernelCount(): number;
-  runPlan(code: number, length: number, variables: number): void;
+  runPlan(code: number, length: number, variables: number, threads: number): void;
   /** 0 when there is no memory left. */
   allocate(bytes: number): number;
   free(address: number): void;

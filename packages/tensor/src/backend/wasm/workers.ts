@@ -20,6 +20,7 @@ export interface PlanRequest {
   readonly code: number;
   readonly length: number;
   readonly variables: number;
+  readonly threads: number;
 }
 export interface PlanReply {
   readonly id: number;
@@ -52,9 +53,9 @@ function run(port, listen, { module, memory, stack, threadLocals, role }) {
       throw error;
     }
   }
-  listen(({ id, code, length, variables }) => {
+  listen(({ id, code, length, variables, threads }) => {
     try {
-      exports.runPlan(code, length, variables);
+      exports.runPlan(code, length, variables, threads);
       port.postMessage({ id });
     } catch (error) {
       exports.__stack_pointer.value = stack;
