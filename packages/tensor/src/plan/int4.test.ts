@@ -55,7 +55,7 @@ test.each(isas)("%s: a weight of 4-bit codes is the weight that the codes stand 
       const weights = weight.toTypedArray();
       close.forEach((value, i) => {
         const row = weights.slice((i % n) * k, ((i % n) + 1) * k);
-        const bound = rowsOff[Math.floor(i / n)] * row.reduce((sum, each) => sum + Math.abs(each), 0);
+        const bound = rowsOff[Math.floor(i / n)] * Array.from(row).reduce((sum, each) => sum + Math.abs(each), 0);
         expect(Math.abs(value - exact[i])).toBeLessThan(1.2 * bound + 1e-4);
       });
     }
