@@ -22,7 +22,7 @@ export interface LoadedModel {
   /** Present when the model has a task head. */
   readonly task?: TaskModel<unknown, unknown, unknown>;
   /** The model as a plan with that output; made when first asked for, closed with the model. */
-  compiled(output: Pick<CompileOptions, "output" | "pooling">): CompiledModel;
+  compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">): CompiledModel;
   close(): void;
 }
 
@@ -96,9 +96,9 @@ export function loadServedFolder(
     ...parts,
     name,
     folder,
-    compiled({ output, pooling }) {
-      const key = `${output} ${pooling}`;
-      const found = plans.get(key) ?? compile(parts.model, { output, pooling, weights });
+    compiled({ outputs, pooling }) {
+      const key = `${outputs} ${pooling}`;
+      const found = plans.get(key) ?? compile(parts.model, { outputs, pooling, weights });
       plans.set(key, found);
       return found;
     },

@@ -35,14 +35,14 @@ export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
   const embedGroup = async (units: readonly TextInput[], promptTokens: number): Promise<Float32Array[]> => {
     const batch = packUnits(units);
     if (planned !== undefined && promptTokens === 0) {
-      const compiled = loaded.compiled({ output: "pooled", pooling: planned });
+      const compiled = loaded.compiled({ outputs: "pooled", pooling: planned });
       const pooled = await compiled.run(batch);
       if (modules.length === 0) return rowsOf(pooled, width);
       return finish(() =>
         modules.reduce((x, module) => module.forward(x), tensor(pooled, [units.length, compiled.width])),
       );
     }
-    const compiled = loaded.compiled({ output: "hidden" });
+    const compiled = loaded.compiled({ outputs: "hidden" });
     const hidden = await compiled.run(batch);
     return finish(() =>
       embedder.poolTokens(tensor(hidden, [batch.ids.length, compiled.width]), { ...batch, promptTokens }),

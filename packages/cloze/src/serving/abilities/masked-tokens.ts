@@ -45,7 +45,7 @@ async function readLogits(
   rows: Int32Array,
   read: (logits: Tensor, from: number) => void,
 ): Promise<void> {
-  const compiled = loaded.compiled({ output: "hidden" });
+  const compiled = loaded.compiled({ outputs: "hidden" });
   const hidden = await compiled.run(batch);
   for (let from = 0; from < rows.length; from += rowsAtOnce) {
     if (from > 0) await breathe();

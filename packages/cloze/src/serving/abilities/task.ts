@@ -53,7 +53,7 @@ export function taskAbility(loaded: LoadedModel): TaskAbility | undefined {
     program: {
       name: `${loaded.name} ${task.name}`,
       async compute(units) {
-        const compiled = loaded.compiled({ output: "hidden" });
+        const compiled = loaded.compiled({ outputs: "hidden" });
         const rowOffsets = Int32Array.from({ length: units.length + 1 }, (_, i) => i);
         const batch = { ...packUnits(units), rowOffsets };
         const inputs = task.inputs(batch, settings, { tokenizer, training: false, seed: 0 });

@@ -15,7 +15,7 @@ export function tokenVectorsAbility(loaded: LoadedModel): TokenVectorsAbility | 
     program: {
       name: `${loaded.name} embed_all`,
       async compute(units) {
-        const compiled = loaded.compiled({ output: "hidden" });
+        const compiled = loaded.compiled({ outputs: "hidden" });
         const batch = packUnits(units);
         const rows = rowsOf(await compiled.run(batch), compiled.width); // [tokens][hidden]
         return units.map((_, s) => rows.slice(batch.offsets[s], batch.offsets[s + 1]));
