@@ -28,6 +28,15 @@ export {
   type EmbedOptions,
   type TextKind,
 } from "./embedding/embedder.js";
+export * from "./embedding/evaluation/index.js";
+export {
+  type EmbeddedChunk,
+  embedLongTexts,
+  type LongTextCounts,
+  type LongTextOptions,
+  type LongTextStrategy,
+  type LongTextVectors,
+} from "./embedding/long-texts.js";
 export {
   createLoss,
   type EmbeddingLoss,
@@ -35,11 +44,23 @@ export {
   type LossConfig,
   type LossInput,
 } from "./embedding/losses/index.js";
+export * from "./embedding/mining/index.js";
 export { createDense, type DenseOptions, type EmbedderModule } from "./embedding/modules/index.js";
 export { type Pooling, type PoolingMode, pool } from "./embedding/pooling.js";
 export { type LoadEmbedderOptions, loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js";
 export type { TextCounts } from "./embedding/text-roles.js";
-export { type TextPair, type TrainEmbedderOptions, trainEmbedder } from "./embedding/train-embedder.js";
+export {
+  type EmbeddingRow,
+  type TextPair,
+  type TrainEmbedderOptions,
+  type TrainEmbedderResult,
+  type TrainingStage,
+  trainEmbedder,
+  trainSentenceEncoder,
+} from "./embedding/train-embedder.js";
+export { readEmbeddingRows } from "./embedding/training/rows.js";
+export type { TruncateOptions } from "./embedding/truncate.js";
+export * from "./embedding/vectors/index.js";
 export { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "./encoder/config.js";
 export { createEncoder, type Encoder, type EncoderOptions, type EncoderOutput } from "./encoder/encoder.js";
 export {

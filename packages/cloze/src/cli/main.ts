@@ -19,6 +19,8 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   evaluate: async () => (await import("./evaluate.js")).addEvaluate,
   predict: async () => (await import("./predict.js")).addPredict,
   embed: async () => (await import("./embed.js")).addEmbed,
+  "embed-bench": async () => (await import("./evaluate-embedding.js")).addEmbedBench,
+  mine: async () => (await import("./mine.js")).addMine,
   "fill-mask": async () => (await import("./fill-mask.js")).addFillMask,
   serve: async () => (await import("./serve.js")).addServe,
   export: async () => (await import("./export.js")).addExport,

@@ -1,0 +1,206 @@
+import { writeFileAtomic } from "@cloze/tensor";
+import { type Command, Option } from "commander";
+import { findColumn } from "../data/readers/columns.js";
+import { openRows } from "../data/readers/index.js";
+import { findDuplicates, mineHardNegatives, semanticSplit } from "../embedding/mining/index.js";
+import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import { readEmbeddingRows } from "../embedding/training/rows.js";
+import { ClozeError } from "../errors.js";
+import { readLines } from "../text/index.js";
+import { createMeter } from "../training/progress.js";
+import { numberBetween, wholeNumber } from "./arguments.js";
+import { noteGuesses } from "./data-options.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
+import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
+
+interface MineOptions extends CommonOptions {
+  model: string;
+  out: string;
+}
+
+interface NegativesOptions extends MineOptions {
+  corpus?: string;
+  negatives: number;
+  rangeMin: number;
+  rangeMax?: number;
+  maxScore?: number;
+  minScore?: number;
+  margin?: number;
+  relativeMargin?: number;
+  sampling: "top" | "random";
+  seed: number;
+}
+
+interface TextRows {
+  readonly texts: string[];
+  /** What is written back for each text. */
+  readonly lines: string[];
+}
+
+/** Texts of a file: lines, or a column of rows, which are written back as JSON. */
+async function readTexts(path: string, column: string | undefined): Promise<TextRows> {
+  if (column === undefined && !/\.(jsonl|json|csv|tsv|parquet)(\.gz|\.zst)?$/i.test(path)) {
+    const lines = [...readLines([path])];
+    return { texts: lines, lines };
+  }
+  const source = openRows(path);
+  const available = await source.columns();
+  const name = column ?? findColumn(available, ["text", "sentence", "document", "content", "query", "title"]);
+  if (name === undefined || !available.includes(name)) {
+    throw new ClozeError("DATA_COLUMN_MISSING", `${path} has no column for the text`, {
+      expected: column ?? '"text"',
+      received: `columns ${available.join(", ")}`,
+      remedy: "Name it with --column.",
+    });
+  }
+  const rows: TextRows = { texts: [], lines: [] };
+  for await (const { values } of source) {
+    rows.texts.push(String(values[name] ?? ""));
+    rows.lines.push(JSON.stringify(values));
+  }
+  return rows;
+}
+
+const writeLines = (path: string, lines: Iterable<string>): void =>
+  writeFileAtomic(
+    path,
+    (function* () {
+      for (const line of lines) yield Buffer.from(`${line}\n`);
+    })(),
+  );
+
+function addNegatives(mine: Command): void {
+  mine
+    .command("negatives")
+    .description("hard negatives for pairs: JSON lines {query, document, negatives, scores} that cloze train takes")
+    .argument("<file>", "pairs of a query and a document that answers it")
+    .requiredOption(`--model ${modelArgument}`, "the embedder that searches")
+    .requiredOption("--out <file>", "the pairs with their negatives")
+    .option("--corpus <file>", "more texts to search: one a line (default: the documents of the pairs)")
+    .option("--negatives <count>", "negatives of a pair", wholeNumber(), 3)
+    .option("--range-min <count>", "pass the first so many hits over", wholeNumber(0), 0)
+    .addOption(
+      new Option("--range-max <count>", "look at so many hits (default: 10 x negatives)").argParser(wholeNumber()),
+    )
+    .option("--max-score <cosine>", "leave nearer hits out", numberBetween(-1, 1))
+    .option("--min-score <cosine>", "leave further hits out", numberBetween(-1, 1))
+    .option("--margin <cosine>", "a negative is so much further than the positive", numberBetween(0, 2))
+    .option(
+      "--relative-margin <share>",
+      "the same as a share of the positive's score, such as 0.05",
+      numberBetween(0, 1),
+    )
+    .addOption(new Option("--sampling <how>", "which of the hits are taken").choices(["top", "random"]).default("top"))
+    .option("--seed <number>", "decides random choices", wholeNumber(0), 1)
+    .action(async (file: string, options: NegativesOptions) => {
+      const progress = progressFor(options);
+      const source = await readEmbeddingRows(file, "pair");
+      noteGuesses(progress, source);
+      const pairs: { query: string; document: string }[] = [];
+      for await (const rows of source)
+        for (const { texts } of rows) pairs.push({ query: texts[0], document: texts[1] });
+      const corpus = options.corpus === undefined ? undefined : [...readLines([options.corpus])];
+      const embedder = loadEmbedder(await modelFolder(options.model, options));
+      let share = 0;
+      const meter = createMeter("mine", () => share);
+      const { pairs: mined, counts } = await mineHardNegatives(embedder, pairs, {
+        ...options,
+        corpus,
+        absoluteMargin: options.margin,
+        onProgress(done, total) {
+          share = done / total;
+          progress.update(meter.event(done));
+        },
+      });
+      progress.done();
+      embedder.dispose();
+      writeLines(
+        options.out,
+        mined.map((pair) => JSON.stringify(pair)),
+      );
+      printResult(options, { pairs: mined.length, ...counts, out: options.out }, () =>
+        formatTable([
+          [`${mined.length} pairs`, options.out],
+          ...Object.entries(counts).map(([name, value]) => [name, String(value)]),
+        ]),
+      );
+    });
+}
+
+function addDuplicates(mine: Command): void {
+  mine
+    .command("duplicates")
+    .description("keep one of texts that say nearly the same")
+    .argument("<file>", "texts: one a line, or rows with a column of texts")
+    .requiredOption(`--model ${modelArgument}`, "the embedder that compares")
+    .requiredOption("--out <file>", "the texts (or rows, as JSON lines) that are kept")
+    .option("--column <name>", "the column of the texts")
+    .option("--threshold <cosine>", "from which two texts are duplicates", numberBetween(-1, 1), 0.95)
+    .option("--report <file>", "JSON lines {text, of, cosine} of what was left out")
+    .action(async (file: string, options: MineOptions & { column?: string; threshold: number; report?: string }) => {
+      const { texts, lines } = await readTexts(file, options.column);
+      const embedder = loadEmbedder(await modelFolder(options.model, options));
+      const { kept, duplicates } = await findDuplicates(embedder, texts, options);
+      embedder.dispose();
+      writeLines(
+        options.out,
+        kept.map((i) => lines[i]),
+      );
+      if (options.report !== undefined) {
+        writeLines(
+          options.report,
+          duplicates.map(({ index, of, cosine }) => JSON.stringify({ text: texts[index], of: texts[of], cosine })),
+        );
+      }
+      const result = { texts: texts.length, kept: kept.length, duplicates: duplicates.length, out: options.out };
+      printResult(options, result, () => `${kept.length} of ${texts.length} texts kept, in ${options.out}`);
+    });
+}
+
+function addSplit(mine: Command): void {
+  mine
+    .command("split")
+    .description("train, dev and test without near-copies on both sides")
+    .argument("<file>", "texts: one a line, or rows with a column of texts")
+    .requiredOption(`--model ${modelArgument}`, "the embedder that compares")
+    .requiredOption("--out <prefix>", "writes <prefix>.train.jsonl, .dev.jsonl and .test.jsonl (.txt for lines)")
+    .option("--column <name>", "the column of the texts")
+    .option("--dev <share>", "of the texts", numberBetween(0, 1), 0.1)
+    .option("--test <share>", "of the texts", numberBetween(0, 1), 0.1)
+    .option("--threshold <cosine>", "nearer texts stay together", numberBetween(-1, 1), 0.8)
+    .option("--seed <number>", "decides the split", wholeNumber(0), 1)
+    .action(
+      async (
+        file: string,
+        options: MineOptions & { column?: string; dev: number; test: number; threshold: number; seed: number },
+      ) => {
+        const { texts, lines } = await readTexts(file, options.column);
+        const embedder = loadEmbedder(await modelFolder(options.model, options));
+        const { groups, largestGroup, ...parts } = await semanticSplit(embedder, texts, options);
+        embedder.dispose();
+        const extension = texts === lines ? "txt" : "jsonl";
+        for (const [name, places] of Object.entries(parts)) {
+          writeLines(
+            `${options.out}.${name}.${extension}`,
+            places.map((i) => lines[i]),
+          );
+        }
+        const sizes = { train: parts.train.length, dev: parts.dev.length, test: parts.test.length };
+        printResult(options, { ...sizes, groups, largestGroup, out: options.out }, () =>
+          formatTable([
+            ...Object.entries(sizes).map(([name, size]) => [`${options.out}.${name}.${extension}`, String(size)]),
+            ["groups", String(groups)],
+            ["largest group", String(largestGroup)],
+          ]),
+        );
+      },
+    );
+}
+
+/** `cloze mine` */
+export function addMine(program: Command): void {
+  const mine = program
+    .command("mine")
+    .description("make training data by an embedder: hard negatives, deduplication, splits");
+  for (const add of [addNegatives, addDuplicates, addSplit]) add(mine);
+}

@@ -1,0 +1,12 @@
+// Vectors as they are stored.
+export {
+  calibrateRanges,
+  decodeVectors,
+  encodeVectors,
+  type Precision,
+  precisions,
+  truncateVectors,
+  type VectorCodes,
+  type VectorRanges,
+} from "./codes.js";
+export { readNpy, writeNpy } from "./npy.js";
