@@ -89,9 +89,31 @@ export {
   parseObjective,
 } from "./objectives/index.js";
 export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masking.js";
-export { Bm25Index } from "./retrieval/bm25.js";
+export { Bm25Index, type Bm25Options } from "./retrieval/bm25.js";
+export { measureQueries, measureRun, type RunMeasures } from "./retrieval/evaluation/measures.js";
+export type { Ranking, Run, ScoredDocument } from "./retrieval/evaluation/ranking.js";
+export { readRun, runLines } from "./retrieval/evaluation/run-file.js";
 export { createExactIndex, type ExactIndex } from "./retrieval/exact.js";
+export { type AnalyzerOptions, createAnalyzer } from "./retrieval/lexical/analyzer.js";
+export { type FusionOptions, fuseRankings, fuseRetrievers } from "./retrieval/pipeline/fusion.js";
+export { indexBm25, indexDense } from "./retrieval/pipeline/index-retrievers.js";
+export { bm25Retriever, denseRetriever } from "./retrieval/pipeline/memory-retrievers.js";
+export { pipeline, type Reranker, type Retriever, type SearchOptions } from "./retrieval/pipeline/retriever.js";
+export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";
+export { type CrossEncoder, type CrossEncoderOptions, crossEncoder } from "./retrieval/rerank/cross-encoder.js";
+export { aggregatePassages, cutPassages, type PassageAggregation } from "./retrieval/rerank/passages.js";
+export { rerankPairwise, rerankPointwise } from "./retrieval/rerank/rerankers.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
+export type { IndexedDocument } from "./retrieval/store/document.js";
+export type { FieldCondition, Filter } from "./retrieval/store/filter.js";
+export {
+  type IndexSettings,
+  type OpenIndexOptions,
+  openIndex,
+  type SearchIndex,
+} from "./retrieval/store/search-index.js";
+export type { VectorStorage } from "./retrieval/store/vector-codec.js";
+export * from "./retrieval/test-collection/index.js";
 export { fillMask } from "./tasks/fill-mask.js";
 export {
   evaluateRows,

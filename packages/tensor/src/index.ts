@@ -47,6 +47,7 @@ export {
   sumTo,
   transpose,
 } from "./ops/movement.js";
+export { createNearest, type Nearest, type NearestHit, type RowKind } from "./ops/nearest.js";
 export { type LayerNormOptions, layerNorm, rmsNorm } from "./ops/norm.js";
 export { packWeights } from "./ops/packed-weights.js";
 export {

@@ -1,37 +1,41 @@
 import { writeFileAtomic } from "@cloze/tensor";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
 import { readRun, runLines } from "../retrieval/evaluation/run-file.js";
-import { chooseFusionWeights, type FusionMethod, fuseRankings } from "../retrieval/pipeline/fusion.js";
+import { chooseFusionWeights, type FusionMethod, floorsOf, fuseRankings } from "../retrieval/pipeline/fusion.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import {
   type CollectionFiles,
   type CollectionIndex,
   findCollection,
+  fullText,
   indexCollection,
   type Qrels,
   qrelsFile,
   qrelsLines,
   queriesFile,
+  readCandidateTexts,
   readDocuments,
-  readQrels,
-  readQueries,
+  readJudgedQueries,
   splitsOf,
 } from "../retrieval/test-collection/index.js";
 import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
+import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
+import { openCrossEncoder, type RerankOptions, rerankerOf, withRerankOptions } from "./rerank-options.js";
 import { vectorsOf } from "./text-vectors.js";
 
-const pipelines = ["bm25", "dense", "hybrid"] as const;
-
-interface EvaluateRetrievalOptions extends CommonOptions {
+interface EvaluateRetrievalOptions extends CommonOptions, RerankOptions {
+  rerank?: string;
+  writeCandidates?: string;
+  candidates: number;
   data: string;
   split?: string;
   model?: string;
@@ -58,13 +62,6 @@ const usualWeights: Record<FusionMethod, readonly [number, number]> = {
 
 const chunk = 64;
 
-/** Two numbers of at least 0 with a comma between them. */
-function fusionWeights(text: string): [number, number] {
-  const numbers = text.split(",").map((one) => (one.trim() === "" ? Number.NaN : Number(one)));
-  if (numbers.length === 2 && numbers.every((one) => Number.isFinite(one) && one >= 0)) return [numbers[0], numbers[1]];
-  throw new InvalidArgumentError('Two numbers of at least 0 are needed, such as "0.3,0.7".');
-}
-
 async function searchAll(
   retriever: Retriever,
   queries: ReadonlyMap<string, string>,
@@ -86,41 +83,6 @@ async function searchAll(
   }
   progress.done();
   return run;
-}
-
-/** The judged queries of a split; those without a text are counted and left out. */
-async function readSplit(
-  files: Pick<CollectionFiles, "queries" | "qrels">,
-  warnings: DataWarnings,
-): Promise<{ queries: Map<string, string>; qrels: Map<string, Map<string, number>> }> {
-  const qrels = await readQrels(files.qrels, warnings);
-  const found = await readQueries(files.queries, warnings, new Set(qrels.keys()));
-  const queries = new Map<string, string>();
-  for (const [id, judged] of qrels) {
-    const text = found.get(id);
-    if (text === undefined) {
-      warnings.add(
-        "QRELS_QUERY_UNKNOWN",
-        "judged queries that are not there; they were left out",
-        `${files.qrels} (${id})`,
-      );
-      qrels.delete(id);
-      continue;
-    }
-    queries.set(id, text);
-    if (![...judged.values()].some((grade) => grade > 0))
-      warnings.add(
-        "QRELS_NONE_RELEVANT",
-        "queries for which nothing is relevant; they score 0",
-        `${files.qrels} (${id})`,
-      );
-  }
-  if (queries.size > 0) return { queries, qrels };
-  throw new ClozeError("QRELS_EMPTY", "No query is both there and judged", {
-    expected: `ids of ${files.queries} in ${files.qrels}`,
-    received: "none in common",
-    remedy: "Check that both files belong together.",
-  });
 }
 
 /** Counts judgements of documents that do not exist; they stay, as things that were missed. */
@@ -147,19 +109,21 @@ async function hybrid(
 ): Promise<Fused> {
   const retrievers = [index.bm25, index.dense] as [Retriever, Retriever];
   const method = options.fusion;
+  const floors = floorsOf(retrievers, options.depth);
   let weights = options.weights ?? usualWeights[method];
   let chosenOn: string | undefined;
   const training = splitsOf(options.data).find((name) => /^(train|dev|val|validation)/.test(name) && name !== split);
   if (options.weights === undefined && training !== undefined) {
     const files = { qrels: qrelsFile(options.data, training), queries: queriesFile(options.data, training) };
-    const read = files.qrels && files.queries ? await readSplit(files as CollectionFiles, createWarnings()) : undefined;
+    const read =
+      files.qrels && files.queries ? await readJudgedQueries(files as CollectionFiles, createWarnings()) : undefined;
     if (read !== undefined) {
       const found: Ranking[][] = [];
       for (const one of retrievers) found.push([...(await searchAll(one, read.queries, options, progress)).values()]);
       const ids = [...read.queries.keys()];
       const score = (rankings: readonly Ranking[]) =>
         measureRun(new Map(ids.map((id, q) => [id, rankings[q]])), read.qrels)["ndcg@10"];
-      ({ weights } = chooseFusionWeights([found[0], found[1]], score, { method }));
+      ({ weights } = chooseFusionWeights([found[0], found[1]], score, { method, floors }));
       chosenOn = training;
     }
   }
@@ -167,13 +131,67 @@ async function hybrid(
     await searchAll(retrievers[0], queries, options, progress),
     await searchAll(retrievers[1], queries, options, progress),
   ];
-  const fuse = (id: string) => fuseRankings([words.get(id) ?? [], vectors.get(id) ?? []], { method, weights });
+  const fuse = (id: string) => fuseRankings([words.get(id) ?? [], vectors.get(id) ?? []], { method, weights, floors });
   return { run: new Map([...queries.keys()].map((id) => [id, fuse(id).slice(0, options.depth)])), weights, chosenOn };
+}
+
+/** A run after a cross-encoder. */
+async function rerankAll(
+  run: Run,
+  queries: ReadonlyMap<string, string>,
+  corpus: string,
+  options: EvaluateRetrievalOptions,
+  progress: ProgressReporter,
+): Promise<Run> {
+  const model = openCrossEncoder(await modelFolder(options.rerank as string, options), options);
+  const texts = await readCandidateTexts(corpus, run.values(), options.rerankDepth, createWarnings());
+  const reranker = rerankerOf(model, (id) => texts.get(id), options);
+  const result = new Map<string, Ranking>();
+  const meter = createMeter(`rerank ${reranker.name}`, () => result.size / queries.size);
+  for (const [id, query] of queries) {
+    result.set(id, await reranker.rerank(query, run.get(id) ?? []));
+    progress.update(meter.event(result.size));
+  }
+  progress.done();
+  model.close();
+  return result;
+}
+
+/** Rows of the task ranking: what was found, and what should have been. */
+async function writeCandidates(
+  run: Run,
+  queries: ReadonlyMap<string, string>,
+  qrels: Qrels,
+  corpus: string,
+  { writeCandidates: path, candidates: depth }: EvaluateRetrievalOptions,
+): Promise<void> {
+  const wanted = [...queries].map(([id, query]) => {
+    const judged = qrels.get(id) ?? new Map<string, number>();
+    const found = (run.get(id) ?? []).slice(0, depth).map((hit) => hit.id);
+    const relevant = [...judged].filter(([, grade]) => grade > 0).map(([document]) => document);
+    return { query, judged, ids: [...new Set([...relevant, ...found])].slice(0, Math.max(depth, relevant.length)) };
+  });
+  const rankings = wanted.map(({ ids }) => ids.map((id) => ({ id, score: 0 })));
+  const texts = await readCandidateTexts(corpus, rankings, Number.POSITIVE_INFINITY, createWarnings());
+  writeFileAtomic(
+    path as string,
+    (function* () {
+      for (const { query, judged, ids } of wanted) {
+        const known = ids.filter((id) => texts.has(id));
+        const row = {
+          query,
+          candidates: known.map((id) => fullText(texts.get(id) as { title: string; text: string })),
+          relevance: known.map((id) => Math.max(0, judged.get(id) ?? 0)),
+        };
+        if (known.length > 0) yield Buffer.from(`${JSON.stringify(row)}\n`);
+      }
+    })(),
+  );
 }
 
 /** `cloze evaluate retrieval` */
 export function addEvaluateRetrieval(program: Command): void {
-  program
+  const command = program
     .command("retrieval")
     .description("search a test collection (BEIR's layout) and score what is found, as trec_eval does")
     .requiredOption("--data <folder>", "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, or flat, packed or not")
@@ -206,7 +224,10 @@ export function addEvaluateRetrieval(program: Command): void {
     )
     .option("--ignore-identical", "a query does not find the document of its own id (as BEIR does for ArguAna, Quora)")
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
-    .action(evaluateRetrieval);
+    .option("--write-candidates <file>", "write what was found with its judgements there, to train a reranker with")
+    .option("--candidates <count>", "documents of each query in that file", wholeNumber(1), 20)
+    .option(`--rerank ${modelArgument}`, "a cross-encoder that puts what was found into a new order");
+  withRerankOptions(command).action(evaluateRetrieval);
 }
 
 async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<void> {
@@ -224,7 +245,7 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
   if (files.split !== undefined && files.split !== (options.split ?? "test"))
     progress.note(`${options.data} has no split test: ${files.split} is scored`);
   const start = performance.now();
-  const { queries, qrels } = await readSplit(files, warnings);
+  const { queries, qrels } = await readJudgedQueries(files, warnings);
   if (options.writeQrels !== undefined) writeFileAtomic(options.writeQrels, [...qrelsLines(qrels)].join(""));
   let run: Run;
   let documents: number | undefined;
@@ -254,6 +275,8 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
     index.dispose();
     embedder?.dispose();
   }
+  if (options.writeCandidates !== undefined) await writeCandidates(run, queries, qrels, files.corpus, options);
+  if (options.rerank !== undefined) run = await rerankAll(run, queries, files.corpus, options, progress);
   const measures = measureRun(run, qrels);
   const seconds = (performance.now() - start) / 1000;
   if (options.run !== undefined)

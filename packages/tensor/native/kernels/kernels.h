@@ -15,6 +15,7 @@
 #include "rotary.h"
 #include "sparse-gemm.h"
 #include "sparse-int8-gemm.h"
+#include "nearest.h"
 #include "normalize.h"
 #include "optimizer.h"
 #include "quantize.h"

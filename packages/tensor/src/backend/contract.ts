@@ -8,6 +8,7 @@ import type { EmbeddingKernels } from "./contract/embedding.js";
 import type { FourierKernels } from "./contract/fourier.js";
 import type { Int8Kernels } from "./contract/int8.js";
 import type { MatmulKernels } from "./contract/matmul.js";
+import type { NearestKernels } from "./contract/nearest.js";
 import type { AttentionKernels, NetworkKernels } from "./contract/network.js";
 import type { OptimizerKernels } from "./contract/optimizer.js";
 import type { QuantizeKernels } from "./contract/quantize.js";
@@ -28,6 +29,7 @@ export interface Kernels
     FourierKernels,
     Int8Kernels,
     MatmulKernels,
+    NearestKernels,
     QuantizeKernels,
     RecurrentKernels,
     ReduceKernels,

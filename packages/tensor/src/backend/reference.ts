@@ -10,6 +10,7 @@ import { fourierKernels } from "./reference/fourier.js";
 import { int8Kernels } from "./reference/int8.js";
 import { matmulKernels } from "./reference/matmul.js";
 import { createReferenceMemory } from "./reference/memory.js";
+import { nearestKernels } from "./reference/nearest.js";
 import { networkKernels } from "./reference/network.js";
 import { optimizerKernels } from "./reference/optimizer.js";
 import { quantizeKernels } from "./reference/quantize.js";
@@ -30,6 +31,7 @@ export function createReferenceBackend(): Backend {
       ...elementwiseKernels(memory),
       ...fourierKernels(memory),
       ...matmulKernels(memory),
+      ...nearestKernels(memory),
       ...quantizeKernels(memory),
       ...recurrentKernels(memory),
       ...reduceKernels(memory),

@@ -9,10 +9,12 @@ test("reciprocal rank and standardised scores, by hand", () => {
   const ranks = fuseRankings([first, second], { method: "reciprocal-rank" });
   expect(ranks.map(({ id }) => id)).toEqual(["b", "a", "c"]);
   expect(ranks[0].score).toBeCloseTo(1 / 62 + 1 / 61, 12);
-  // Standardised, both lists are 1 and -1; what a list lacks scores as its last.
+  // Over three documents, the third as the last of a list that lacks it: 1.4142, -0.7071 twice.
   const fused = fuseRankings([first, second], { weights: [0.25, 0.75] });
   expect(fused.map(({ id }) => id)).toEqual(["b", "a", "c"]);
-  expect(fused.map(({ score }) => score)).toEqual([0.5, -0.5, -1].map((score) => expect.closeTo(score, 5)));
+  expect(fused.map(({ score }) => score)).toEqual(
+    [0.883883, -0.176777, -Math.SQRT1_2].map((score) => expect.closeTo(score, 5)),
+  );
   expect(fuseRankings([[], second])[0].id).toBe("b");
   expect(() => fuseRankings([first], { weights: [1, 2] })).toThrow(/one weight/);
 });

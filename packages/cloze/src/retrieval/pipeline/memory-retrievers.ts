@@ -13,6 +13,7 @@ const ranking = (hits: readonly SearchHit[], ids: readonly string[]): Ranking =>
 /** BM25. @param ids of the index's documents */
 export const bm25Retriever = (index: Bm25Index, ids: readonly string[]): Retriever => ({
   name: "bm25",
+  unfound: 0,
   async search(queries, { depth }) {
     return queries.map((query) => ranking(index.search(query, depth), ids));
   },

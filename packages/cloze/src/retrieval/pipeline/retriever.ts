@@ -1,14 +1,19 @@
 // A pipeline: something that finds, and things that put what was found in a better order.
 import type { Ranking } from "../evaluation/ranking.js";
+import type { Filter } from "../store/filter.js";
 
 export interface SearchOptions {
   /** Documents per query at most. */
   readonly depth: number;
+  /** Conditions on fields, where the retriever's index keeps fields. */
+  readonly filter?: Filter;
 }
 
 /** Finds documents for queries; a pipeline is one too. */
 export interface Retriever {
   readonly name: string;
+  /** The score of documents that are not in a list though there was room for them; undefined where there are none. */
+  readonly unfound?: number;
   /** One ranking for each query. */
   search(queries: readonly string[], options: SearchOptions): Promise<Ranking[]>;
 }
@@ -30,9 +35,9 @@ export function pipeline(first: Retriever, ...rerankers: readonly Reranker[]): R
   if (rerankers.length === 0) return first;
   return {
     name: [first.name, ...rerankers.map(({ name }) => name)].join(" > "),
-    async search(queries, { depth }) {
+    async search(queries, { depth, ...rest }) {
       // What is reranked is more than what is asked for.
-      const found = await first.search(queries, { depth: Math.max(depth, 100) });
+      const found = await first.search(queries, { depth: Math.max(depth, 100), ...rest });
       const result: Ranking[] = [];
       for (const [i, query] of queries.entries()) {
         let ranking: Ranking = found[i];

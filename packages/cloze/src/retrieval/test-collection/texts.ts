@@ -1,5 +1,6 @@
 // Documents and queries of a test collection, one after another, so that a corpus need not fit in memory.
 
+import { basename } from "node:path";
 import { findColumn, missingColumn } from "../../data/readers/columns.js";
 import { type OpenRowsOptions, openRows, type RowSource } from "../../data/readers/open-rows.js";
 import type { DataRow } from "../../data/readers/row.js";
@@ -83,7 +84,8 @@ function addAll(warnings: DataWarnings, from: DataWarnings): void {
   for (const { code, message, count, first } of from.list()) warnings.add(code, message, first, count);
 }
 
-function idOf(row: DataRow, column: string, path: string, warnings: DataWarnings): string | undefined {
+function idOf(row: DataRow, column: string | undefined, path: string, warnings: DataWarnings): string | undefined {
+  if (column === undefined) return `${basename(path)}:${row.number}`;
   const value = row.values[column];
   if (typeof value === "number" && !Number.isSafeInteger(value))
     warnings.add(
@@ -101,16 +103,17 @@ function idOf(row: DataRow, column: string, path: string, warnings: DataWarnings
  * The documents of a file: JSON lines `{ _id, title?, text }`, or a table. Numbers as ids are written out; documents
  * without an id are left out, those without a text are kept, both counted. Ids are not checked for repeats.
  *
+ * @param options `numbered`: in a file without a column of ids, the name of the file and the number of the row are the id
  * @throws DATA_COLUMN_MISSING, and what `openRows` throws
  */
 export async function* readDocuments(
   path: string,
   warnings: DataWarnings,
-  options: OpenRowsOptions = {},
+  { numbered = false, ...options }: OpenRowsOptions & { numbered?: boolean } = {},
 ): AsyncGenerator<CollectionDocument> {
-  const { rows, columns } = await openTable(path, [...idNames, ...textNames], options);
+  const { rows, columns } = await openTable(path, [...idNames, ...textNames, ...titleNames], options);
   const id = findColumn(columns, idNames);
-  if (id === undefined) throw missingColumn(path, "id", '"_id" or "id"', columns);
+  if (id === undefined && !numbered) throw missingColumn(path, "id", '"_id" or "id"', columns);
   const title = findColumn(columns, titleNames);
   const text = findColumn(
     columns.filter((column) => column !== title),
@@ -120,7 +123,8 @@ export async function* readDocuments(
   for await (const row of rows) {
     const key = idOf(row, id, path, warnings);
     if (key === undefined) continue;
-    const { [id]: _, ...rest } = row.values;
+    const rest = { ...row.values };
+    if (id !== undefined) delete rest[id];
     if (title !== undefined) delete rest[title];
     if (text !== undefined) delete rest[text];
     const document = {

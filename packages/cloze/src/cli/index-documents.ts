@@ -1,0 +1,175 @@
+import { readFileSync } from "node:fs";
+import { basename, resolve } from "node:path";
+import { type Command, Option } from "commander";
+import { readLineBlocks } from "../data/readers/text-blocks.js";
+import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
+import type { Embedder } from "../embedding/embedder.js";
+import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import { ClozeError } from "../errors.js";
+import { type IndexedDocument, searchedText } from "../retrieval/store/document.js";
+import { hasIndex } from "../retrieval/store/manifest.js";
+import { openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
+import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
+import { readDocuments } from "../retrieval/test-collection/texts.js";
+import { createMeter } from "../training/progress.js";
+import { numberBetween, wholeNumber } from "./arguments.js";
+import { noteWarnings } from "./data-options.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
+import { modelFingerprint } from "./model-fingerprint.js";
+import { type CommonOptions, printResult, progressFor } from "./output.js";
+import { vectorsOf } from "./text-vectors.js";
+
+interface IndexOptions extends CommonOptions {
+  out: string;
+  model?: string;
+  storage: VectorStorage;
+  stemmer: "none" | "english";
+  stopWords: "none" | "english";
+  k1: number;
+  b: number;
+  batch: number;
+  remove?: string;
+  resume?: boolean;
+  compact?: boolean;
+  tokenBudget: number;
+}
+
+/** Documents of a file: rows, or (of a .txt file) a document a line. */
+async function* documentsOf(path: string, warnings: DataWarnings): AsyncGenerator<IndexedDocument> {
+  if (!/\.txt(\.gz|\.zst)?$/i.test(path)) {
+    yield* readDocuments(path, warnings, { numbered: true });
+    return;
+  }
+  for await (const { lines, first } of readLineBlocks(path, warnings))
+    for (const [i, text] of lines.entries())
+      if (text.trim() !== "") yield { id: `${basename(path)}:${first + i}`, text };
+}
+
+/** `cloze index` */
+export function addIndex(program: Command): void {
+  program
+    .command("index")
+    .description("add documents to an index: their words, and their vectors with --model")
+    .argument(
+      "[files...]",
+      "JSON lines, CSV, TSV or Parquet with text, and id and title where there are; .txt: one a line",
+    )
+    .requiredOption("--out <folder>", "the index; made where there is none, else added to (same id: replaced)")
+    .option(`--model ${modelArgument}`, "an embedder, for an index of vectors too (needed again to add to it)")
+    .addOption(new Option("--storage <kind>", "how vectors are kept").choices(vectorStorages).default("float32"))
+    .addOption(new Option("--stemmer <language>", "of words").choices(["none", "english"]).default("none"))
+    .addOption(new Option("--stop-words <language>", "words left out").choices(["none", "english"]).default("none"))
+    .option("--k1 <number>", "BM25: how soon repeats stop counting", numberBetween(0), 1.2)
+    .option("--b <number>", "BM25: how much long documents are held back", numberBetween(0, 1), 0.75)
+    .option("--batch <count>", "documents that are written at a time", wholeNumber(1), 1000)
+    .option("--remove <file>", "remove the documents whose ids stand there, one a line")
+    .option("--resume", "pass over documents whose ids are in the index already")
+    .option("--compact", "rewrite the index without what was replaced or removed")
+    .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
+    .action(indexDocuments);
+}
+
+async function openFor(options: IndexOptions): Promise<{ index: SearchIndex; embedder?: Embedder }> {
+  const folder = options.model === undefined ? undefined : await modelFolder(options.model, options);
+  const embedder = folder === undefined ? undefined : loadEmbedder(folder);
+  const fingerprint = folder === undefined ? undefined : modelFingerprint(folder);
+  const vectors =
+    embedder === undefined || folder === undefined || fingerprint === undefined
+      ? undefined
+      : { width: embedder.width, storage: options.storage, model: resolve(folder), fingerprint };
+  const made = !hasIndex(options.out);
+  const index = openIndex(options.out, {
+    write: true,
+    create: { analyzer: options, bm25: options, vectors },
+    fingerprint,
+  });
+  if (!made && (index.settings.vectors === undefined) !== (embedder === undefined)) {
+    index.close();
+    throw new ClozeError("INDEX_MODEL", `${options.out} holds ${embedder ? "words only" : "vectors"}`, {
+      expected: embedder ? "no --model" : `--model ${index.settings.vectors?.model ?? ""}`,
+      received: embedder ? "a model" : "none",
+      remedy: "Add documents as the index was made, or make another.",
+    });
+  }
+  return { index, embedder };
+}
+
+async function indexDocuments(files: readonly string[], options: IndexOptions): Promise<void> {
+  if (files.length === 0 && options.remove === undefined && options.compact !== true) {
+    throw new ClozeError("NO_DOCUMENTS", "There is nothing to index", {
+      remedy: "Name files of documents, or --remove, or --compact.",
+    });
+  }
+  const progress = progressFor(options);
+  const warnings = createWarnings();
+  const { index, embedder } = await openFor(options);
+  const vectors = embedder && vectorsOf(embedder, options);
+  const meter = createMeter("index", () => 0);
+  const start = performance.now();
+  let [added, passed, removed] = [0, 0, 0];
+  let stopped = false;
+  const stop = () => {
+    stopped = true;
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
+  let batch: IndexedDocument[] = [];
+  const flush = async () => {
+    const rows = vectors && batch.length > 0 ? await vectors.embed(batch.map(searchedText), "document") : undefined;
+    index.add(batch, rows);
+    added += batch.length;
+    batch = [];
+    progress.update(meter.event(added));
+    // A signal is heard between two turns of the loop of events.
+    await new Promise((resume) => setImmediate(resume));
+  };
+  try {
+    if (options.remove !== undefined) {
+      const ids = readFileSync(options.remove, "utf8").split(/\r?\n/);
+      removed = index.remove(ids.filter((id) => id !== ""));
+    }
+    const seen = new Set<string>();
+    for (const file of files) {
+      for await (const document of documentsOf(file, warnings)) {
+        if (stopped) break;
+        if (options.resume === true && index.has(document.id) && !seen.has(document.id)) {
+          passed++;
+          continue;
+        }
+        if (seen.has(document.id))
+          warnings.add("DATA_ID_DUPLICATE", "ids that occur again; the last counts", `${file} (${document.id})`);
+        seen.add(document.id);
+        batch.push(document);
+        if (batch.length >= options.batch) await flush();
+      }
+    }
+    if (!stopped) await flush();
+    if (options.compact === true && !stopped) index.compact();
+  } finally {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
+    index.close();
+  }
+  progress.done();
+  embedder?.dispose();
+  const seconds = (performance.now() - start) / 1000;
+  for (const { code, message, count, first } of index.warnings.list()) warnings.add(code, message, first, count);
+  noteWarnings(progress, warnings.list());
+  if (stopped) process.exitCode = 130;
+  printResult(
+    options,
+    {
+      out: options.out,
+      documents: index.size,
+      added,
+      removed,
+      passedOver: passed,
+      seconds,
+      documentsPerSecond: added / seconds,
+      interrupted: stopped || undefined,
+      warnings: warnings.list(),
+    },
+    () =>
+      stopped
+        ? `Stopped; ${added} documents are in ${options.out}. The same command with --resume goes on.`
+        : `${added} documents added, ${index.size} in ${options.out}, ${Math.round(added / seconds)} documents/s`,
+  );
+}

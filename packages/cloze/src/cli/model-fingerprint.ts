@@ -1,0 +1,30 @@
+// What tells one model from another: a hash of everything that its vectors depend on.
+import { createHash } from "node:crypto";
+import { closeSync, openSync, readdirSync, readSync } from "node:fs";
+import { join, relative } from "node:path";
+
+const counts = /\.(safetensors|json|txt|model)$/;
+/** Files that say nothing about vectors. */
+const silent = /^(README\.md|log\.jsonl|config_sentence_transformers\.json|trainer_state\.json)$/;
+
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return /^\d+_/.test(entry.name) ? filesOf(path) : [];
+    return counts.test(entry.name) && !silent.test(entry.name) ? [path] : [];
+  });
+}
+
+/** SHA-256 of a model's weights, tokenizer and settings. */
+export function modelFingerprint(folder: string): string {
+  const hash = createHash("sha256");
+  const buffer = Buffer.alloc(1 << 22);
+  for (const path of filesOf(folder).sort()) {
+    hash.update(`${relative(folder, path)}\0`);
+    const file = openSync(path, "r");
+    for (let size = readSync(file, buffer); size > 0; size = readSync(file, buffer))
+      hash.update(buffer.subarray(0, size));
+    closeSync(file);
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,106 @@
+import { writeFileAtomic } from "@cloze/tensor";
+import type { Command } from "commander";
+import { createWarnings } from "../data/readers/warnings.js";
+import { ClozeError } from "../errors.js";
+import { measureRun } from "../retrieval/evaluation/measures.js";
+import type { Ranking } from "../retrieval/evaluation/ranking.js";
+import { readRun, runLines } from "../retrieval/evaluation/run-file.js";
+import { findCollection, readCandidateTexts, readJudgedQueries } from "../retrieval/test-collection/index.js";
+import { createMeter } from "../training/progress.js";
+import { noteWarnings } from "./data-options.js";
+import { textsOf } from "./embed.js";
+import { modelArgument, modelFolder } from "./model-argument.js";
+import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
+import { openCrossEncoder, type RerankOptions, rerankerOf, withRerankOptions } from "./rerank-options.js";
+
+interface Options extends CommonOptions, RerankOptions {
+  model: string;
+  query?: string;
+  input?: string;
+  data?: string;
+  split?: string;
+  run?: string;
+  out?: string;
+}
+
+/** `cloze rerank` */
+export function addRerank(program: Command): void {
+  const command = program
+    .command("rerank")
+    .description("put documents into a better order with a cross-encoder: texts for a query, or a TREC run")
+    .argument("[texts...]", "documents for --query; or use --input")
+    .requiredOption(`--model ${modelArgument}`, "a model fine-tuned for ranking, or for classification of pairs")
+    .option("--query <text>", "what the documents are ordered for")
+    .option("--input <file>", "one document a line; - for standard input")
+    .option("--data <folder>", "a test collection, as cloze evaluate retrieval takes")
+    .option("--split <name>", "whose judgements the new order is scored by")
+    .option("--run <file>", "the run whose documents are reordered")
+    .option("--out <file>", "write the new run there");
+  withRerankOptions(command).action(async (given: string[], options: Options) => {
+    if ((options.query === undefined) === (options.run === undefined) || (options.run !== undefined && !options.data)) {
+      throw new ClozeError("OPTION_MISSING", "Say what is to be reranked", {
+        expected: "--query with documents, or --run with --data",
+        received: options.query === undefined ? "neither" : "both",
+      });
+    }
+    const model = openCrossEncoder(await modelFolder(options.model, options), options);
+    if (options.run !== undefined) await rerankRun(model, options);
+    else await rerankTexts(model, textsOf(given, options.input), options);
+    model.close();
+  });
+}
+
+async function rerankTexts(
+  model: ReturnType<typeof openCrossEncoder>,
+  texts: string[],
+  options: Options,
+): Promise<void> {
+  const ranking: Ranking = texts.map((_, i) => ({ id: String(i), score: -i }));
+  const reranker = rerankerOf(model, (id) => ({ text: texts[Number(id)] }), options);
+  const found = await reranker.rerank(options.query as string, ranking);
+  const rows = found.map(({ id, score }) => ({ index: Number(id), score, text: texts[Number(id)] }));
+  printResult(options, { query: options.query, results: rows }, () =>
+    rows.map(({ score, text }) => `${score.toFixed(4)}\t${text}`).join("\n"),
+  );
+}
+
+async function rerankRun(model: ReturnType<typeof openCrossEncoder>, options: Options): Promise<void> {
+  const progress = progressFor(options);
+  const warnings = createWarnings();
+  const files = findCollection(options.data as string, options.split);
+  const run = await readRun(options.run as string, warnings);
+  const { queries, qrels } = await readJudgedQueries(files, warnings);
+  const texts = await readCandidateTexts(files.corpus, run.values(), options.rerankDepth, warnings);
+  const reranker = rerankerOf(model, (id) => texts.get(id), options);
+  const result = new Map<string, Ranking>();
+  const meter = createMeter("rerank", () => result.size / run.size);
+  const start = performance.now();
+  for (const [id, ranking] of run) {
+    const query = queries.get(id);
+    if (query === undefined)
+      warnings.add(
+        "RUN_QUERY_UNKNOWN",
+        "queries of the run that are not judged or have no text; they keep their order",
+        id,
+      );
+    result.set(id, query === undefined ? ranking : await reranker.rerank(query, ranking));
+    progress.update(meter.event(result.size));
+  }
+  progress.done();
+  if (options.out !== undefined)
+    writeFileAtomic(
+      options.out,
+      (function* () {
+        for (const line of runLines(result, "cloze-rerank")) yield Buffer.from(line);
+      })(),
+    );
+  noteWarnings(progress, warnings.list());
+  const measures = measureRun(result, qrels);
+  const seconds = (performance.now() - start) / 1000;
+  printResult(options, { ...measures, out: options.out, seconds, warnings: warnings.list() }, () =>
+    formatTable([
+      [`${measures.queries} queries`, reranker.name],
+      ...(["ndcg@10", "recall@100", "mrr@10", "map"] as const).map((one) => [one, measures[one].toFixed(4)]),
+    ]),
+  );
+}

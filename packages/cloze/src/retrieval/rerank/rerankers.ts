@@ -1,0 +1,105 @@
+// Cross-encoders as stages of a pipeline.
+import { standardizeScores } from "../../metrics/ranking.js";
+import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
+import type { Reranker } from "../pipeline/retriever.js";
+import type { CrossEncoder } from "./cross-encoder.js";
+import { aggregatePassages, cutPassages, type PassageAggregation, type PassageOptions } from "./passages.js";
+
+/** What a reranker reads of a document; undefined for one that is not there. */
+export type DocumentTexts = (id: string) => { readonly title?: string; readonly text: string } | undefined;
+
+export interface RerankOptions {
+  /** Documents that are put into a new order; those behind keep theirs. */
+  depth?: number;
+  /** Weight of the scores that were there before, both standardised, 0 to 1; 0 unless told: they do not count. */
+  firstStageWeight?: number;
+}
+
+export interface PointwiseOptions extends RerankOptions, PassageOptions {
+  /** Cut documents into passages and score each; absent: documents are cut off where the model's window ends. */
+  aggregation?: PassageAggregation;
+}
+
+const withTitle = ({ title = "", text }: { title?: string; text: string }, passage = text): string =>
+  title === "" ? passage : `${title} ${passage}`.trimEnd();
+
+/** The first `depth` documents by new scores, then the rest in their order, with scores below. */
+function reorder(ranking: Ranking, depth: number, scores: ArrayLike<number>, firstStageWeight: number): Ranking {
+  const head = ranking.slice(0, depth);
+  let values: ArrayLike<number> = scores;
+  if (firstStageWeight > 0) {
+    const [before, now] = [standardizeScores(head.map(({ score }) => score)), standardizeScores(scores)];
+    values = Float64Array.from(before, (score, i) => firstStageWeight * score + (1 - firstStageWeight) * now[i]);
+  }
+  const sorted = head.map(({ id }, i) => ({ id, score: values[i] })).sort((a, b) => b.score - a.score);
+  const least = sorted.at(-1)?.score ?? 0;
+  const rest: ScoredDocument[] = ranking.slice(depth).map(({ id }, i) => ({ id, score: least - 1 - i }));
+  return [...sorted, ...rest];
+}
+
+/**
+ * Scores each document by itself (monoBERT); with `aggregation`, by its passages (FirstP, MaxP, SumP), the title in front of
+ * each.
+ */
+export function rerankPointwise(
+  model: CrossEncoder,
+  texts: DocumentTexts,
+  { depth = 100, firstStageWeight = 0, aggregation, ...cut }: PointwiseOptions = {},
+): Reranker {
+  return {
+    name: aggregation === undefined ? "mono" : `mono passages`,
+    async rerank(query, ranking) {
+      const head = ranking.slice(0, depth);
+      if (head.length === 0) return ranking;
+      const passages = head.map(({ id }) => {
+        const document = texts(id) ?? { text: "" };
+        if (aggregation === undefined) return [withTitle(document)];
+        return cutPassages(document.text, cut).map((passage) => withTitle(document, passage));
+      });
+      const scores = model.scorePairs(query, passages.flat());
+      let at = 0;
+      const byDocument = passages.map(({ length }) => {
+        const own = scores.subarray(at, at + length);
+        at += length;
+        if (aggregation === undefined) return own[0];
+        // Sums want numbers that are not below 0: the more passages say yes, the better.
+        const summed = aggregation !== "first" && aggregation !== "max";
+        return aggregatePassages(summed ? own.map(probability) : own, aggregation);
+      });
+      return reorder(ranking, depth, byDocument, firstStageWeight);
+    },
+  };
+}
+
+/** A logit, or a log-probability, between 0 and 1. */
+const probability = (score: number): number => 1 / (1 + Math.exp(-score));
+
+/** How what a document wins against the others becomes its score (Nogueira 2019). */
+export type DuelAggregation = "sum" | "binary" | "min" | "max";
+
+const duelScores: Record<DuelAggregation, (wins: readonly number[]) => number> = {
+  sum: (wins) => wins.reduce((sum, win) => sum + win, 0),
+  binary: (wins) => wins.filter((win) => win > 0.5).length,
+  min: (wins) => Math.min(...wins),
+  max: (wins) => Math.max(...wins),
+};
+
+/** Lets every two of the first documents compete (duoBERT). Costs depth x (depth - 1) passes. */
+export function rerankPairwise(
+  model: CrossEncoder,
+  texts: DocumentTexts,
+  { depth = 30, firstStageWeight = 0, aggregation = "sum" }: RerankOptions & { aggregation?: DuelAggregation } = {},
+): Reranker {
+  return {
+    name: "duo",
+    async rerank(query, ranking) {
+      const head = ranking.slice(0, depth);
+      if (head.length < 2) return ranking;
+      const documents = head.map(({ id }) => withTitle(texts(id) ?? { text: "" }));
+      const pairs = head.flatMap((_, i) => head.flatMap((_, j) => (i === j ? [] : [[i, j] as const])));
+      const wins: number[][] = head.map(() => []);
+      for (const [pair, win] of model.scoreDuels(query, documents, pairs).entries()) wins[pairs[pair][0]].push(win);
+      return reorder(ranking, depth, wins.map(duelScores[aggregation]), firstStageWeight);
+    },
+  };
+}

@@ -1,0 +1,496 @@
+// The embedded index: one folder. Documents are acknowledged when they are on the disk; a process that is killed leaves an
+// index that opens with every acknowledged document, each once.
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createNearest, removeDrafts } from "@cloze/tensor";
+import { createWarnings, type DataWarnings } from "../../data/readers/warnings.js";
+import { ClozeError } from "../../errors.js";
+import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
+import { type AnalyzerOptions, createAnalyzer } from "../lexical/analyzer.js";
+import {
+  addBm25Scores,
+  type Bm25Parameters,
+  countTerms,
+  lengthNorms,
+  type WeightedTerms,
+} from "../lexical/bm25-formula.js";
+import type { TermPostings } from "../lexical/postings.js";
+import { topScores } from "../top-scores.js";
+import { type IndexedDocument, searchedText } from "./document.js";
+import { type Filter, matchFilter } from "./filter.js";
+import { hasIndex, type Manifest, nextSegment, readManifest, type VectorFacts, writeManifest } from "./manifest.js";
+import {
+  type ActiveSegment,
+  derivedPath,
+  logPath,
+  openByLog,
+  openSealed,
+  type Segment,
+  type SegmentSettings,
+  vectorPath,
+} from "./segment.js";
+import { vectorCodec } from "./vector-codec.js";
+import { lockFolder } from "./write-lock.js";
+
+/** How a new index reads texts and keeps vectors. */
+export interface IndexSettings {
+  analyzer?: AnalyzerOptions;
+  bm25?: Bm25Parameters;
+  /** Absent: words only. */
+  vectors?: VectorFacts;
+}
+
+export interface OpenIndexOptions {
+  /** Take the lock, cut off what a crash left, and allow changes. Default false: read only. */
+  write?: boolean;
+  /** Make the index with these settings where there is none. */
+  create?: IndexSettings;
+  /** The fingerprint of the model at hand: another one than the index's is refused. */
+  fingerprint?: string;
+  /** Documents after which a segment is closed. Default 200,000. */
+  segmentSize?: number;
+}
+
+export interface IndexSearchOptions {
+  /** Documents at most. */
+  readonly depth: number;
+  readonly filter?: Filter;
+}
+
+export interface SearchIndex {
+  readonly folder: string;
+  /** Documents that can be found. */
+  readonly size: number;
+  readonly settings: Readonly<Pick<Manifest, "analyzer" | "bm25" | "vectors">>;
+  readonly segments: number;
+  /** What was odd when it was opened, and since. */
+  readonly warnings: DataWarnings;
+  has(id: string): boolean;
+  get(id: string): IndexedDocument | undefined;
+  /**
+   * Adds documents; when it returns they are on the disk. One whose id is there replaces it.
+   *
+   * @param vectors [documents, width], where the index keeps vectors
+   * @throws INDEX_READ_ONLY, INDEX_VECTOR, INDEX_WIDTH, DISK_FULL, FILE_WRITE; then none of them is in the index
+   */
+  add(documents: readonly IndexedDocument[], vectors?: Float32Array): void;
+  /** Removes documents; those that are not there are passed over. @returns how many were there */
+  remove(ids: readonly string[]): number;
+  /** The terms of a text, as this index reads it. */
+  terms(text: string): string[];
+  /** The best documents by BM25. */
+  searchWords(query: string | WeightedTerms, options: IndexSearchOptions): Ranking;
+  /** The best documents by inner product, for each query. queries: [count, width] @throws INDEX_WIDTH, INDEX_NO_VECTORS */
+  searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[];
+  /** Every document that can be found, in the order in which they were added. */
+  documents(): Generator<IndexedDocument>;
+  /** Rewrites everything without what was replaced or deleted. */
+  compact(): void;
+  close(): void;
+}
+
+const span = 2 ** 32;
+const usualSegmentSize = 200_000;
+/** A segment with fewer documents stays open for more, rather than leave many small ones behind. */
+const smallestSealed = 1000;
+const mostSegments = 64;
+
+const damaged = "documents of a segment that was cut off; what was whole before the cut is there";
+
+/**
+ * Opens an index, or makes one.
+ *
+ * @throws INDEX_MISSING, INDEX_VERSION, INDEX_FILE, INDEX_MODEL, INDEX_LOCKED
+ * @example
+ * const index = openIndex("folder", { write: true, create: {} });
+ * index.add([{ id: "1", text: "a small cat" }]);
+ * const [best] = index.searchWords("cat", { depth: 10 });
+ */
+export function openIndex(folder: string, options: OpenIndexOptions = {}): SearchIndex {
+  const { write = false, create, segmentSize = usualSegmentSize } = options;
+  let unlock = () => {};
+  if (write) {
+    if (create !== undefined) mkdirSync(folder, { recursive: true });
+    else if (!hasIndex(folder)) readManifest(folder);
+    unlock = lockFolder(folder);
+  }
+  try {
+    if (write && create !== undefined && !hasIndex(folder)) writeManifest(folder, newManifest(create));
+    return openLocked(folder, { write, segmentSize, fingerprint: options.fingerprint, unlock });
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+const newManifest = ({ analyzer = {}, bm25 = {}, vectors }: IndexSettings): Manifest => ({
+  format: "cloze-index",
+  version: 1,
+  next: 1,
+  analyzer: { stemmer: analyzer.stemmer ?? "none", stopWords: analyzer.stopWords ?? "none" },
+  bm25: { k1: bm25.k1 ?? 1.2, b: bm25.b ?? 0.75 },
+  ...(vectors !== undefined && { vectors }),
+  segments: [],
+});
+
+interface Locked {
+  readonly write: boolean;
+  readonly segmentSize: number;
+  readonly fingerprint?: string;
+  readonly unlock: () => void;
+}
+
+/** Removes what no manifest names: a crash came before it was written, or after it was replaced. */
+function removeStrays(folder: string, manifest: Manifest): void {
+  const known = new Set(manifest.segments.map(({ name }) => name));
+  removeDrafts(folder);
+  for (const file of readdirSync(folder)) {
+    const name = /^(segment-\d{6})\.(log|vectors|index)$/.exec(file)?.[1];
+    if (name !== undefined && !known.has(name)) rmSync(join(folder, file), { force: true });
+  }
+}
+
+function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }: Locked): SearchIndex {
+  let manifest = readManifest(folder);
+  const { vectors } = manifest;
+  if (fingerprint !== undefined && vectors !== undefined && vectors.fingerprint !== fingerprint) {
+    throw new ClozeError("INDEX_MODEL", `${folder} was made with another model`, {
+      expected: `${vectors.model} (${vectors.fingerprint.slice(0, 12)})`,
+      received: fingerprint.slice(0, 12),
+      remedy: "Search with the model that made the index, or index the documents again.",
+    });
+  }
+  const codec = vectors === undefined ? undefined : vectorCodec(vectors.storage, vectors.width);
+  const settings: SegmentSettings = { analyze: createAnalyzer(manifest.analyzer), codec };
+  const warnings = createWarnings();
+  let segments: Segment[] = [];
+  let active: ActiveSegment | undefined;
+  let places = new Map<string, number>();
+  let deadDocuments = 0;
+
+  const kill = (place: number) => {
+    segments[Math.floor(place / span)].kill(place % span);
+    deadDocuments++;
+  };
+  const place = (id: string, segment: number, document: number) => {
+    const before = places.get(id);
+    if (before !== undefined) kill(before);
+    places.set(id, segment * span + document);
+  };
+  const unplace = (id: string): boolean => {
+    const before = places.get(id);
+    if (before === undefined) return false;
+    kill(before);
+    places.delete(id);
+    return true;
+  };
+  const openOne = ({ name, bytes }: Manifest["segments"][number], last: boolean): Segment | undefined => {
+    if (!existsSync(logPath(folder, name)) && !(write && last)) {
+      if (bytes !== undefined) warnings.add("INDEX_SEGMENT_MISSING", "segments that are not there", name);
+      return undefined;
+    }
+    const growing = bytes === undefined && last && write;
+    const sealed = bytes === undefined ? undefined : openSealed(folder, name, bytes, settings);
+    if (sealed !== undefined) return sealed;
+    const opened = openByLog(folder, name, settings, growing);
+    if (growing) active = opened;
+    if (bytes !== undefined) {
+      if (opened.bytes < bytes) warnings.add("INDEX_SEGMENT_CUT", damaged, name);
+      if (write) opened.seal();
+    }
+    return opened;
+  };
+  const load = () => {
+    for (const segment of segments) segment.close();
+    segments = [];
+    active = undefined;
+    places = new Map();
+    deadDocuments = 0;
+    const known = manifest.segments;
+    for (const [i, entry] of known.entries()) {
+      const segment = openOne(entry, i === known.length - 1);
+      if (segment === undefined) continue;
+      const number = segments.push(segment) - 1;
+      let deletion = 0;
+      const { deletions, size } = segment;
+      for (let document = 0; document <= size; document++) {
+        for (; deletion < deletions.length && deletions[deletion].after === document; deletion++)
+          unplace(deletions[deletion].id);
+        if (document < size) place(segment.idOf(document), number, document);
+      }
+    }
+  };
+  if (write) removeStrays(folder, manifest);
+  try {
+    load();
+  } catch (error) {
+    // A reader may come between a compaction's manifest and the removal of the files before it.
+    if (write || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    manifest = readManifest(folder);
+    load();
+  }
+
+  const writable = () => {
+    if (write) return;
+    throw new ClozeError("INDEX_READ_ONLY", `${folder} was opened for reading`, {
+      expected: "openIndex(folder, { write: true })",
+      received: "a reader",
+    });
+  };
+  const grow = (): ActiveSegment => {
+    if (active !== undefined) return active;
+    const next = nextSegment(manifest);
+    active = openByLog(folder, next.name, settings, true);
+    segments.push(active);
+    manifest = { ...next.manifest, segments: [...next.manifest.segments, { name: next.name }] };
+    writeManifest(folder, manifest);
+    return active;
+  };
+  const seal = () => {
+    if (active === undefined) return;
+    active.seal();
+    const { name, bytes } = active;
+    manifest = {
+      ...manifest,
+      segments: manifest.segments.map((segment) => (segment.name === name ? { name, bytes } : segment)),
+    };
+    writeManifest(folder, manifest);
+    // From here on it is read from the derived file; the postings in memory go.
+    const sealed = openSealed(folder, name, bytes, settings);
+    if (sealed !== undefined) {
+      const at = segments.indexOf(active);
+      for (let document = 0; document < sealed.size; document++) if (active.dead[document] !== 0) sealed.kill(document);
+      active.close();
+      segments[at] = sealed;
+    }
+    active = undefined;
+  };
+  /** Writes, and where that fails goes back to what is on the disk. */
+  const commit = (segment: ActiveSegment) => {
+    try {
+      segment.sync();
+    } catch (error) {
+      load();
+      throw error;
+    }
+  };
+  const checkVectors = (documents: readonly IndexedDocument[], rows: Float32Array | undefined) => {
+    if (codec === undefined) return;
+    if (rows === undefined || rows.length !== documents.length * codec.width) {
+      throw new ClozeError("INDEX_WIDTH", "The vectors do not fit the index", {
+        expected: `${documents.length} vectors of ${codec.width} numbers`,
+        received: rows === undefined ? "none" : `${rows.length} numbers`,
+        remedy: "Embed with the model that the index was made with.",
+      });
+    }
+    for (let i = 0; i < documents.length; i++) {
+      let zero = true;
+      for (let c = i * codec.width; c < (i + 1) * codec.width; c++) {
+        if (!Number.isFinite(rows[c])) {
+          throw new ClozeError("INDEX_VECTOR", `The vector of ${documents[i].id} holds a number that is not finite`, {
+            expected: "finite numbers",
+            received: String(rows[c]),
+            remedy: "Leave the document out, or check the model.",
+          });
+        }
+        if (rows[c] !== 0) zero = false;
+      }
+      if (zero) warnings.add("INDEX_VECTOR_ZERO", "vectors of zeros, which are as near to everything", documents[i].id);
+    }
+  };
+  const norms = new WeakMap<Segment, { mean: number; size: number; values: Float32Array }>();
+  const normsOf = (segment: Segment, mean: number): Float32Array => {
+    const known = norms.get(segment);
+    if (known?.mean === mean && known.size === segment.size) return known.values;
+    const values = lengthNorms(segment.words.lengths, mean, manifest.bm25);
+    norms.set(segment, { mean, size: segment.size, values });
+    return values;
+  };
+  let lengthTotal: { total: number; dead: number; size: number } | undefined;
+  /** Terms of all documents that can be found. */
+  const totalLength = (): number => {
+    if (lengthTotal?.dead !== deadDocuments || lengthTotal.size !== places.size) {
+      let total = 0;
+      for (const { size, dead, words } of segments)
+        for (let document = 0; document < size; document++) if (dead[document] === 0) total += words.lengths[document];
+      lengthTotal = { total, dead: deadDocuments, size: places.size };
+    }
+    return lengthTotal.total;
+  };
+  /** A byte for each document of a segment: not 0 where it is not to be found. */
+  const skipped = (segment: Segment, filter: Filter | undefined): Uint8Array => {
+    const { dead, fields, size } = segment;
+    if (filter === undefined) return dead;
+    const matches = matchFilter(filter, fields, size);
+    for (let document = 0; document < size; document++)
+      matches[document] = (matches[document] & (dead[document] ^ 1)) ^ 1;
+    return matches;
+  };
+  const best = (found: readonly ScoredDocument[], depth: number): Ranking =>
+    [...found].sort((a, b) => b.score - a.score).slice(0, depth);
+
+  const index: SearchIndex = {
+    folder,
+    settings: manifest,
+    warnings,
+    get size() {
+      return places.size;
+    },
+    get segments() {
+      return segments.length;
+    },
+    has: (id) => places.has(id),
+    get(id) {
+      const at = places.get(id);
+      return at === undefined ? undefined : segments[Math.floor(at / span)].read(at % span);
+    },
+    add(documents, rows) {
+      writable();
+      if (documents.length === 0) return;
+      checkVectors(documents, rows);
+      const segment = grow();
+      const first = segment.size;
+      const width = codec?.width ?? 0;
+      for (const [i, document] of documents.entries()) {
+        if (searchedText(document).trim() === "")
+          warnings.add("INDEX_TEXT_EMPTY", "documents without a text", document.id);
+        segment.put(document, rows?.subarray(i * width, (i + 1) * width));
+      }
+      commit(segment);
+      const number = segments.indexOf(segment);
+      documents.forEach(({ id }, i) => {
+        place(id, number, first + i);
+      });
+      if (segment.size >= segmentSize) seal();
+      if (segments.length > mostSegments) index.compact();
+    },
+    remove(ids) {
+      writable();
+      const there = [...new Set(ids)].filter((id) => places.has(id));
+      if (there.length === 0) return 0;
+      const segment = grow();
+      for (const id of there) segment.remove(id);
+      commit(segment);
+      for (const id of there) unplace(id);
+      return there.length;
+    },
+    terms: (text) => settings.analyze(text),
+    searchWords(query, { depth, filter }) {
+      const terms = typeof query === "string" ? countTerms(settings.analyze(query)) : query;
+      const mean = totalLength() / Math.max(1, places.size);
+      const read = segments.map(({ words }) => new Map([...terms.keys()].map((term) => [term, words.read(term)])));
+      const frequency = (term: string): number => {
+        let count = 0;
+        for (let i = 0; i < segments.length; i++) {
+          const documents = read[i].get(term)?.documents;
+          if (documents === undefined) continue;
+          count += documents.length;
+          if (deadDocuments === 0) continue;
+          const { dead } = segments[i];
+          for (let d = 0; d < documents.length; d++) count -= dead[documents[d]];
+        }
+        return count;
+      };
+      const frequencies = new Map([...terms.keys()].map((term) => [term, frequency(term)]));
+      const statistics = {
+        documents: places.size,
+        terms: totalLength(),
+        frequency: (term: string) => frequencies.get(term) ?? 0,
+      };
+      const found: ScoredDocument[] = [];
+      for (const [i, segment] of segments.entries()) {
+        const scores = new Float32Array(segment.size);
+        const lists = { ...segment.words, read: (term: string): TermPostings | undefined => read[i].get(term) };
+        addBm25Scores(scores, lists, normsOf(segment, mean), terms, statistics, manifest.bm25);
+        const skip = skipped(segment, filter);
+        for (const { index: document, score } of topScores(scores, depth, { floor: 0, keep: (d) => skip[d] === 0 }))
+          found.push({ id: segment.idOf(document), score });
+      }
+      return best(found, depth);
+    },
+    searchVectors(queries, { depth, filter }) {
+      if (codec === undefined) {
+        throw new ClozeError("INDEX_NO_VECTORS", `${folder} holds words only`, {
+          expected: "an index that was made with a model",
+          received: "one without",
+          remedy: "Search its words (--pipeline bm25), or index the documents again with --model.",
+        });
+      }
+      if (queries.length % codec.width !== 0) {
+        throw new ClozeError("INDEX_WIDTH", "A query is as long as the documents' vectors", {
+          expected: `${codec.width} numbers`,
+          received: `${queries.length} numbers`,
+          remedy: "Embed queries and documents with the same model.",
+        });
+      }
+      const nearest = createNearest(queries, codec.width, Math.min(depth, Math.max(1, places.size)));
+      const firsts: number[] = [];
+      let first = 0;
+      for (const segment of segments) {
+        firsts.push(first);
+        const rows = segment.vectorRows();
+        nearest.visit(codec.storage, rows, first, skipped(segment, filter));
+        first += segment.size;
+      }
+      return nearest.hits().map((hits) =>
+        hits.map(({ index: number, score }) => {
+          let i = firsts.length - 1;
+          while (firsts[i] > number) i--;
+          return { id: segments[i].idOf(number - firsts[i]), score };
+        }),
+      );
+    },
+    *documents() {
+      for (const segment of segments)
+        for (let document = 0; document < segment.size; document++)
+          if (segment.dead[document] === 0) yield segment.read(document);
+    },
+    compact() {
+      writable();
+      seal();
+      if (deadDocuments === 0 && segments.length <= 1 && segments.every(({ deletions }) => deletions.length === 0))
+        return;
+      let next = manifest;
+      const made: Manifest["segments"] = [];
+      let target: ActiveSegment | undefined;
+      const finish = () => {
+        if (target === undefined) return;
+        target.sync();
+        target.seal();
+        made.push({ name: target.name, bytes: target.bytes });
+        target.close();
+        target = undefined;
+      };
+      for (const segment of segments) {
+        const rows = segment.vectorRows();
+        const rowBytes = codec?.rowBytes ?? 0;
+        for (let document = 0; document < segment.size; document++) {
+          if (segment.dead[document] !== 0) continue;
+          if (target === undefined) {
+            const named = nextSegment(next);
+            next = named.manifest;
+            target = openByLog(folder, named.name, settings, true);
+          }
+          target.put(segment.read(document), codec && rows.slice(document * rowBytes, (document + 1) * rowBytes));
+          if (target.size % 4096 === 0) target.sync();
+          if (target.size >= segmentSize) finish();
+        }
+      }
+      finish();
+      const old = manifest.segments;
+      manifest = { ...next, segments: made };
+      writeManifest(folder, manifest);
+      load();
+      for (const { name } of old)
+        for (const path of [logPath(folder, name), vectorPath(folder, name), derivedPath(folder, name)])
+          rmSync(path, { force: true });
+    },
+    close() {
+      if (write && active !== undefined && active.size >= smallestSealed) seal();
+      for (const segment of segments) segment.close();
+      segments = [];
+      unlock();
+    },
+  };
+  return index;
+}
