@@ -83,8 +83,14 @@ interface Part {
  */
 const worthwhileTokens = 1024;
 
-/** Part of the newest batch in what is believed about speed. */
-const newestShare = 0.2;
+/** What older batches still count for in what is believed about speed. */
+const memory = 0.9;
+
+/** Milliseconds and tokens of the last batches, older ones less; small batches, which are slower a token, count little. */
+interface Pace {
+  milliseconds: number;
+  tokens: number;
+}
 
 const tokensOf = ({ units, next }: Entry): number => {
   let tokens = 0;
@@ -105,8 +111,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   let active = 0;
   let running: { startedAt: number; expected: number } | undefined;
   let scheduled = false;
-  /** Milliseconds for each token, by program. */
-  const pace = new Map<Program<Unit, unknown>, number>();
+  const paces = new Map<Program<Unit, unknown>, Pace>();
+  /** Milliseconds that tokens take. */
+  const timeFor = (program: Program<Unit, unknown>, tokens: number): number => {
+    const pace = paces.get(program);
+    return pace === undefined ? 0 : (tokens * pace.milliseconds) / pace.tokens;
+  };
   let listeners: (() => void)[] = [];
 
   const tellIdle = (): void => {
@@ -182,16 +192,18 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (running !== undefined || queue.length === 0) return;
     const { program, parts, tokens } = cut();
     const startedAt = performance.now();
-    running = { startedAt, expected: tokens * (pace.get(program) ?? 0) };
+    running = { startedAt, expected: timeFor(program, tokens) };
     const units = parts.flatMap(({ entry, from, to }) => entry.units.slice(from, to));
     for (const { entry } of parts) entry.startedAt ??= startedAt;
     let deliver: () => void;
     try {
       const results = await program.compute(units);
       const milliseconds = performance.now() - startedAt;
-      const known = pace.get(program);
-      const seen = milliseconds / tokens;
-      pace.set(program, known === undefined ? seen : known + newestShare * (seen - known));
+      const before = paces.get(program) ?? { milliseconds: 0, tokens: 0 };
+      paces.set(program, {
+        milliseconds: memory * before.milliseconds + milliseconds,
+        tokens: memory * before.tokens + tokens,
+      });
       options.onBatch?.({ program: program.name, units: units.length, tokens, milliseconds });
       deliver = () => {
         let at = 0;
@@ -221,7 +233,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   const expectedWait = (): number => {
     const left = running === undefined ? 0 : Math.max(0, running.startedAt + running.expected - performance.now());
-    return queue.reduce((sum, entry) => sum + tokensOf(entry) * (pace.get(entry.program) ?? 0), left);
+    return queue.reduce((sum, entry) => sum + timeFor(entry.program, tokensOf(entry)), left);
   };
   const admit = (): void => {
     const wait = expectedWait();

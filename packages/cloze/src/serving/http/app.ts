@@ -210,7 +210,7 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
     const timer = setTimeout(
       () => controller.abort(new ServingError("timeout", `No answer within ${settings.requestTimeout} ms`)),
       settings.requestTimeout,
-    );
+    ).unref();
     reply.raw.on("close", () => {
       clearTimeout(timer);
       if (!reply.raw.writableEnded) controller.abort(new ServingError("cancelled", "The client left"));
