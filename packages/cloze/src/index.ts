@@ -46,6 +46,7 @@ export {
 } from "./embedding/losses/index.js";
 export * from "./embedding/mining/index.js";
 export { createDense, type DenseOptions, type EmbedderModule } from "./embedding/modules/index.js";
+export * from "./embedding/pair-scorer/index.js";
 export { type Pooling, type PoolingMode, pool } from "./embedding/pooling.js";
 export { type LoadEmbedderOptions, loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js";
 export type { TextCounts } from "./embedding/text-roles.js";

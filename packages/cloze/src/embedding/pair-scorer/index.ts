@@ -1,0 +1,3 @@
+// Pairs scored from stored vectors: a cross-encoder distilled into two towers and a head.
+export { crossEncoderLogits, type DistillPairScorerOptions, distillPairScorer, type ScorablePair } from "./distill.js";
+export { createPairScorer, loadPairScorer, type PairScorer, type PairScorerOptions } from "./pair-scorer.js";
