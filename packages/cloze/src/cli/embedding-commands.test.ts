@@ -1,0 +1,177 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { readNpy } from "../embedding/vectors/index.js";
+import { addEmbed } from "./embed.js";
+import { addEvaluateEmbedding } from "./evaluate-embedding.js";
+import { addMine } from "./mine.js";
+import { addTrain } from "./train.js";
+
+const model = fileURLToPath(new URL("../../test/fixtures/embedders/encoder", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "cloze-embedding-commands-"));
+const path = (name: string) => join(folder, name);
+const write = (name: string, lines: readonly (string | object)[]) =>
+  writeFileSync(
+    path(name),
+    lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`).join(""),
+  );
+const texts = [
+  "a small cat",
+  "the large dog",
+  "cats and dogs",
+  "the moon is far away",
+  "a star",
+  "the dog ran after a ball",
+];
+beforeAll(() => {
+  write("texts.txt", texts);
+  const scored = texts.map((text, i) => `${text}\t${texts[(i + 1) % 6]}\t${i % 3}`);
+  write("sts.tsv", ["sentence1\tsentence2\tscore", ...scored]);
+  write("labelled.csv", ["text,label", ...[...texts, ...texts].map((text, i) => `${text} ${i},${i % 2 ? "x" : "y"}`)]);
+  write(
+    "pairs.jsonl",
+    texts.map((text, i) => ({ query: `find ${text}`, document: text, negatives: [texts[(i + 2) % 6]] })),
+  );
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => vi.restoreAllMocks());
+
+async function run(add: (program: Command) => void, ...args: string[]): Promise<never> {
+  const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  const program = new Command("cloze").exitOverride().configureOutput({ writeErr: () => {}, writeOut: () => {} });
+  add(program);
+  const leaves = (command: Command): Command[] =>
+    command.commands.length ? command.commands.flatMap(leaves) : [command];
+  for (const leaf of leaves(program)) leaf.exitOverride().option("--json").option("--quiet");
+  await program.parseAsync([...args, "--json", "--quiet"], { from: "user" });
+  const printed = out.mock.calls.map(([text]) => text).join("");
+  out.mockRestore();
+  return JSON.parse(printed) as never;
+}
+const embed = (...args: string[]) => run(addEmbed, "embed", "--model", model, ...args);
+const code = (wanted: string) => expect.objectContaining({ code: wanted });
+
+describe("cloze embed", () => {
+  test("a matrix, in 8 bits with ranges from elsewhere, and the first numbers only", async () => {
+    await embed("--input", path("texts.txt"), "--out", path("all.npy"));
+    const { data, shape } = readNpy(path("all.npy"));
+    expect(shape).toEqual([6, 16]);
+    const list = ["--input", path("texts.txt"), "--dimensions", "8", "--precision", "int8"];
+    const told = (await embed(...list, "--calibration", path("all.npy"), "--out", path("c.npy"))) as object;
+    expect(told).toMatchObject({ texts: 6, vectors: 6, width: 8, precision: "int8", counts: { truncatedTexts: 0 } });
+    expect(readNpy(path("c.npy")).data).toBeInstanceOf(Int8Array);
+    const { least, largest } = JSON.parse(readFileSync(path("c.npy.ranges.json"), "utf8"));
+    expect([least.length, largest.length]).toEqual([8, 8]);
+    const [row] = (await embed("a small cat", "--dimensions", "8")) as { vector: number[] }[];
+    const cut = Array.from(data.subarray(0, 8));
+    row.vector.forEach((value, c) => {
+      expect(value).toBeCloseTo(cut[c] / Math.hypot(...cut), 5);
+    });
+    const bits = (await embed("a small cat", "--precision", "ubinary")) as { vector: number[] }[];
+    expect(bits[0].vector[0] >> 7).toBe(Number(data[0] > 0));
+    await expect(embed("x", "--dimensions", "17")).rejects.toThrow(code("INVALID_OPTION"));
+    await expect(embed("x", "--prompt-name", "none")).rejects.toThrow(code("PROMPT_UNKNOWN"));
+  });
+  test("long texts in chunks, with their places", async () => {
+    const long = Array.from({ length: 9 }, () => "the moon is far").join(" ");
+    const rows = (await embed(long, "--long", "chunk")) as { start: number; end: number; text: string }[];
+    expect(rows.length).toBeGreaterThan(2);
+    for (const { start, end, text } of rows) expect(text).toBe(long.slice(start, end));
+    const told = (await embed(long, "--long", "late-chunk", "--chunk-tokens", "4", "--out", path("late.npy"))) as {
+      vectors: number;
+    };
+    expect(readNpy(path("late.npy")).shape[0]).toBe(told.vectors);
+    expect(readFileSync(path("late.npy.chunks.jsonl"), "utf8").trim().split("\n").length).toBe(told.vectors);
+  });
+});
+
+describe("cloze train", () => {
+  const train = (file: string, out: string, ...args: string[]) =>
+    run(addTrain, "train", path(file), "--model", model, "--out", path(out), "--batch-size", "4", ...args);
+  test("any loss with its options; the best weights on dev pairs", async () => {
+    const some = [
+      "--loss",
+      "cosent",
+      "--set",
+      "scale=10",
+      "--steps",
+      "4",
+      "--dev",
+      path("sts.tsv"),
+      "--evaluate-every",
+      "2",
+    ];
+    const told = (await train("sts.tsv", "cosent", ...some)) as { evaluations: object[]; best: object; steps: number };
+    expect(told.steps).toBe(4);
+    expect(told.evaluations.length).toBe(2);
+    expect(told.best).toBeDefined();
+    expect(existsSync(path("cosent/modules.json"))).toBe(true);
+    const two = ["--loss", "matryoshka2d", "--set", "dims=[16,8]", "--epochs", "1", "--pooling", "cls"];
+    await train("pairs.jsonl", "2d", ...two);
+    const pooling = JSON.parse(readFileSync(path("2d/1_Pooling/config.json"), "utf8"));
+    expect(pooling.pooling_mode_cls_token).toBe(true);
+    await train("labelled.csv", "classes", "--loss", "batch-hard-triplet", "--steps", "1");
+    await train("labelled.csv", "taught", "--loss", "mse", "--teacher", model, "--column", "label=", "--steps", "1");
+  });
+  test("what does not fit is said", async () => {
+    await expect(train("sts.tsv", "no", "--loss", "triplet", "--steps", "1")).rejects.toThrow(
+      code("DATA_COLUMN_MISSING"),
+    );
+    await expect(train("sts.tsv", "no", "--loss", "cosent", "--set", "scale=x", "--steps", "1")).rejects.toThrow(
+      code("LOSS_OPTIONS"),
+    );
+    await expect(train("pairs.jsonl", "no", "--loss", "gist", "--steps", "1")).rejects.toThrow(code("LOSS_GUIDE"));
+    await expect(train("pairs.jsonl", "no")).rejects.toThrow(code("TRAINING_LENGTH"));
+  });
+});
+
+describe("cloze mine", () => {
+  const mine = (...args: string[]) => run(addMine, "mine", ...args, "--model", model);
+  test("hard negatives that cloze train takes", async () => {
+    const told = await mine("negatives", path("pairs.jsonl"), "--out", path("mined.jsonl"), "--negatives", "2");
+    expect(told).toMatchObject({ pairs: 6, queries: 6, negatives: 12 });
+    const rows = readFileSync(path("mined.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    for (const { document, negatives, scores } of rows) {
+      expect(negatives).not.toContain(document);
+      expect([negatives.length, scores.length]).toEqual([2, 3]);
+    }
+  });
+  test("duplicates and splits, of lines and of rows", async () => {
+    write("copies.txt", [...texts, texts[0]]);
+    const lines = await mine("duplicates", path("copies.txt"), "--threshold", "0.9999", "--out", path("kept.txt"));
+    expect(lines).toMatchObject({ texts: 7, kept: 6 });
+    expect(readFileSync(path("kept.txt"), "utf8").trim().split("\n")).toEqual(texts);
+    const sizes = (await mine("split", path("labelled.csv"), "--threshold", "0.999", "--out", path("part"))) as {
+      train: number;
+      dev: number;
+      test: number;
+    };
+    expect(sizes.train + sizes.dev + sizes.test).toBe(12);
+    expect(JSON.parse(readFileSync(path("part.train.jsonl"), "utf8").split("\n")[0])).toHaveProperty("label");
+  });
+});
+
+describe("cloze evaluate embedding", () => {
+  const evaluate = (...args: string[]) => run(addEvaluateEmbedding, "embedding", "--model", model, ...args);
+  test("one table over data and poolings", async () => {
+    const probe = `${path("labelled.csv")},${path("labelled.csv")}`;
+    const data = ["--sts", path("sts.tsv"), "--classify", probe, "--k", "1", "--cluster", path("labelled.csv")];
+    const { results } = (await evaluate("--pool", "mean,cls", ...data, "--rerank", path("pairs.jsonl"))) as {
+      results: { pooling: string; task: string; scores: Record<string, number> }[];
+    };
+    expect(results.map(({ pooling, task }) => `${pooling} ${task}`)).toEqual(
+      ["mean", "cls"].flatMap((pooling) =>
+        ["sts", "classification", "clustering", "reranking"].map((task) => `${pooling} ${task}`),
+      ),
+    );
+    // Every text is its own nearest neighbour.
+    for (const { task, scores } of results) if (task === "classification") expect(scores.accuracy).toBe(1);
+    await expect(evaluate()).rejects.toThrow(code("USAGE_DATA"));
+  });
+});
