@@ -4,7 +4,9 @@ import type { EncoderConfig } from "../encoder/config.js";
 import { type ConfigInputOf, type ConfigOf, parseConfig, registrySchema } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
 import type { HeadConfig } from "../heads/index.js";
+import { enhancedDecoder } from "./enhanced-decoder.js";
 import { maskedLanguage } from "./masked-language.js";
+import { maskedPairs } from "./masked-pairs.js";
 import { cannotCombine, type Objective, type ObjectiveFrame, type ObjectivePart } from "./objective.js";
 import { allTokensLanguage, replacedLanguage } from "./replaced-language.js";
 import { replacedTokenDetection } from "./replaced-token-detection.js";
@@ -13,6 +15,8 @@ export type { LossContext, Objective, ObjectiveFrame, ObjectivePart, ObjectiveVo
 
 const parts = {
   "masked-language": maskedLanguage,
+  "enhanced-decoder": enhancedDecoder,
+  "masked-pairs": maskedPairs,
   "replaced-token-detection": replacedTokenDetection,
   "replaced-language": replacedLanguage,
   "all-tokens-language": allTokensLanguage,

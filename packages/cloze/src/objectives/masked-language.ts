@@ -4,6 +4,7 @@ import { encoderFlops } from "../encoder/flops.js";
 import { headFlops } from "./head-flops.js";
 import { type MaskedBatch, maskTokens } from "./masking.js";
 import { defineObjective, lossOf, nothingBeside } from "./objective.js";
+import { replacementFields, replacementOf } from "./replacements.js";
 
 export const shareSchema = z.number().min(0).max(1);
 
@@ -23,6 +24,7 @@ const schema = z.strictObject({
   ...choiceFields,
   maskShare: shareSchema.default(0.8).describe("of the chosen tokens, the share that becomes [MASK] (0.8)"),
   randomShare: shareSchema.default(0.1).describe("the share that becomes a random token (0.1); the rest stays"),
+  ...replacementFields,
 });
 
 /**
@@ -36,12 +38,17 @@ export const maskedLanguage = defineObjective({
   input: "sequences",
   architecture: "ForMaskedLM",
   heads: ["masked-language", "pretraining"],
-  create: (config, { model, vocabulary }) => ({
-    ...nothingBeside,
-    prepare: (batch, random): MaskedBatch => maskTokens(batch, vocabulary, random, config),
-    loss: ({ batch, rows, targets }, { seed, recompute, training = true }) =>
-      lossOf(model.forward(batch, { rows, targets, training, seed, recompute })),
-    tokens: ({ batch }) => batch.ids.length,
-    flops: ({ batch, rows }) => 3 * (encoderFlops(model.encoder.config, batch.offsets) + headFlops(model, rows.length)),
-  }),
+  create: (config, frame) => {
+    const { model, vocabulary } = frame;
+    const options = { ...config, replacement: replacementOf(config, frame) };
+    return {
+      ...nothingBeside,
+      prepare: (batch, random): MaskedBatch => maskTokens(batch, vocabulary, random, options),
+      loss: ({ batch, rows, targets }, { seed, recompute, training = true }) =>
+        lossOf(model.forward(batch, { rows, targets, training, seed, recompute })),
+      tokens: ({ batch }) => batch.ids.length,
+      flops: ({ batch, rows }) =>
+        3 * (encoderFlops(model.encoder.config, batch.offsets) + headFlops(model, rows.length)),
+    };
+  },
 });

@@ -18,6 +18,8 @@ export interface MaskingOptions {
   /** Mean length of a span in words (geometric, cut at `maximumSpan`); default 3.8, 10 at most (SpanBERT). */
   meanSpan?: number;
   maximumSpan?: number;
+  /** Draws the random token of a row; default: any of the vocabulary. */
+  replacement?: (row: number, batch: PackedBatch, random: RandomSource) => number;
 }
 
 /** What a tokenizer must tell about its vocabulary. */
@@ -120,7 +122,9 @@ export function maskTokens(
     targets[i] = batch.ids[row];
     const draw = random();
     if (draw < maskShare) ids[row] = vocabulary.maskId;
-    else if (draw < maskShare + randomShare) ids[row] = Math.floor(random() * vocabulary.vocabularySize);
+    else if (draw < maskShare + randomShare) {
+      ids[row] = options.replacement?.(row, batch, random) ?? Math.floor(random() * vocabulary.vocabularySize);
+    }
   });
   return { batch: { ...batch, ids }, rows, targets };
 }

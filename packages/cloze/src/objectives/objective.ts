@@ -33,6 +33,8 @@ export interface ObjectiveFrame {
   readonly maxLength: number;
   /** For parameters that are made beside the model. */
   readonly seed: number;
+  /** Documents of the corpus without special tokens, for objectives that count them before the run. Each call reads anew. */
+  readonly texts?: () => Iterable<ArrayLike<number>>;
 }
 
 /** What a loss depends on besides the batch. */

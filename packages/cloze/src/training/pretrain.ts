@@ -20,6 +20,7 @@ import {
   isCorpus,
   type PretrainCorpus,
   type PretrainingBatchOptions,
+  textsOf,
 } from "./pretraining-batches.js";
 import { type LossFunction, type TrainOptions, type TrainResult, train } from "./trainer.js";
 import { createValidation, type ValidationRecord } from "./validation-loss.js";
@@ -118,7 +119,7 @@ export function preparePretraining(
   const maxLength = Math.min(options.maxLength ?? maxPositions, maxPositions);
   checkVocabulary(model, tokenizer);
   const config = parseObjective(options.objective ?? { type: "masked-language" });
-  const objective = createObjective(config, { model, vocabulary: tokenizer, maxLength, seed });
+  const objective = createObjective(config, { model, vocabulary: tokenizer, maxLength, seed, texts: textsOf(corpus) });
   try {
     const batches = { maxLength, batchTokens, seed, weights, crossDocuments };
     // Checkpoints hold what is trained: beside adapters, the rest is where it came from.

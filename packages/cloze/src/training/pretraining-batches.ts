@@ -1,6 +1,12 @@
 // Where the batches of pre-training come from: a token store, a corpus of any size, or documents, as the objective reads them.
 import { type BatchSource, budgetBatches } from "../data/batch-source.js";
-import { allSequences, type Corpus, corpusBatches, type SequenceBatch } from "../data/corpus/index.js";
+import {
+  allSequences,
+  type Corpus,
+  corpusBatches,
+  type SequenceBatch,
+  trainingDocuments,
+} from "../data/corpus/index.js";
 import type { DocumentSource } from "../data/document-source.js";
 import { type PackedBatch, packSequences } from "../data/packed-batch.js";
 import { randomSource } from "../data/random-source.js";
@@ -54,6 +60,15 @@ function sequenceBatches(
       return prepare(packSequences(sequences), randomSource(seed, 3, index));
     },
   );
+}
+
+/** The training documents of a corpus, to count what is in them; undefined where they are more than tokens in a row. */
+export function textsOf(corpus: PretrainCorpus): (() => Iterable<Int32Array>) | undefined {
+  if (isDocuments(corpus)) return undefined;
+  if (isCorpus(corpus)) return () => trainingDocuments(corpus);
+  return function* () {
+    for (let i = 0; i < corpus.count; i++) yield corpus.sequence(i);
+  };
 }
 
 /** Sequences with their special tokens, packed. */

@@ -227,3 +227,15 @@ export function* allSequences(corpus: Corpus, options: SequenceOptions): Generat
     }
   }
 }
+
+/** Every document that is trained on, whole and in order. */
+export function* trainingDocuments(corpus: Corpus): Generator<Int32Array> {
+  for (let source = 0; source < corpus.manifest.sources.length; source++) {
+    for (const block of corpus.blocks(source)) {
+      const { ids, starts, states } = corpus.read(block);
+      for (let d = 0; d < states.length; d++) {
+        if (states[d] === documentStates.training) yield Int32Array.from(ids.subarray(starts[d], starts[d + 1]));
+      }
+    }
+  }
+}

@@ -3,5 +3,11 @@ export { type BuildCorpusOptions, type BuiltCorpus, buildCorpus, type Deduplicat
 export { type Corpus, type CorpusManifest, type CorpusSourceInfo, openCorpus, totalOf } from "./corpus.js";
 export { type CorpusBatchOptions, corpusBatches, type SequenceBatch } from "./corpus-batches.js";
 export { type CorpusFile, type CorpusFormat, findCorpusFiles } from "./corpus-files.js";
-export { allSequences, mixedStream, type SequenceOptions, sequenceStream } from "./corpus-sequences.js";
+export {
+  allSequences,
+  mixedStream,
+  type SequenceOptions,
+  sequenceStream,
+  trainingDocuments,
+} from "./corpus-sequences.js";
 export { type DocumentUnit, sampleDocuments } from "./documents.js";

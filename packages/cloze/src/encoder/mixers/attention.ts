@@ -5,7 +5,7 @@ import { defineSlot } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 import { onnxAttention, onnxRotary } from "./attention-onnx.js";
 import { innerSize } from "./attention-size.js";
-import { attendComposed, distanceMask, splitColumns } from "./composed-attention.js";
+import { attendComposed, distanceMask, keyMask, splitColumns } from "./composed-attention.js";
 import { batchAngles, rotaryAngles, rotarySchema } from "./rotary-positions.js";
 
 const schema = z.strictObject({
@@ -55,9 +55,13 @@ export const attention = defineSlot({
           qkv = rotary(qkv, cosines, sines, turned);
         }
         const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
-        if (batch.visible === undefined) return linear("output", selfAttention(qkv, offsets, options));
+        if (batch.visible === undefined && batch.unseen === undefined)
+          return linear("output", selfAttention(qkv, offsets, options));
         const [q, k, v] = splitColumns(qkv, 3);
-        return linear("output", attendComposed(q, k, v, batch, { ...options, mask: distanceMask(options) }));
+        return linear(
+          "output",
+          attendComposed(q, k, v, batch, { ...options, mask: keyMask(batch, distanceMask(options)) }),
+        );
       },
       plan(x, { linear, builder }) {
         let qkv = linear("queryKeyValue", x);

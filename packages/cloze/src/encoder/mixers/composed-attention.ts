@@ -60,6 +60,14 @@ export function distanceMask({ causal = false, window = 0 }: { causal?: boolean;
   return (i: number, j: number): boolean => (causal && j > i) || (window > 0 && Math.abs(i - j) > window);
 }
 
+type KeyMask = ComposedAttentionOptions["mask"];
+
+/** A mask that also hides the batch's unseen tokens from all but themselves. */
+export function keyMask({ unseen }: EncoderBatch, mask: KeyMask): KeyMask {
+  if (unseen === undefined) return mask;
+  return (i, j, sequence) => (unseen[sequence.start + j] === 1 && i !== j) || (mask?.(i, j, sequence) ?? false);
+}
+
 /** The sequences of a batch that have tokens. @throws BATCH_SHAPE where `visible` does not fit */
 export function attendedSequences({ offsets, visible }: EncoderBatch): AttendedSequence[] {
   const count = offsets.length - 1;
