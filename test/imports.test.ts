@@ -19,7 +19,7 @@ const floors = [
   ["embedding", "retrieval"],
   ["serving"],
   ["demo", "parity", "recipes"],
-  ["cli", "index.ts"],
+  ["cli", "index.ts", "browser.ts"],
 ];
 
 /** Folders of packages/tensor/src, and its own files by what they stand on: "ground", "." (the rest), "autograd". */
@@ -37,6 +37,7 @@ const tensorFiles: Record<string, string> = {
   "errors.ts": "ground",
   "debugging.ts": "ground",
   "host.ts": "ground",
+  "files.ts": "ground",
   "dtype.ts": "ground",
   "counter-random.ts": "ground",
   "autograd.ts": "autograd",

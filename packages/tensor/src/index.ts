@@ -7,12 +7,14 @@ export {
   createNativeBackend,
   createReferenceBackend,
   createWasmBackend,
+  fetchWasm,
   type Kernels,
   withBackend,
 } from "./backend/index.js";
 export { checkpoint } from "./checkpoint.js";
 export type { DType, TypedArray } from "./dtype.js";
 export { ClozeError, type ClozeErrorDetails } from "./errors.js";
+export { files, holdFiles, paths } from "./files.js";
 export { composed, enableGrad, gradEnabled, noGrad, type SavedTensor, type SaveHook, withSaveHook } from "./graph.js";
 export { hessianVectorProduct } from "./hessian.js";
 export { removeDrafts, writeFileAtomic, writeFileAtomicAsync } from "./io/atomic.js";

@@ -1,16 +1,17 @@
 // The folder layout of sentence-transformers: modules.json names a Transformer, a Pooling and what stands behind it.
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
+import { files, paths, readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../errors.js";
 import { loadModel, saveModel } from "../families/index.js";
 import type { CompileOptions } from "../inference/compile.js";
-import { loadTokenizer } from "../text/index.js";
+import { loadTokenizer } from "../text/tokenizer.js";
 import { createEmbedder, type Embedder, type Similarity } from "./embedder.js";
 import { type EmbedderModule, embedderModules } from "./modules/index.js";
 import { modesOf, type Pooling, type PoolingMode, poolingModes } from "./pooling.js";
 import type { TextRoles } from "./text-roles.js";
+
+const { existsSync, mkdirSync, readFileSync } = files;
+const { join } = paths;
 
 /** What sentence-transformers calls each way of pooling: before its version 6, and since. */
 const poolingNames: Readonly<Record<PoolingMode, readonly [old: string, now: string]>> = {

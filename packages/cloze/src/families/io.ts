@@ -1,7 +1,7 @@
 // Folders as Hugging Face has them: config.json and model.safetensors, in and out.
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import {
+  files,
+  paths,
   readSafetensors,
   type SafetensorsFile,
   scope,
@@ -27,6 +27,9 @@ import { buildModel, type Model } from "./model.js";
 import { tiedBias } from "./name-rules.js";
 import { families, familyOf } from "./registry.js";
 import { nameInFile, readParameter, toFile, unfit, unfitError } from "./weights.js";
+
+const { existsSync, mkdirSync, readFileSync } = files;
+const { join } = paths;
 
 export interface LoadModelOptions extends HeadFields {
   /**

@@ -1,6 +1,6 @@
 // A linear-chain conditional random field (Lafferty et al., 2001) over the classes of tokens.
 import { concat, crfLoss, div, reshape, sum, type Tensor, take, tensor } from "@cloze/tensor";
-import { checkTags, type TagScheme } from "../data/readers/index.js";
+import { checkTags, type TagScheme } from "../data/readers/tag-scheme.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
 import { checkCount, classLabels, type HeadContext } from "./head.js";

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
-import { basename, dirname, extname, join } from "node:path";
-import { writeFileAtomic } from "@cloze/tensor";
+import { files, paths, writeFileAtomic } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { JsonObject, JsonValue } from "./json-reader.js";
+
+const { existsSync, mkdirSync, readFileSync, statSync } = files;
+const { basename, dirname, extname, join } = paths;
 
 /** What a tokenizer's files hold. */
 export interface TokenizerFiles {

@@ -7,7 +7,7 @@ import type { Backend } from "./contract.js";
 import { createNativeBackend, nativeProblems } from "./native.js";
 import { createReferenceBackend } from "./reference.js";
 import type { WasmIsa } from "./wasm/features.js";
-import { createWasmBackend } from "./wasm/node.js";
+import { createWasmBackend } from "./wasm/load.js";
 
 const wasm = ["wasm", "wasm-relaxed", "wasm-simd"];
 const known = ["", "avx512", "avx2", "neon", "baseline", ...wasm, "reference"];
@@ -35,6 +35,8 @@ function choose(): Backend {
   const native = createNativeBackend(isa);
   if (native !== undefined) return native;
   const portable = createWasmBackend();
+  // A browser has nothing better.
+  if (portable !== undefined && platform === "browser") return portable;
   warn(
     `No native module fits this machine (${platform}): the ${
       portable === undefined
@@ -71,4 +73,4 @@ export type { Backend, Kernels, Pointer } from "./contract.js";
 export { createNativeBackend } from "./native.js";
 export { createReferenceBackend } from "./reference.js";
 export type { WasmIsa } from "./wasm/features.js";
-export { createWasmBackend } from "./wasm/node.js";
+export { createWasmBackend, fetchWasm } from "./wasm/load.js";

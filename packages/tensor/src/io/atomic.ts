@@ -1,7 +1,9 @@
 // Files that appear whole or not at all.
-import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
 import { ClozeError } from "../errors.js";
+import { files, paths } from "../files.js";
+
+const { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } = files;
+const { basename, dirname, join } = paths;
 
 /** Flushes a folder's entries, where the system can (not on Windows). */
 function syncFolder(folder: string): void {

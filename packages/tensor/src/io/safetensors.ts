@@ -1,9 +1,8 @@
 // Hugging Face's file format for weights: reading tensor by tensor, writing whole files.
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
 import type { DType, TypedArray } from "../dtype.js";
 import { bytesPerElement, typedArray } from "../dtype.js";
 import { ClozeError } from "../errors.js";
+import { files, paths } from "../files.js";
 import { contiguousCopy, empty, type Tensor } from "../tensor.js";
 import { writeFileAtomic } from "./atomic.js";
 import {
@@ -15,6 +14,9 @@ import {
 } from "./safetensors-header.js";
 
 export type { SafetensorsInfo } from "./safetensors-header.js";
+
+const { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } = files;
+const { basename, dirname, join } = paths;
 
 /** An open file (or set of shards). */
 export interface SafetensorsFile {

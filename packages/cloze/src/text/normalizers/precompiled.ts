@@ -48,7 +48,7 @@ export class PrecompiledNormalizer implements Normalizer {
       if (difference < 0 && changes.length > 0) changes[changes.length - 1] += difference;
     };
     for (const grapheme of graphemes(text.text)) {
-      const whole = Buffer.byteLength(grapheme) < 6 ? this.lookUp(grapheme) : null;
+      const whole = utf8Length(grapheme) < 6 ? this.lookUp(grapheme) : null;
       if (whole !== null) {
         replace([...grapheme].length, whole);
         continue;
@@ -115,9 +115,19 @@ function* graphemes(text: string): Generator<string> {
   }
 }
 
+/** Bytes of a text in UTF-8. */
+function utf8Length(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}
+
 /** Reads `{"type": "Precompiled", "precompiled_charsmap": base64}`. */
 export function readPrecompiled(reader: JsonReader): Normalizer {
   const charsmap = reader.has("precompiled_charsmap") ? reader.string("precompiled_charsmap") : "";
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(charsmap)) throw reader.fail("precompiled_charsmap", "bytes in base64");
-  return new PrecompiledNormalizer(new Uint8Array(Buffer.from(charsmap, "base64")));
+  return new PrecompiledNormalizer(Uint8Array.from(atob(charsmap), (character) => character.charCodeAt(0)));
 }
