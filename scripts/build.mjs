@@ -42,7 +42,7 @@ async function native() {
   } catch (error) {
     console.error(`The native kernels were not built: ${error.message}`);
     console.error(
-      "Cloze runs on its plain TypeScript backend instead (slow). Install a C++20 compiler (g++ 11 or clang 14) to fix this.",
+      "Cloze runs on WebAssembly instead, more slowly. Install a C++20 compiler (g++ 11 or clang 14) to fix this.",
     );
   }
 }
