@@ -25,7 +25,7 @@ const isaFlags = {
 const common = [
   "--target=wasm32-unknown-unknown",
   "-std=c++20",
-  "-O3",
+  "-O2", // as fast as -O3 here, and an eighth smaller
   "-Wall",
   "-Wextra",
   "-nostdinc++",
