@@ -63,6 +63,7 @@ export { readEmbeddingRows } from "./embedding/training/rows.js";
 export type { TruncateOptions } from "./embedding/truncate.js";
 export * from "./embedding/vectors/index.js";
 export { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "./encoder/config.js";
+export { type Direction, withDirection } from "./encoder/direction.js";
 export { createEncoder, type Encoder, type EncoderOptions, type EncoderOutput } from "./encoder/encoder.js";
 export {
   type BagEncoderOptions,
@@ -135,6 +136,7 @@ export {
   loadLinearBaseline,
 } from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
+export { type ComparedModel, type CompareOptions, type CompareTask, compareModels } from "./training/compare.js";
 export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";
 export { type FinetuneOptions, type FinetuneResult, finetune } from "./training/finetune.js";
 export {
@@ -143,6 +145,8 @@ export {
   type LearningRateTestOptions,
   learningRateSvg,
 } from "./training/learning-rate-test.js";
+export { interpolate, pretrainVCycle, type VCycleOptions, type VCycleStage } from "./training/multi-level/v-cycle.js";
+export { coalesce, decoalesce, halfScheme, type LevelScheme } from "./training/multi-level/width-and-depth.js";
 export { createNewModel, type NewModelName, type NewModelOptions, newModels } from "./training/new-model.js";
 export { type AverageOptions, type AveragingOptimizer, averageWeights } from "./training/policies/average.js";
 export { addLora, hasLora, type LoraOptions, mergeLora, trainedParameters } from "./training/policies/lora.js";

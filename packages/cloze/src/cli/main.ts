@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   train: async () => (await import("./train.js")).addTrain,
   finetune: async () => (await import("./finetune.js")).addFinetune,
   evaluate: async () => (await import("./evaluate.js")).addEvaluate,
+  compare: async () => (await import("./compare.js")).addCompare,
   predict: async () => (await import("./predict.js")).addPredict,
   embed: async () => (await import("./embed.js")).addEmbed,
   "embed-bench": async () => (await import("./evaluate-embedding.js")).addEmbedBench,

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
 import { type Corpus, sampleDocuments } from "../data/corpus/index.js";
+import type { EncoderConfigInput } from "../encoder/config.js";
+import { type Direction, withDirection } from "../encoder/direction.js";
 import { ClozeError } from "../errors.js";
 import { createModel, loadModel, type Model, saveModel } from "../families/index.js";
 import {
@@ -35,6 +37,7 @@ interface PretrainCommandOptions extends TrainingOptions, CorpusOptions, ProbeOp
   dryRun?: boolean;
   findLearningRate?: boolean;
   validateEvery?: number;
+  direction?: Direction;
   tokenizer?: string;
   model?: string;
   size?: ModelSize;
@@ -83,15 +86,18 @@ function startModel(
   tokenizer: Tokenizer,
   architecture: string,
   preset: PretrainingPreset | undefined,
-  { size = "mini", maxLength, seed }: PretrainCommandOptions,
+  { size = "mini", maxLength, seed, direction }: PretrainCommandOptions,
 ): Model {
+  const directed = (config: EncoderConfigInput): EncoderConfigInput =>
+    direction === undefined ? config : withDirection(config, direction);
   if (start !== undefined) return loadModel(start, { architecture });
   const { vocabularySize } = tokenizer;
   if (preset !== undefined) {
     const frame = { vocabularySize, padId: tokenizer.padId, maxLength };
-    return createModel({ architecture, ...preset.model(frame), seed });
+    const { config, ...fields } = preset.model(frame);
+    return createModel({ architecture, ...fields, config: directed(config), seed });
   }
-  return createModel({ architecture, config: encoderOfSize(size, vocabularySize, maxLength), seed });
+  return createModel({ architecture, config: directed(encoderOfSize(size, vocabularySize, maxLength)), seed });
 }
 
 /** Trains with a growing learning rate, and says which one to take. */
@@ -148,6 +154,12 @@ export function addPretrain(program: Command): void {
     )
     .option("--preset <name>", "a new model and its training as a paper has them, see below: modernbert-tiny")
     .addOption(new Option("--size <size>", "size of a new model (default: mini)").choices(Object.keys(modelSizes)))
+    .addOption(
+      new Option(
+        "--direction <way>",
+        "what tokens of a new model see: all, those before them, or those and a prefix",
+      ).choices(["bidirectional", "causal", "prefix"]),
+    )
     .option("--max-length <tokens>", "longest sequence", wholeNumber(8), 128)
     .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
     .option("--accumulate <batches>", "batches whose gradients are averaged for a step", wholeNumber(), 1)

@@ -8,6 +8,8 @@ export interface EncoderBatch extends PackedBatch {
    * does in libraries that pad. Default: all. [sequences]
    */
   readonly visible?: Int32Array;
+  /** How many leading tokens of each sequence all of it sees, where attention has the direction "prefix". Default: 0. [sequences] */
+  readonly prefixes?: Int32Array;
   /** 1: a token that no other token looks at; it sees itself and the rest. Only attention heeds it. Default: none. [tokens] */
   readonly unseen?: Uint8Array;
   /** 1: a token that all tokens of its sequence look at, and that looks at all (Longformer). Default: none. [tokens] */

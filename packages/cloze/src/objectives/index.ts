@@ -4,6 +4,7 @@ import type { EncoderConfig } from "../encoder/config.js";
 import { type ConfigInputOf, type ConfigOf, parseConfig, registrySchema } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
 import type { HeadConfig } from "../heads/index.js";
+import { causalLanguage } from "./causal-language.js";
 import { enhancedDecoder } from "./enhanced-decoder.js";
 import { maskedLanguage } from "./masked-language.js";
 import { maskedPairs } from "./masked-pairs.js";
@@ -15,6 +16,7 @@ export type { LossContext, Objective, ObjectiveFrame, ObjectivePart, ObjectiveVo
 
 const parts = {
   "masked-language": maskedLanguage,
+  "causal-language": causalLanguage,
   "enhanced-decoder": enhancedDecoder,
   "masked-pairs": maskedPairs,
   "replaced-token-detection": replacedTokenDetection,

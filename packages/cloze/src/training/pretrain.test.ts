@@ -87,7 +87,8 @@ function setup(type: string, config: EncoderConfigInput) {
 
 const bits = ({ parameters }: Model) => new Map([...parameters].map(([name, value]) => [name, value.toTypedArray()]));
 
-describe.each(Object.keys(objectives))("%s", (type) => {
+// One-way language modelling wants encoders that look one way: direction.test.ts.
+describe.each(Object.keys(objectives).filter((type) => type !== "causal-language"))("%s", (type) => {
   test.each(Object.keys(encoders))("trains %s, saves, loads, and resumes bit for bit", async (name) => {
     const whole = setup(type, encoders[name]);
     const before = bits(whole.model);

@@ -7,7 +7,7 @@ import { createHead } from "../heads/index.js";
 import type { Task } from "../tasks/index.js";
 import type { Tokenizer } from "../text/index.js";
 import { finetune } from "./finetune.js";
-import { mergeLora } from "./policies/lora.js";
+import { hasLora, mergeLora } from "./policies/lora.js";
 
 export interface ProbeOptions {
   readonly task: Task;
@@ -38,6 +38,8 @@ export function copyOfEncoder({ encoder }: Model): Model {
   return assembleModel(copy, createHead({ type: "none" }, copy.config, { seed: 1 }, wordTableOf(copy)));
 }
 
+const withoutAdapters = (model: Model): Model => (hasLora(model) ? mergeLora(model) : model);
+
 /**
  * Fine-tunes a copy of the encoder; the model itself is not touched. The score is that of the last epoch, since the best one
  * would be picked on the dev rows.
@@ -50,7 +52,7 @@ export async function probe(model: Model, tokenizer: Tokenizer, options: ProbeOp
   const { task, train, dev, epochs, learningRate, maxLength, seed = 1 } = options;
   const result = await finetune<unknown, unknown, unknown>({
     task,
-    model: mergeLora(copyOfEncoder(model)),
+    model: withoutAdapters(copyOfEncoder(model)),
     tokenizer,
     train,
     dev,

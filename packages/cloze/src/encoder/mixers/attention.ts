@@ -17,6 +17,11 @@ const schema = z.strictObject({
   dropout: z.number().min(0).lt(1).default(0.1),
   /** A token sees itself and what stands before it. */
   causal: z.boolean().default(false),
+  /**
+   * Which way a token looks, instead of `causal`: "prefix" sees the batch's prefix and what stands before (UniLM, arXiv
+   * 1905.03197).
+   */
+  direction: z.enum(["bidirectional", "causal", "prefix"]).optional(),
   /** A token sees those at most this far away; 0: all of its sequence. */
   window: z.int().min(0).default(0),
   /** Queries and keys are turned by their places. Default: not. */
@@ -30,7 +35,10 @@ const schema = z.strictObject({
 /** Multi-head self-attention inside each sequence. */
 export const attention = defineSlot({
   schema,
-  bind({ heads, headSize, dropout: rate, causal, window, rotary: turns, bias, outputBias }, hiddenSize, encoder) {
+  bind(config, hiddenSize, encoder) {
+    const { heads, headSize, dropout: rate, window, rotary: turns, bias, outputBias } = config;
+    const prefixed = config.direction === "prefix";
+    const causal = config.direction === undefined ? config.causal : config.direction !== "bidirectional";
     const inner = innerSize("attention", heads, headSize, hiddenSize);
     const size = inner / heads;
     const turned =
@@ -55,15 +63,19 @@ export const attention = defineSlot({
           qkv = rotary(qkv, cosines, sines, turned);
         }
         const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
-        if (batch.visible === undefined && batch.unseen === undefined)
-          return linear("output", selfAttention(qkv, offsets, options));
+        const masked = batch.unseen !== undefined || (prefixed && batch.prefixes !== undefined);
+        if (batch.visible === undefined && !masked) return linear("output", selfAttention(qkv, offsets, options));
         const [q, k, v] = splitColumns(qkv, 3);
         return linear(
           "output",
-          attendComposed(q, k, v, batch, { ...options, mask: keyMask(batch, distanceMask(options)) }),
+          attendComposed(q, k, v, batch, {
+            ...options,
+            mask: keyMask(batch, distanceMask(options, prefixed ? batch.prefixes : undefined)),
+          }),
         );
       },
-      plan(x, { linear, builder }) {
+      plan(x, { linear, builder, onlyFor }) {
+        onlyFor(({ unseen, prefixes }) => unseen === undefined && !(prefixed && prefixes !== undefined));
         let qkv = linear("queryKeyValue", x);
         if (turned !== undefined) {
           const places = Array.from({ length: encoder.maxPositions }, (_, place) => place);

@@ -54,10 +54,18 @@ export function headsOf(x: Tensor, heads: number, start: number, end: number): T
   return permute(reshape(rows, [end - start, heads, x.shape[1] / heads]), [1, 0, 2]);
 }
 
-/** The mask of causal attention and of a window (a token sees those at most so far away; 0: all). */
-export function distanceMask({ causal = false, window = 0 }: { causal?: boolean; window?: number }) {
+/**
+ * The mask of causal attention and of a window (a token sees those at most so far away; 0: all).
+ *
+ * @param prefixes tokens at the start of each sequence that causal attention lets all others see. [sequences]
+ */
+export function distanceMask(
+  { causal = false, window = 0 }: { causal?: boolean; window?: number },
+  prefixes?: Int32Array,
+): ComposedAttentionOptions["mask"] {
   if (!causal && window === 0) return undefined;
-  return (i: number, j: number): boolean => (causal && j > i) || (window > 0 && Math.abs(i - j) > window);
+  return (i, j, { index }) =>
+    (causal && j > i && j >= (prefixes?.[index] ?? 0)) || (window > 0 && Math.abs(i - j) > window);
 }
 
 type KeyMask = ComposedAttentionOptions["mask"];
