@@ -12,7 +12,7 @@ import { coalesce, decoalesce, halfScheme } from "./width-and-depth.js";
 
 const vocabulary = madeVocabulary(30);
 const { vocabularySize } = vocabulary;
-const encoder = (heads: number, layers: number, more: Partial<EncoderConfigInput> = {}) =>
+const encoder = (heads: number, layers: number, more: Omit<Partial<EncoderConfigInput>, "layers"> = {}) =>
   uniformEncoder({
     vocabularySize,
     hiddenSize: 8 * heads,
