@@ -145,6 +145,21 @@ const peers: Record<string, { needs: string[]; command: string; args: string[]; 
     args: [script("onnxruntime-web.mjs")],
     environment: { OMP_NUM_THREADS: "2" },
   },
+  "sentence-transformers": {
+    needs: [python, join(peersFolder, "py", "bin", "accelerate")],
+    command: python,
+    args: [script("sentence_transformers_server.py")],
+  },
+  fastembed: {
+    needs: [nodePeer("fastembed")],
+    command: process.execPath,
+    args: [script("node-embedders.mjs"), "fastembed"],
+  },
+  "transformers.js": {
+    needs: [nodePeer("@huggingface/transformers")],
+    command: process.execPath,
+    args: [script("node-embedders.mjs"), "transformers"],
+  },
   "@huggingface/tokenizers": {
     needs: [nodePeer("@huggingface/tokenizers")],
     command: process.execPath,

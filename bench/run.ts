@@ -1,5 +1,6 @@
 // `npm run --silent bench -- <suite> [case] [--json] [--peers-only]`: the same work done by Cloze and by its peers, in one run.
 import { closeEverything, type Options, type Row } from "./harness.js";
+import { embedding, embeddingTraining } from "./suites/embedding.js";
 import { encoder } from "./suites/encoder.js";
 import { gemm } from "./suites/gemm.js";
 import { inference } from "./suites/inference.js";
@@ -18,6 +19,8 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   memory,
   tokenizer,
   wasm,
+  embedding,
+  "embedding-training": embeddingTraining,
 };
 const usage = `Usage: npm run --silent bench -- <suite> [case] [--json] [--peers-only]
   suites: ${Object.keys(suites).join(", ")}

@@ -52,16 +52,27 @@ step(
   "see pip's lines above; on Debian `apt-get install python3-venv` may be missing",
 );
 
+// What sentence-transformers' trainer stands on comes along.
+const embedderPackages = ["sentence_transformers", "datasets", "accelerate"];
+const pipNames = embedderPackages.map((name) => name.replace("_", "-"));
+step(
+  "Python: sentence-transformers, datasets, accelerate",
+  () => quiet(python, ["-c", `import ${embedderPackages.join(", ")}`]),
+  () => run(python, ["-m", "pip", "install", "--no-input", "-q", ...pipNames]),
+  "see pip's lines above",
+);
+
 const nodePackages = [
   "onnxruntime-node",
   "onnxruntime-web",
   "@huggingface/tokenizers",
   "@huggingface/transformers",
   "tokenizers",
+  "fastembed",
 ];
 const nodeFolder = join(peers, "node");
 step(
-  "Node: onnxruntime-node, onnxruntime-web, @huggingface/tokenizers, @huggingface/transformers, tokenizers",
+  "Node: onnxruntime-node, onnxruntime-web, @huggingface/tokenizers, @huggingface/transformers, tokenizers, fastembed",
   () => nodePackages.every((name) => existsSync(join(nodeFolder, "node_modules", name, "package.json"))),
   () => {
     mkdirSync(nodeFolder, { recursive: true });

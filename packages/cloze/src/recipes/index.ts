@@ -1,5 +1,6 @@
 // What recipes share: the runner, data by seed, tables and pictures. Exported as "cloze/recipes".
 export * from "./data/hidden-word-classes.js";
+export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
 export { checkout, loadRecipe, recipeFolder, recipeNames, withResult } from "./find.js";
 export { papersPage, type RecipeWithResult } from "./papers-page.js";
 export { drawPicture } from "./picture.js";

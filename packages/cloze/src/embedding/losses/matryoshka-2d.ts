@@ -62,7 +62,7 @@ export function overDepths(base: EmbeddingLoss, settings: DepthSettings): Embedd
       for (const depth of drawn) {
         const columns = depths[depth];
         const weight = (layerWeightings[weighting](depth) * priorWeight) / drawn.length;
-        terms.push(mul(base.forward({ ...rest, columns }), weight));
+        if (weight > 0) terms.push(mul(base.forward({ ...rest, columns }), weight));
         if (kl.weight > 0) {
           const divergence = vectorDivergence(concat([...columns], 0), target, kl.temperature);
           terms.push(mul(divergence, kl.weight * kl.temperature));

@@ -1,0 +1,47 @@
+// Pairs of sentences from the data beside the checkout, for recipes of sentence encoders.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { ClozeError } from "../../errors.js";
+import { checkout } from "../find.js";
+
+/** Two sentences and what stands beside them. */
+export interface SentencePair {
+  readonly first: string;
+  readonly second: string;
+  /** A similarity, a class or a flag, as the file has it. */
+  readonly value: string;
+}
+
+/**
+ * The rows of a table in ../shared/data, plain or gzipped, by the names of its columns.
+ *
+ * @throws RECIPE_DATA when it is not there
+ */
+export function sharedTable(name: string): Record<string, string>[] {
+  const path = [name, `${name}.gz`].map((one) => join(checkout(), "..", "shared", "data", one)).find(existsSync);
+  if (path === undefined) {
+    throw new ClozeError("RECIPE_DATA", `../shared/data/${name} is not here`, {
+      remedy: "This recipe is about real sentences; put the data folder beside the repository.",
+    });
+  }
+  const bytes = readFileSync(path);
+  const [header, ...lines] = (path.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8").trimEnd().split("\n");
+  const names = header.trimEnd().split("\t");
+  return lines.map((line) => {
+    const fields = line.replace(/\r$/, "").split("\t");
+    return Object.fromEntries(names.map((column, i) => [column, fields[i] ?? ""]));
+  });
+}
+
+/** Pairs of a table whose columns are named. @throws RECIPE_DATA */
+export const sharedPairs = (name: string, [first, second, value]: readonly [string, string, string]): SentencePair[] =>
+  sharedTable(name).map((row) => ({ first: row[first], second: row[second], value: row[value] }));
+
+/** Share of different words that two texts have in common: the likeness that counts words alone. */
+export function wordOverlap({ first, second }: Pick<SentencePair, "first" | "second">): number {
+  const words = (text: string) => new Set(text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? []);
+  const [a, b] = [words(first), words(second)];
+  const shared = [...a].filter((word) => b.has(word)).length;
+  return shared / Math.max(1, a.size + b.size - shared);
+}
