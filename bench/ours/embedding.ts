@@ -1,5 +1,5 @@
 // Our side of the suites `embedding` and `embedding-training`.
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { exportOnnx, loadEmbedder, type TextPair, trainEmbedder } from "cloze";
@@ -43,11 +43,14 @@ export function realTexts(count: number): string[] {
 export async function onnxFolder(): Promise<string> {
   const folder = join(cacheFolder, "all-MiniLM-L6-v2");
   mkdirSync(join(folder, "onnx"), { recursive: true });
-  for (const name of ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"])
+  for (const name of ["config.json", "tokenizer.json", "special_tokens_map.json"])
     copyFileSync(join(checkpoint, name), join(folder, name));
+  // Peers of Node go by the tokenizer's limit, which is 512 here; the embedder's is 256.
+  const limits = JSON.parse(readFileSync(join(checkpoint, "tokenizer_config.json"), "utf8")) as object;
+  writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify({ ...limits, model_max_length: 256 }));
   if (!existsSync(join(folder, "onnx", "model.onnx"))) {
     const { model } = loadEmbedder(checkpoint);
-    exportOnnx(model, join(folder, "onnx"));
+    exportOnnx(model, folder);
     model.dispose();
   }
   return folder;

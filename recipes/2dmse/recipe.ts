@@ -78,6 +78,7 @@ export default defineRecipe({
       heads: 4,
       intermediateSize: 4 * width,
       maxPositions: 32,
+      initializerRange: 0.07,
     });
     const model = createModel({ architecture: "Model", config, head: { type: "none" }, seed });
     const embedder = createEmbedder(model, tokenizer, { maxLength: 32 });

@@ -81,6 +81,7 @@ export default defineRecipe({
         heads: 4,
         intermediateSize: 256,
         maxPositions: 64,
+        initializerRange: 0.07,
       });
       const model = createModel({ architecture: "Model", config, head: { type: "none" }, seed });
       const embedder = createEmbedder(model, tokenizer, { maxLength: 64 });
