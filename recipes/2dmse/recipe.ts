@@ -100,7 +100,10 @@ export default defineRecipe({
     }
     const texts = [...new Set(dev.map(({ first }) => first))].slice(0, 1000);
     for (const depth of [1, 2]) measures[`own${depth}`] = ownNeighbours(embedder, texts, depth);
-    measures.overlap = spearmanCorrelation(dev.map(number), dev.map(wordOverlap));
+    measures.overlap = spearmanCorrelation(
+      dev.map(number),
+      dev.map((pair) => wordOverlap(pair)),
+    );
     embedder.dispose();
     return measures;
   },

@@ -109,7 +109,7 @@ export default defineRecipe({
       measures[language] = (await evaluator.evaluate(embedder)).spearman;
       measures[`${language} overlap`] = spearmanCorrelation(
         test.map(({ score }) => score),
-        test.map(wordOverlap),
+        test.map((pair) => wordOverlap(pair, (text) => tokenizer.encodeIds(text, { addSpecialTokens: false }))),
       );
       embedder.dispose();
     }

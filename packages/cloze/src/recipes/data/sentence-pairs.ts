@@ -38,10 +38,14 @@ export function sharedTable(name: string): Record<string, string>[] {
 export const sharedPairs = (name: string, [first, second, value]: readonly [string, string, string]): SentencePair[] =>
   sharedTable(name).map((row) => ({ first: row[first], second: row[second], value: row[value] }));
 
-/** Share of different words that two texts have in common: the likeness that counts words alone. */
-export function wordOverlap({ first, second }: Pick<SentencePair, "first" | "second">): number {
-  const words = (text: string) => new Set(text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? []);
-  const [a, b] = [words(first), words(second)];
-  const shared = [...a].filter((word) => b.has(word)).length;
+const wordsOf = (text: string): Iterable<string> => text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+
+/** Share of different words (or other units) that two texts have in common: the likeness that counts words alone. */
+export function wordOverlap(
+  { first, second }: Pick<SentencePair, "first" | "second">,
+  unitsOf: (text: string) => Iterable<string | number> = wordsOf,
+): number {
+  const [a, b] = [new Set(unitsOf(first)), new Set(unitsOf(second))];
+  const shared = [...a].filter((unit) => b.has(unit)).length;
   return shared / Math.max(1, a.size + b.size - shared);
 }
