@@ -56,7 +56,9 @@ export async function semanticSplit(
   const members = new Map<number, number[]>();
   for (let i = 0; i < texts.length; i++) {
     const root = rootOf(i);
-    members.set(root, [...(members.get(root) ?? []), i]);
+    const own = members.get(root);
+    if (own === undefined) members.set(root, [i]);
+    else own.push(i);
   }
   const groups = [...members.values()];
   const wanted = { dev: Math.round(dev * texts.length), test: Math.round(test * texts.length) };
@@ -67,5 +69,9 @@ export async function semanticSplit(
     parts[part ?? "train"].push(...group);
   }
   for (const list of Object.values(parts)) list.sort((a, b) => a - b);
-  return { ...parts, groups: groups.length, largestGroup: Math.max(0, ...groups.map(({ length }) => length)) };
+  return {
+    ...parts,
+    groups: groups.length,
+    largestGroup: groups.reduce((most, { length }) => Math.max(most, length), 0),
+  };
 }

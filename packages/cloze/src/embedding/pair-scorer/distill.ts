@@ -153,7 +153,7 @@ export async function distillPairScorer(
       : "model" in teacher
         ? crossEncoderLogits(teacher.model, teacher.tokenizer, pairs, { maxLength })
         : teacher;
-  const labelClasses = Math.max(0, ...pairs.map(({ label = 0 }) => label)) + 1;
+  const labelClasses = pairs.reduce((most, { label = 0 }) => Math.max(most, label), 0) + 1;
   const outputs = problem === "classes" ? (options.classes ?? teacherLogits?.[0].length ?? labelClasses) : 1;
   const wrong = teacherLogits?.findIndex((row) => row.length !== outputs) ?? -1;
   if ((alpha > 0 && teacherLogits?.length !== pairs.length) || wrong >= 0) {

@@ -36,26 +36,31 @@ const shuffled =
 const distinct =
   (rows: readonly EmbeddingRow[], size: number, seed: number): EpochPlan =>
   (epoch) => {
-    let waiting = Array.from(randomOrder(rows.length, randomSource(seed, epoch)));
+    const order = randomOrder(rows.length, randomSource(seed, epoch));
     const batches: Int32Array[] = [];
-    while (waiting.length > 0) {
+    let next = 0;
+    // Rows that did not fit where they came up; they come first in the next batch.
+    let waiting: number[] = [];
+    for (;;) {
       const seen = new Set<string>();
       const batch: number[] = [];
       const left: number[] = [];
-      let next = 0;
-      for (; next < waiting.length && batch.length < size; next++) {
-        const { texts } = rows[waiting[next]];
+      const consider = (position: number): void => {
+        const { texts } = rows[position];
         // Negatives may recur: they are wrong for everybody.
         if (seen.has(texts[0]) || seen.has(texts[1])) {
-          left.push(waiting[next]);
-          continue;
+          left.push(position);
+          return;
         }
-        batch.push(waiting[next]);
+        batch.push(position);
         seen.add(texts[0]).add(texts[1]);
-      }
-      waiting = left.concat(waiting.slice(next));
+      };
+      let looked = 0;
+      for (; looked < waiting.length && batch.length < size; looked++) consider(waiting[looked]);
+      for (; next < order.length && batch.length < size; next++) consider(order[next]);
+      waiting = left.concat(waiting.slice(looked));
       if (batch.length === size || batches.length === 0) batches.push(Int32Array.from(batch));
-      else if (batch.length < 2 || waiting.length === 0) break;
+      if (batch.length < size) break;
     }
     return batches;
   };
@@ -68,7 +73,9 @@ const byClass =
     const classes = new Map<EmbeddingRow["label"], number[]>();
     for (const position of randomOrder(rows.length, random)) {
       const { label } = rows[position];
-      classes.set(label, [...(classes.get(label) ?? []), position]);
+      const members = classes.get(label);
+      if (members === undefined) classes.set(label, [position]);
+      else members.push(position);
     }
     const groups = [...classes.values()].flatMap((members) =>
       Array.from({ length: Math.ceil(members.length / together) }, (_, i) =>
