@@ -128,6 +128,8 @@ const peers: Record<string, { needs: string[]; command: string; args: string[]; 
   peak: { needs: [join(peersFolder, "bin", "peak")], command: join(peersFolder, "bin", "peak"), args: [] },
   openblas: { needs: [join(peersFolder, "bin", "openblas")], command: join(peersFolder, "bin", "openblas"), args: [] },
   pytorch: { needs: [python], command: python, args: [script("pytorch.py")] },
+  numpy: { needs: [python], command: python, args: [script("nearest.py")] },
+  faiss: { needs: [python], command: python, args: [script("nearest.py")] },
   "onnxruntime-node": {
     needs: [nodePeer("onnxruntime-node")],
     command: process.execPath,

@@ -6,6 +6,7 @@ import { gemm } from "./suites/gemm.js";
 import { inference } from "./suites/inference.js";
 import { memory } from "./suites/memory.js";
 import { ops } from "./suites/ops.js";
+import { retrieval } from "./suites/retrieval.js";
 import { tokenizer } from "./suites/tokenizer.js";
 import { training } from "./suites/training.js";
 import { wasm } from "./suites/wasm.js";
@@ -18,6 +19,7 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   training,
   memory,
   tokenizer,
+  retrieval,
   wasm,
   embedding,
   "embedding-training": embeddingTraining,

@@ -42,10 +42,13 @@ const pythonPackages = [
   "tokenizers",
   "safetensors",
   "numpy",
+  "faiss-cpu",
 ];
 step(
   "Python: torch, transformers, onnx, onnxruntime, tokenizers",
-  () => existsSync(python) && quiet(python, ["-c", `import ${pythonPackages.join(", ")}`]),
+  () =>
+    existsSync(python) &&
+    quiet(python, ["-c", `import ${pythonPackages.map((name) => name.replace("-cpu", "")).join(", ")}`]),
   () =>
     (existsSync(python) || run("python3", ["-m", "venv", join(peers, "py")])) &&
     run(python, ["-m", "pip", "install", "--no-input", "-q", ...pythonPackages]),
@@ -65,6 +68,7 @@ step(
 const nodePackages = [
   "onnxruntime-node",
   "onnxruntime-web",
+  "usearch@2.25.3",
   "@huggingface/tokenizers",
   "@huggingface/transformers",
   "tokenizers",
@@ -72,8 +76,11 @@ const nodePackages = [
 ];
 const nodeFolder = join(peers, "node");
 step(
-  "Node: onnxruntime-node, onnxruntime-web, @huggingface/tokenizers, @huggingface/transformers, tokenizers, fastembed",
-  () => nodePackages.every((name) => existsSync(join(nodeFolder, "node_modules", name, "package.json"))),
+  "Node: onnxruntime-node, onnxruntime-web, @huggingface/tokenizers, @huggingface/transformers, tokenizers, fastembed, usearch",
+  () =>
+    nodePackages.every((name) =>
+      existsSync(join(nodeFolder, "node_modules", name.replace(/@[\d.]+$/, ""), "package.json")),
+    ),
   () => {
     mkdirSync(nodeFolder, { recursive: true });
     const manifest = join(nodeFolder, "package.json");

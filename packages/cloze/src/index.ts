@@ -91,17 +91,29 @@ export {
   parseObjective,
 } from "./objectives/index.js";
 export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masking.js";
+export { type ApproximateIndex, type ApproximateOptions, createApproximateIndex } from "./retrieval/approximate.js";
 export { Bm25Index, type Bm25Options } from "./retrieval/bm25.js";
+export { type DocumentStore, embeddedStore } from "./retrieval/document-store.js";
 export { measureQueries, measureRun, type RunMeasures } from "./retrieval/evaluation/measures.js";
 export type { Ranking, Run, ScoredDocument } from "./retrieval/evaluation/ranking.js";
 export { readRun, runLines } from "./retrieval/evaluation/run-file.js";
 export { createExactIndex, type ExactIndex } from "./retrieval/exact.js";
+export {
+  createLateInteractionIndex,
+  type LateInteractionIndex,
+  maxSim,
+} from "./retrieval/late-interaction/late-interaction-index.js";
+export { createImpactIndex, type ImpactIndex, type SparseVector } from "./retrieval/learned-sparse/impact-index.js";
+export { type SpladeOptions, spladeVectors } from "./retrieval/learned-sparse/splade.js";
 export { type AnalyzerOptions, createAnalyzer } from "./retrieval/lexical/analyzer.js";
 export { type FusionOptions, fuseRankings, fuseRetrievers } from "./retrieval/pipeline/fusion.js";
 export { indexBm25, indexDense } from "./retrieval/pipeline/index-retrievers.js";
+export { indexRm3 } from "./retrieval/pipeline/index-rm3.js";
 export { bm25Retriever, denseRetriever } from "./retrieval/pipeline/memory-retrievers.js";
 export { pipeline, type Reranker, type Retriever, type SearchOptions } from "./retrieval/pipeline/retriever.js";
+export { type Rm3Options, rm3Terms } from "./retrieval/pipeline/rm3.js";
 export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";
+export { openPostgresStore, type PostgresOptions } from "./retrieval/postgres/postgres-store.js";
 export { type CrossEncoder, type CrossEncoderOptions, crossEncoder } from "./retrieval/rerank/cross-encoder.js";
 export { aggregatePassages, cutPassages, type PassageAggregation } from "./retrieval/rerank/passages.js";
 export { rerankPairwise, rerankPointwise } from "./retrieval/rerank/rerankers.js";

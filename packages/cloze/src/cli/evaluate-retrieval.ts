@@ -258,7 +258,7 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
     const index = await indexCollection(readDocuments(files.corpus, warnings), {
       lexical: name !== "dense",
       bm25: options,
-      vectors: embedder && vectorsOf(embedder, options),
+      vectors: embedder && vectorsOf(embedder, { ...options, warnings }),
       warnings,
       onProgress: (count) => progress.update(bytes.event(count)),
     });

@@ -64,7 +64,7 @@ export function addEvaluateSts(program: Command): void {
       }
       progress.note(`${options.data}: texts in ${found.first} and ${found.second}, scores in ${found.score}`);
       const embedder = loadEmbedder(await modelFolder(options.model, options));
-      const vectors = vectorsOf(embedder, options);
+      const vectors = vectorsOf(embedder, { ...options, warnings });
       const cosines = new Float64Array(rows.length);
       const start = performance.now();
       let done = 0;

@@ -6,14 +6,14 @@ import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import type { Embedder } from "../embedding/embedder.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
+import type { DocumentStore } from "../retrieval/document-store.js";
 import { type IndexedDocument, searchedText } from "../retrieval/store/document.js";
-import { hasIndex } from "../retrieval/store/manifest.js";
-import { openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
 import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
 import { readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
+import { openStore } from "./document-store.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { modelFingerprint } from "./model-fingerprint.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
@@ -54,7 +54,10 @@ export function addIndex(program: Command): void {
       "[files...]",
       "JSON lines, CSV, TSV or Parquet with text, and id and title where there are; .txt: one a line",
     )
-    .requiredOption("--out <folder>", "the index; made where there is none, else added to (same id: replaced)")
+    .requiredOption(
+      "--out <folder|url>",
+      "the index; made where there is none, else added to (same id: replaced); or postgres://…?schema=name",
+    )
     .option(`--model ${modelArgument}`, "an embedder, for an index of vectors too (needed again to add to it)")
     .addOption(new Option("--storage <kind>", "how vectors are kept").choices(vectorStorages).default("float32"))
     .addOption(new Option("--stemmer <language>", "of words").choices(["none", "english"]).default("none"))
@@ -69,7 +72,7 @@ export function addIndex(program: Command): void {
     .action(indexDocuments);
 }
 
-async function openFor(options: IndexOptions): Promise<{ index: SearchIndex; embedder?: Embedder }> {
+async function openFor(options: IndexOptions): Promise<{ index: DocumentStore; embedder?: Embedder }> {
   const folder = options.model === undefined ? undefined : await modelFolder(options.model, options);
   const embedder = folder === undefined ? undefined : loadEmbedder(folder);
   const fingerprint = folder === undefined ? undefined : modelFingerprint(folder);
@@ -77,14 +80,13 @@ async function openFor(options: IndexOptions): Promise<{ index: SearchIndex; emb
     embedder === undefined || folder === undefined || fingerprint === undefined
       ? undefined
       : { width: embedder.width, storage: options.storage, model: resolve(folder), fingerprint };
-  const made = !hasIndex(options.out);
-  const index = openIndex(options.out, {
+  const index = await openStore(options.out, {
     write: true,
     create: { analyzer: options, bm25: options, vectors },
     fingerprint,
   });
-  if (!made && (index.settings.vectors === undefined) !== (embedder === undefined)) {
-    index.close();
+  if ((index.settings.vectors === undefined) !== (embedder === undefined)) {
+    await index.close();
     throw new ClozeError("INDEX_MODEL", `${options.out} holds ${embedder ? "words only" : "vectors"}`, {
       expected: embedder ? "no --model" : `--model ${index.settings.vectors?.model ?? ""}`,
       received: embedder ? "a model" : "none",
@@ -103,10 +105,11 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
   const progress = progressFor(options);
   const warnings = createWarnings();
   const { index, embedder } = await openFor(options);
-  const vectors = embedder && vectorsOf(embedder, options);
+  const vectors = embedder && vectorsOf(embedder, { ...options, warnings });
   const meter = createMeter("index", () => 0);
   const start = performance.now();
   let [added, passed, removed] = [0, 0, 0];
+  let size = 0;
   let stopped = false;
   const stop = () => {
     stopped = true;
@@ -114,8 +117,14 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
   let batch: IndexedDocument[] = [];
   const flush = async () => {
+    if (options.resume === true) {
+      const there = await index.has(batch.map(({ id }) => id));
+      const missing = batch.filter(({ id }) => !there.has(id));
+      passed += batch.length - missing.length;
+      batch = missing;
+    }
     const rows = vectors && batch.length > 0 ? await vectors.embed(batch.map(searchedText), "document") : undefined;
-    index.add(batch, rows);
+    if (batch.length > 0) await index.add(batch, rows);
     added += batch.length;
     batch = [];
     progress.update(meter.event(added));
@@ -125,16 +134,12 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
   try {
     if (options.remove !== undefined) {
       const ids = readFileSync(options.remove, "utf8").split(/\r?\n/);
-      removed = index.remove(ids.filter((id) => id !== ""));
+      removed = await index.remove(ids.filter((id) => id !== ""));
     }
     const seen = new Set<string>();
     for (const file of files) {
       for await (const document of documentsOf(file, warnings)) {
         if (stopped) break;
-        if (options.resume === true && index.has(document.id) && !seen.has(document.id)) {
-          passed++;
-          continue;
-        }
         if (seen.has(document.id))
           warnings.add("DATA_ID_DUPLICATE", "ids that occur again; the last counts", `${file} (${document.id})`);
         seen.add(document.id);
@@ -143,22 +148,22 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       }
     }
     if (!stopped) await flush();
-    if (options.compact === true && !stopped) index.compact();
+    if (options.compact === true && !stopped) await index.compact();
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
-    index.close();
+    size = await index.size().finally(() => index.close());
   }
   progress.done();
   embedder?.dispose();
   const seconds = (performance.now() - start) / 1000;
-  for (const { code, message, count, first } of index.warnings.list()) warnings.add(code, message, first, count);
+  for (const { code, message, count, first } of index.warnings()) warnings.add(code, message, first, count);
   noteWarnings(progress, warnings.list());
   if (stopped) process.exitCode = 130;
   printResult(
     options,
     {
       out: options.out,
-      documents: index.size,
+      documents: size,
       added,
       removed,
       passedOver: passed,
@@ -170,6 +175,6 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
     () =>
       stopped
         ? `Stopped; ${added} documents are in ${options.out}. The same command with --resume goes on.`
-        : `${added} documents added, ${index.size} in ${options.out}, ${Math.round(added / seconds)} documents/s`,
+        : `${added} documents added, ${size} in ${options.out}, ${Math.round(added / seconds)} documents/s`,
   );
 }

@@ -1,13 +1,15 @@
 import { type Command, Option } from "commander";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
+import type { ScoredDocument } from "../retrieval/evaluation/ranking.js";
 import { fuseRetrievers } from "../retrieval/pipeline/fusion.js";
 import { indexBm25, indexDense } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
+import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
-import { openIndex } from "../retrieval/store/search-index.js";
 import { wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
+import { openStore } from "./document-store.js";
 import { textsOf } from "./embed.js";
 import { filterOption } from "./filter-option.js";
 import { fusionWeights, pipelines } from "./fusion-option.js";
@@ -30,7 +32,7 @@ export function addSearch(program: Command): void {
   program
     .command("search")
     .description("search an index that cloze index has made")
-    .argument("<folder>", "the index")
+    .argument("<folder|url>", "the index; or postgres://…?schema=name")
     .argument("[queries...]", "queries; or use --input")
     .option("--input <file>", "one query a line; - for standard input")
     .option("--top <count>", "documents per query", wholeNumber(1), 10)
@@ -50,7 +52,7 @@ export function addSearch(program: Command): void {
     .action(async (folder: string, given: string[], options: SearchOptions) => {
       const queries = textsOf(given, options.input);
       const progress = progressFor(options);
-      const index = openIndex(folder);
+      const index = await openStore(folder);
       const { vectors } = index.settings;
       const name = options.pipeline ?? (vectors === undefined ? "bm25" : "hybrid");
       let retriever: Retriever = indexBm25(index);
@@ -78,14 +80,16 @@ export function addSearch(program: Command): void {
       const start = performance.now();
       const rankings = await retriever.search(queries, { depth: options.top, filter: options.filter });
       const milliseconds = performance.now() - start;
-      const results = queries.map((query, q) => ({
-        query,
-        hits: rankings[q].map(({ id, score }) => ({ ...index.get(id), id, score })),
-      }));
-      noteWarnings(progress, index.warnings.list());
-      index.close();
+      const results: { query: string; hits: (Partial<IndexedDocument> & ScoredDocument)[] }[] = [];
+      for (const [q, query] of queries.entries()) {
+        const documents = await index.get(rankings[q].map(({ id }) => id));
+        results.push({ query, hits: rankings[q].map((hit, place) => ({ ...documents[place], ...hit })) });
+      }
+      const documents = await index.size();
+      noteWarnings(progress, index.warnings());
+      await index.close();
       dispose();
-      printResult(options, { results, documents: index.size, pipeline: name, milliseconds }, () =>
+      printResult(options, { results, documents, pipeline: name, milliseconds }, () =>
         results
           .map(({ query, hits }) =>
             [

@@ -1,6 +1,8 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fuseScores, rankOf, standardizeScores, summarizeRanks } from "../metrics/ranking.js";
 import { Bm25Index } from "./bm25.js";
+import { topScores } from "./top-scores.js";
 
 test("BM25 equals its formula and ranks the rarer word first", () => {
   const index = new Bm25Index(["a cat", "a dog a dog", "a"]);
@@ -10,6 +12,31 @@ test("BM25 equals its formula and ranks the rarer word first", () => {
   expect(index.search("a cat", 2)[0].index).toBe(0);
   expect(index.search("unseen", 5)).toEqual([]);
   expect(new Bm25Index([]).search("a", 1)).toEqual([]);
+});
+
+test("leaving common words out finds what scoring every document finds, to the last bit", () => {
+  // Words whose frequencies fall as in texts, so that common ones are left out.
+  const word = fc.integer({ min: 1, max: 1000 }).map((draw) => `w${Math.floor(20 / Math.sqrt(draw))}`);
+  const documents = fc.array(
+    fc.array(word, { minLength: 1, maxLength: 8 }).map((words) => words.join(" ")),
+    { minLength: 1, maxLength: 60 },
+  );
+  fc.assert(
+    fc.property(documents, fc.array(word, { maxLength: 5 }), fc.integer({ min: 1, max: 8 }), (texts, query, k) => {
+      const index = new Bm25Index(texts);
+      const words = query.join(" ");
+      expect(index.search(words, k)).toEqual(topScores(index.scores(words), k, { floor: 0 }));
+      expect(index.search(words, k)).toEqual(index.search(words, k));
+    }),
+    { numRuns: 300 },
+  );
+  const index = new Bm25Index([
+    ...Array.from({ length: 400 }, (_, i) => `the a of ${i % 7}`),
+    "the rare one",
+    "rare the a of",
+  ]);
+  for (const k of [1, 2, 3, 300])
+    expect(index.search("rare the a of", k)).toEqual(topScores(index.scores("rare the a of"), k, { floor: 0 }));
 });
 
 test("ties share their ranks; recall, reciprocal rank and fusion", () => {

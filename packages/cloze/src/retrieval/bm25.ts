@@ -7,10 +7,11 @@ import {
   countTerms,
   lengthNorms,
   type WeightedTerms,
+  weighTerms,
 } from "./lexical/bm25-formula.js";
 import { createPostingsBuilder, type MemoryPostings, type PostingsBuilder } from "./lexical/postings.js";
+import { topDocuments, type WeightedPostings } from "./lexical/top-documents.js";
 import type { SearchHit } from "./search-hit.js";
-import { topScores } from "./top-scores.js";
 
 export { splitWords } from "./lexical/split-words.js";
 
@@ -34,6 +35,8 @@ export class Bm25Index {
   readonly postings: MemoryPostings;
   readonly statistics: CollectionStatistics;
   readonly #norms: Float32Array;
+  /** Zeros between searches. */
+  readonly #scratch: Float32Array;
   readonly #options: Bm25Options;
   readonly #analyze: (text: string) => string[];
 
@@ -59,6 +62,7 @@ export class Bm25Index {
       terms: sumOf(this.postings.lengths),
       frequency: (term) => this.postings.frequency(term),
     };
+    this.#scratch = new Float32Array(this.size);
     this.#norms = lengthNorms(this.postings.lengths, this.statistics.terms / Math.max(1, counted), options);
   }
 
@@ -67,16 +71,20 @@ export class Bm25Index {
     return this.#analyze(text);
   }
 
+  #weigh(query: string | WeightedTerms): WeightedPostings[] {
+    const terms = typeof query === "string" ? countTerms(this.#analyze(query)) : query;
+    return weighTerms(this.postings, terms, this.statistics, this.#options);
+  }
+
   /** The score of every document; a word that the query repeats counts each time. */
   scores(query: string | WeightedTerms): Float32Array {
     const scores = new Float32Array(this.size);
-    const terms = typeof query === "string" ? countTerms(this.#analyze(query)) : query;
-    addBm25Scores(scores, this.postings, this.#norms, terms, this.statistics, this.#options);
+    addBm25Scores(scores, this.#weigh(query), this.#norms);
     return scores;
   }
 
   /** The `k` best documents that share a word with the query, best first; equal scores in document order. */
   search(query: string | WeightedTerms, k: number): SearchHit[] {
-    return topScores(this.scores(query), k, { floor: 0 });
+    return topDocuments(this.#weigh(query), this.#norms, k, this.#scratch);
   }
 }

@@ -2,6 +2,7 @@
 // sum over query terms of idf(t) (k1 + 1) tf / (tf + k1 (1 - b + b length / mean length)),
 // idf(t) = ln(1 + (N - df + 0.5) / (df + 0.5)).
 import type { Postings } from "./postings.js";
+import type { WeightedPostings } from "./top-documents.js";
 
 export interface Bm25Parameters {
   /** How soon repeats of a word stop counting; 1.2 unless told. */
@@ -41,20 +42,26 @@ export function lengthNorms(lengths: Uint32Array, meanLength: number, parameters
 export const inverseFrequency = (documents: number, frequency: number): number =>
   Math.log(1 + (documents - frequency + 0.5) / (frequency + 0.5));
 
-/** Adds the scores of every document of a part to `scores` [documents]. */
-export function addBm25Scores(
-  scores: Float32Array,
-  postings: Postings,
-  norms: Float32Array,
+/** The terms of a query that a part of the collection holds, by falling weight; of equal ones in the query's order. */
+export function weighTerms(
+  postings: Pick<Postings, "read">,
   query: WeightedTerms,
   statistics: CollectionStatistics,
   { k1 = 1.2 }: Bm25Parameters = {},
-): void {
+): WeightedPostings[] {
+  const terms: WeightedPostings[] = [];
   for (const [term, times] of query) {
     const found = postings.read(term);
     if (found === undefined) continue;
-    const { documents, counts } = found;
     const weight = times * (k1 + 1) * inverseFrequency(statistics.documents, statistics.frequency(term));
+    terms.push({ documents: found.documents, counts: found.counts, weight });
+  }
+  return terms.sort((a, b) => b.weight - a.weight);
+}
+
+/** Adds the scores of every document of a part to `scores` [documents]. */
+export function addBm25Scores(scores: Float32Array, terms: readonly WeightedPostings[], norms: Float32Array): void {
+  for (const { documents, counts, weight } of terms) {
     for (let i = 0; i < documents.length; i++) {
       const document = documents[i];
       scores[document] += (weight * counts[i]) / (counts[i] + norms[document]);

@@ -1,19 +1,28 @@
-// Retrievers over an index on disk.
-import type { SearchIndex } from "../store/search-index.js";
+// Retrievers over an index on disk, or in PostgreSQL.
+import type { Ranking } from "../evaluation/ranking.js";
+import type { IndexSearchOptions } from "../store/search-index.js";
 import type { Retriever } from "./retriever.js";
 import type { TextVectors } from "./text-vectors.js";
 
+/** A SearchIndex, or a DocumentStore. */
+export interface Searchable {
+  searchWords(query: string, options: IndexSearchOptions): Ranking | Promise<Ranking>;
+  searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[] | Promise<Ranking[]>;
+}
+
 /** The words of an index, by BM25. */
-export const indexBm25 = (index: SearchIndex): Retriever => ({
+export const indexBm25 = (index: Searchable): Retriever => ({
   name: "bm25",
   unfound: 0,
   async search(queries, options) {
-    return queries.map((query) => index.searchWords(query, options));
+    const rankings: Ranking[] = [];
+    for (const query of queries) rankings.push(await index.searchWords(query, options));
+    return rankings;
   },
 });
 
 /** The vectors of an index. @param vectors the model that made them */
-export const indexDense = (index: SearchIndex, vectors: TextVectors): Retriever => ({
+export const indexDense = (index: Searchable, vectors: TextVectors): Retriever => ({
   name: "dense",
   async search(queries, options) {
     if (queries.length === 0) return [];

@@ -8,14 +8,14 @@ import { ClozeError } from "../../errors.js";
 import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
 import { type AnalyzerOptions, createAnalyzer } from "../lexical/analyzer.js";
 import {
-  addBm25Scores,
   type Bm25Parameters,
   countTerms,
   lengthNorms,
   type WeightedTerms,
+  weighTerms,
 } from "../lexical/bm25-formula.js";
 import type { TermPostings } from "../lexical/postings.js";
-import { topScores } from "../top-scores.js";
+import { topDocuments } from "../lexical/top-documents.js";
 import { type IndexedDocument, searchedText } from "./document.js";
 import { type Filter, matchFilter } from "./filter.js";
 import { hasIndex, type Manifest, nextSegment, readManifest, type VectorFacts, writeManifest } from "./manifest.js";
@@ -78,6 +78,8 @@ export interface SearchIndex {
   remove(ids: readonly string[]): number;
   /** The terms of a text, as this index reads it. */
   terms(text: string): string[];
+  /** Documents that can be found and hold a term. */
+  frequency(term: string): number;
   /** The best documents by BM25. */
   searchWords(query: string | WeightedTerms, options: IndexSearchOptions): Ranking;
   /** The best documents by inner product, for each query. queries: [count, width] @throws INDEX_WIDTH, INDEX_NO_VECTORS */
@@ -167,6 +169,8 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
   let active: ActiveSegment | undefined;
   let places = new Map<string, number>();
   let deadDocuments = 0;
+  /** Scores of a search: zeros between two. */
+  let scratch = new Float32Array(0);
 
   const kill = (place: number) => {
     segments[Math.floor(place / span)].kill(place % span);
@@ -317,6 +321,19 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     }
     return lengthTotal.total;
   };
+  /** Documents that can be found, of a term's lists in each segment. */
+  const liveFrequency = (lists: readonly (TermPostings | undefined)[]): number => {
+    let count = 0;
+    for (let i = 0; i < segments.length; i++) {
+      const documents = lists[i]?.documents;
+      if (documents === undefined) continue;
+      count += documents.length;
+      if (deadDocuments === 0) continue;
+      const { dead } = segments[i];
+      for (let d = 0; d < documents.length; d++) count -= dead[documents[d]];
+    }
+    return count;
+  };
   /** A byte for each document of a segment: not 0 where it is not to be found. */
   const skipped = (segment: Segment, filter: Filter | undefined): Uint8Array => {
     const { dead, fields, size } = segment;
@@ -375,22 +392,12 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       return there.length;
     },
     terms: (text) => settings.analyze(text),
+    frequency: (term) => liveFrequency(segments.map(({ words }) => words.read(term))),
     searchWords(query, { depth, filter }) {
       const terms = typeof query === "string" ? countTerms(settings.analyze(query)) : query;
       const mean = totalLength() / Math.max(1, places.size);
       const read = segments.map(({ words }) => new Map([...terms.keys()].map((term) => [term, words.read(term)])));
-      const frequency = (term: string): number => {
-        let count = 0;
-        for (let i = 0; i < segments.length; i++) {
-          const documents = read[i].get(term)?.documents;
-          if (documents === undefined) continue;
-          count += documents.length;
-          if (deadDocuments === 0) continue;
-          const { dead } = segments[i];
-          for (let d = 0; d < documents.length; d++) count -= dead[documents[d]];
-        }
-        return count;
-      };
+      const frequency = (term: string) => liveFrequency(read.map((lists) => lists.get(term)));
       const frequencies = new Map([...terms.keys()].map((term) => [term, frequency(term)]));
       const statistics = {
         documents: places.size,
@@ -399,12 +406,13 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       };
       const found: ScoredDocument[] = [];
       for (const [i, segment] of segments.entries()) {
-        const scores = new Float32Array(segment.size);
-        const lists = { ...segment.words, read: (term: string): TermPostings | undefined => read[i].get(term) };
-        addBm25Scores(scores, lists, normsOf(segment, mean), terms, statistics, manifest.bm25);
+        const lists = { read: (term: string): TermPostings | undefined => read[i].get(term) };
+        const weighed = weighTerms(lists, terms, statistics, manifest.bm25);
+        if (weighed.length === 0) continue;
+        if (scratch.length < segment.size) scratch = new Float32Array(segment.size);
         const skip = skipped(segment, filter);
-        for (const { index: document, score } of topScores(scores, depth, { floor: 0, keep: (d) => skip[d] === 0 }))
-          found.push({ id: segment.idOf(document), score });
+        for (const hit of topDocuments(weighed, normsOf(segment, mean), depth, scratch, skip))
+          found.push({ id: segment.idOf(hit.index), score: hit.score });
       }
       return best(found, depth);
     },
@@ -486,10 +494,13 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
           rmSync(path, { force: true });
     },
     close() {
-      if (write && active !== undefined && active.size >= smallestSealed) seal();
-      for (const segment of segments) segment.close();
-      segments = [];
-      unlock();
+      try {
+        if (write && active !== undefined && active.size >= smallestSealed) seal();
+      } finally {
+        for (const segment of segments) segment.close();
+        segments = [];
+        unlock();
+      }
     },
   };
   return index;

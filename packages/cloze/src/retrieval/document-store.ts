@@ -1,0 +1,49 @@
+// One interface over the embedded index and over PostgreSQL, so that what was written for one runs on the other.
+import type { DataWarning } from "../data/readers/warnings.js";
+import type { Ranking } from "./evaluation/ranking.js";
+import type { AnalyzerOptions } from "./lexical/analyzer.js";
+import type { Bm25Parameters } from "./lexical/bm25-formula.js";
+import type { IndexedDocument } from "./store/document.js";
+import type { VectorFacts } from "./store/manifest.js";
+import type { IndexSearchOptions, SearchIndex } from "./store/search-index.js";
+
+/** Documents that are searched by words and by vectors. Results of the two kinds of stores are the same. */
+export interface DocumentStore {
+  readonly settings: {
+    readonly analyzer: Required<AnalyzerOptions>;
+    readonly bm25: Required<Bm25Parameters>;
+    /** Absent: words only. */
+    readonly vectors?: VectorFacts;
+  };
+  warnings(): readonly DataWarning[];
+  /** Documents that can be found. */
+  size(): Promise<number>;
+  /** Those of some ids that are there. */
+  has(ids: readonly string[]): Promise<Set<string>>;
+  /** Documents by their ids, in that order; undefined for those that are not there. */
+  get(ids: readonly string[]): Promise<(IndexedDocument | undefined)[]>;
+  /** Adds documents, all or none; one whose id is there replaces it. They are durable when the promise is kept. */
+  add(documents: readonly IndexedDocument[], vectors?: Float32Array): Promise<void>;
+  /** @returns how many were there */
+  remove(ids: readonly string[]): Promise<number>;
+  searchWords(query: string, options: IndexSearchOptions): Promise<Ranking>;
+  searchVectors(queries: Float32Array, options: IndexSearchOptions): Promise<Ranking[]>;
+  /** Gives back the space of what was replaced or removed. */
+  compact(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The embedded index as a store. */
+export const embeddedStore = (index: SearchIndex): DocumentStore => ({
+  settings: index.settings,
+  warnings: () => index.warnings.list(),
+  size: async () => index.size,
+  has: async (ids) => new Set(ids.filter((id) => index.has(id))),
+  get: async (ids) => ids.map((id) => index.get(id)),
+  add: async (documents, vectors) => index.add(documents, vectors),
+  remove: async (ids) => index.remove(ids),
+  searchWords: async (query, options) => index.searchWords(query, options),
+  searchVectors: async (queries, options) => index.searchVectors(queries, options),
+  compact: async () => index.compact(),
+  close: async () => index.close(),
+});

@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { randomSource } from "../../data/random-source.js";
+import { createLateInteractionIndex, maxSim } from "./late-interaction-index.js";
+import { trainTokenCodec } from "./token-codec.js";
+
+const width = 16;
+const random = randomSource(3);
+/** Vectors of length 1 about some topics. */
+const topics = Array.from({ length: 12 }, () => Array.from({ length: width }, () => random() - 0.5));
+function tokensOf(topic: number, count: number, noise: number): Float32Array {
+  const tokens = new Float32Array(count * width);
+  for (let t = 0; t < count; t++) {
+    const row = topics[(topic + t) % 12].map((value) => value + noise * (random() - 0.5));
+    const length = Math.hypot(...row);
+    row.forEach((value, c) => {
+      tokens[t * width + c] = value / length;
+    });
+  }
+  return tokens;
+}
+const documents = Array.from({ length: 60 }, (_, d) => tokensOf(d % 12, 2 + (d % 4), 0.3));
+
+test("more bits, nearer vectors, of length 1; 8 bits hardly lose anything", () => {
+  const sample = Float32Array.from(documents.flatMap((tokens) => [...tokens]));
+  const errors = ([1, 2, 4, 8] as const).map((bits) => {
+    const codec = trainTokenCodec(sample, width, { bits, centroids: 12 });
+    const codes = codec.encode(sample);
+    expect(codes.residuals.length).toBe((sample.length * bits) / 8);
+    const back = codec.decode(codes);
+    for (let row = 0; row < back.length; row += width)
+      expect(Math.hypot(...back.subarray(row, row + width))).toBeCloseTo(1, 5);
+    expect(codec.decode(codes, 3, 5)).toEqual(back.slice(3 * width, 5 * width));
+    return Math.sqrt(sample.reduce((sum, value, i) => sum + (value - back[i]) ** 2, 0) / (sample.length / width));
+  });
+  expect(errors).toEqual([...errors].sort((a, b) => b - a));
+  expect(errors[3]).toBeLessThan(0.02);
+  expect(errors[0]).toBeLessThan(0.5);
+});
+
+test("finds what MaxSim over all tokens finds; cells look at fewer", () => {
+  const index = createLateInteractionIndex(documents, width, { bits: 8, centroids: 12 });
+  for (let topic = 0; topic < 12; topic++) {
+    const query = tokensOf(topic, 3, 0.1);
+    const plain = documents
+      .map((tokens, d) => ({ index: d, score: maxSim(query, tokens, width) }))
+      .sort((a, b) => b.score - a.score);
+    const hits = index.search(query, 60);
+    expect(hits).toHaveLength(60);
+    expect(hits[0].score).toBeCloseTo(plain[0].score, 1);
+    expect(plain.slice(0, 3).map((hit) => hit.index)).toContain(hits[0].index);
+    const near = index.search(query, 60, { cells: 1 });
+    expect(near.length).toBeLessThan(60);
+    expect(near[0]).toEqual(hits[0]);
+    // With every cell, every document.
+    expect(index.search(query, 60, { cells: 12 })).toEqual(hits);
+  }
+  expect(index.bytes).toBe(documents.reduce((sum, tokens) => sum + (tokens.length / width) * (4 + width), 0));
+});
+
+test("documents without tokens are last; what is no row is refused", () => {
+  const index = createLateInteractionIndex([new Float32Array(0), documents[0]], width, { centroids: 1 });
+  expect(index.search(documents[0], 2).map((hit) => hit.index)).toEqual([1]);
+  expect(() => createLateInteractionIndex([new Float32Array(3)], width)).toThrow(/multiples of 16/);
+  expect(() => createLateInteractionIndex([], width)).toThrow(/no token/);
+});

@@ -1,0 +1,136 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { howToGetPostgres, pythonWithPostgres, startPostgres } from "../../../test/postgres-server.js";
+import { type DocumentStore, embeddedStore } from "../document-store.js";
+import type { IndexedDocument } from "../store/document.js";
+import type { Filter } from "../store/filter.js";
+import { openIndex } from "../store/search-index.js";
+import { openPostgresStore } from "./postgres-store.js";
+
+const python = pythonWithPostgres();
+if (python === undefined) console.log(howToGetPostgres);
+const vectors = { width: 3, storage: "float32", model: "toy", fingerprint: "a" } as const;
+const create = { vectors, analyzer: { stemmer: "english" } } as const;
+
+test("a server that is not there", async () => {
+  const nowhere = openPostgresStore("postgres://nobody:secret@127.0.0.1:1/none");
+  await expect(nowhere).rejects.toMatchObject({ code: "POSTGRES_CONNECTION" });
+  await expect(nowhere).rejects.not.toThrow(/secret/);
+});
+
+describe.skipIf(python === undefined)("PostgreSQL", () => {
+  let server: Awaited<ReturnType<typeof startPostgres>>;
+  beforeAll(async () => {
+    server = await startPostgres(python as string);
+  }, 120_000);
+  afterAll(() => server?.stop(), 60_000);
+
+  const words = ["cats", "dog", "bird", "stones"];
+  const documents: IndexedDocument[] = Array.from({ length: 20 }, (_, i) => ({
+    id: `d${i}`,
+    title: i % 3 === 0 ? "A title" : undefined,
+    text: Array.from({ length: (i % 5) + 1 }, (_, j) => words[(i * 7 + j * j) % 4]).join(" "),
+    fields: { year: 2000 + (i % 4), tags: [words[i % 4], "all"], deep: { open: i % 2 === 0 } },
+  }));
+  const rowsOf = (list: readonly IndexedDocument[]) =>
+    Float32Array.from(
+      list.flatMap(({ id }) => [Number(id.slice(1)) % 7, Number(id.slice(1)) % 3, 1 / (1 + Number(id.slice(1)))]),
+    );
+
+  /** The same changes, one after another, whatever the store. */
+  async function fill(store: DocumentStore): Promise<DocumentStore> {
+    await store.add(documents, rowsOf(documents));
+    const newer = [
+      { id: "d3", text: "bird" },
+      { id: "d4", text: "one \u0000 stone" },
+      { id: "d3", text: "a bird, two birds" },
+    ];
+    await store.add(newer, rowsOf(newer));
+    expect(await store.remove(["d7", "d7", "nobody"])).toBe(1);
+    return store;
+  }
+
+  test("is the embedded index in another place: the same documents, scores, filters", async () => {
+    const embedded = await fill(
+      embeddedStore(openIndex(mkdtempSync(join(tmpdir(), "cloze-both-")), { write: true, create })),
+    );
+    const postgres = await fill(await openPostgresStore(server.url, { create }));
+    const stores = [embedded, postgres];
+    const both = async <T>(ask: (store: DocumentStore) => Promise<T>): Promise<[T, T]> => [
+      await ask(embedded),
+      await ask(postgres),
+    ];
+    const same = async <T>(ask: (store: DocumentStore) => Promise<T>) => {
+      const [first, second] = await both(ask);
+      expect(second).toEqual(first);
+      return first;
+    };
+    expect(await same((store) => store.size())).toBe(19);
+    await same((store) => store.get(["d1", "d3", "d4", "d7"]));
+    await same((store) => store.has(["d1", "d7"]));
+    const rounded = (hits: readonly { id: string; score: number }[]) =>
+      hits.map(({ id, score }) => `${score.toFixed(4)} ${id}`).sort();
+    const filters: (Filter | undefined)[] = [
+      undefined,
+      { year: 2001 },
+      { year: { gte: 2001, lt: 2003, not: 2002 } },
+      { tags: ["dog", "bird"], "deep.open": true },
+      { tags: { not: "cats" } },
+      { nothing: 1 },
+    ];
+    for (const filter of filters) {
+      for (const query of ["cat", "birds stone stone", "a the unseen", ""])
+        await same(async (store) => rounded(await store.searchWords(query, { depth: 50, filter })));
+      await same(async (store) =>
+        (await store.searchVectors(Float32Array.of(1, 2, 0.5, -1, 0, 1), { depth: 50, filter })).map(rounded),
+      );
+    }
+    const [words5, vectors5] = [
+      await both((store) => store.searchWords("bird", { depth: 5 })),
+      await both((store) => store.searchVectors(Float32Array.of(1, 2, 0.5), { depth: 5 })),
+    ];
+    expect(words5[1].map(({ score }) => score.toFixed(4))).toEqual(words5[0].map(({ score }) => score.toFixed(4)));
+    expect(vectors5[1][0].map(({ score }) => score.toFixed(4))).toEqual(
+      vectors5[0][0].map(({ score }) => score.toFixed(4)),
+    );
+    for (const store of stores) {
+      await store.compact();
+      await store.close();
+    }
+    const again = await openPostgresStore(server.url, { fingerprint: "a" });
+    expect(await again.size()).toBe(19);
+    await again.close();
+  });
+
+  test("what is wrong has the same codes", async () => {
+    const store = await openPostgresStore(server.url, { schema: "wrong", create });
+    const one = [documents[0]];
+    await expect(store.add(one)).rejects.toMatchObject({ code: "INDEX_WIDTH" });
+    await expect(store.add(one, Float32Array.of(1, 2, Number.NaN))).rejects.toMatchObject({ code: "INDEX_VECTOR" });
+    await expect(store.searchVectors(Float32Array.of(1), { depth: 1 })).rejects.toMatchObject({ code: "INDEX_WIDTH" });
+    expect(await store.size()).toBe(0);
+    await store.add([{ id: "empty", text: "" }], new Float32Array(3));
+    expect(store.warnings()).toMatchObject([{ code: "INDEX_TEXT_EMPTY", count: 1 }]);
+    await store.close();
+    const open = (options: Parameters<typeof openPostgresStore>[1]) => openPostgresStore(server.url, options);
+    await expect(open({ schema: "wrong", fingerprint: "b" })).rejects.toMatchObject({ code: "INDEX_MODEL" });
+    await expect(open({ schema: "nowhere" })).rejects.toMatchObject({ code: "INDEX_MISSING" });
+    await expect(open({ schema: "Robert'); DROP" })).rejects.toMatchObject({ code: "POSTGRES_SCHEMA" });
+    const words = await open({ schema: "words", create: {}, approximate: true });
+    await words.add(one);
+    await expect(words.searchVectors(Float32Array.of(1), { depth: 1 })).rejects.toMatchObject({
+      code: "INDEX_NO_VECTORS",
+    });
+    await words.close();
+  });
+
+  test("an approximate index of vectors", async () => {
+    const store = await openPostgresStore(server.url, { schema: "near", create, approximate: true });
+    await store.add(documents, rowsOf(documents));
+    const [[best]] = await store.searchVectors(Float32Array.of(1, 0, 0), { depth: 3 });
+    expect(best.score).toBeCloseTo(6, 4);
+    await store.close();
+  });
+});
