@@ -5,6 +5,7 @@ import { encoder } from "./suites/encoder.js";
 import { gemm } from "./suites/gemm.js";
 import { inference } from "./suites/inference.js";
 import { memory } from "./suites/memory.js";
+import { objectives } from "./suites/objectives.js";
 import { ops } from "./suites/ops.js";
 import { retrieval } from "./suites/retrieval.js";
 import { tokenizer } from "./suites/tokenizer.js";
@@ -18,6 +19,7 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   inference,
   training,
   memory,
+  objectives,
   tokenizer,
   retrieval,
   wasm,

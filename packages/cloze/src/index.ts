@@ -6,6 +6,8 @@ export {
   shuffledBatches,
 } from "./data/batch-source.js";
 export * from "./data/corpus/index.js";
+export type { DocumentSource, TokenDocument, TokenParagraph } from "./data/document-source.js";
+export { memoryDocuments, openDocumentStore, writeDocumentStore } from "./data/document-store.js";
 export { type PullOptions, type PullProgress, pullModel, resolveModelFolder } from "./data/hub/index.js";
 export { type ImageBatch, type PatchLayout, packImages } from "./data/image-batch.js";
 export { memoryStore } from "./data/memory-store.js";
@@ -92,6 +94,17 @@ export {
 } from "./objectives/index.js";
 export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masking.js";
 export { type ApproximateIndex, type ApproximateOptions, createApproximateIndex } from "./retrieval/approximate.js";
+export {
+  buildNgramLexicon,
+  loadNgramLexicon,
+  type NgramLexicon,
+  type NgramLexiconOptions,
+  saveNgramLexicon,
+  segmentNgrams,
+} from "./objectives/ngrams/lexicon.js";
+export { hidePieces } from "./objectives/ngrams/segments.js";
+export { bodyFirst, inverseCloze, linkedPassage, type RetrievalPair } from "./objectives/pairs/retrieval-pairs.js";
+export { sampledSoftmaxLoss } from "./objectives/sampled-softmax.js";
 export { Bm25Index, type Bm25Options } from "./retrieval/bm25.js";
 export { type DocumentStore, embeddedStore } from "./retrieval/document-store.js";
 export { measureQueries, measureRun, type RunMeasures } from "./retrieval/evaluation/measures.js";
@@ -170,7 +183,13 @@ export {
   pretrain,
   pretrainFlops,
 } from "./training/pretrain.js";
+export {
+  type PretrainedRetriever,
+  type PretrainRetrieverOptions,
+  pretrainRetriever,
+} from "./training/pretrain-retriever.js";
 export { type ProbeOptions, type ProbeResult, probe } from "./training/probe.js";
 export { createProgress } from "./training/progress.js";
 export { estimateRun, type RunEstimate } from "./training/run-estimate.js";
+export { tokenizeDocuments } from "./training/tokenize-documents.js";
 export { type TrainOptions, type TrainResult, train } from "./training/trainer.js";

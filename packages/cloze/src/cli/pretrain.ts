@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
-import { type Corpus, sampleDocuments } from "../data/corpus/index.js";
+import { sampleDocuments } from "../data/corpus/index.js";
 import type { EncoderConfigInput } from "../encoder/config.js";
 import { type Direction, withDirection } from "../encoder/direction.js";
 import { ClozeError } from "../errors.js";
@@ -20,11 +20,12 @@ import { loadTokenizer, type Tokenizer } from "../text/index.js";
 import { extendVocabulary } from "../training/extend-vocabulary.js";
 import { findLearningRate, learningRateSvg } from "../training/learning-rate-test.js";
 import { addLora, mergeLora } from "../training/policies/lora.js";
-import { checkVocabulary, type PretrainOptions, pretrain } from "../training/pretrain.js";
+import { checkVocabulary, type PretrainCorpus, type PretrainOptions, pretrain } from "../training/pretrain.js";
 import { formatBytes, formatDuration, type ProgressReporter } from "../training/progress.js";
 import { estimateRun } from "../training/run-estimate.js";
 import { numberBetween, setting, wholeNumber } from "./arguments.js";
 import { type CorpusOptions, corpusFor, withCorpusOptions } from "./corpus-options.js";
+import { documentCorpus } from "./document-corpus.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
 import { printResult, progressFor } from "./output.js";
@@ -104,7 +105,7 @@ function startModel(
 function testLearningRate(
   model: Model,
   tokenizer: Tokenizer,
-  corpus: Corpus,
+  corpus: PretrainCorpus,
   training: PretrainOptions,
   options: PretrainCommandOptions,
 ): void {
@@ -123,7 +124,7 @@ function testLearningRate(
 function announce(
   model: Model,
   tokenizer: Tokenizer,
-  corpus: Corpus,
+  corpus: PretrainCorpus,
   training: PretrainOptions,
   options: PretrainCommandOptions,
   progress: ProgressReporter,
@@ -204,7 +205,7 @@ export function addPretrain(program: Command): void {
       });
     }
     const objective = objectiveOf(options, preset);
-    const { architecture } = objectivePart(objective);
+    const { architecture, input } = objectivePart(objective);
     const progress = progressFor(options);
     const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
     const named = options.tokenizer ?? start;
@@ -236,7 +237,10 @@ export function addPretrain(program: Command): void {
     if (model.initialized.length > 0) progress.note(`New parameters: ${model.initialized.join(", ")}`);
     mkdirSync(options.out, { recursive: true });
     const probes = await openProbes(options, progress);
-    const corpus = await corpusFor(sources, tokenizer, options, progress);
+    const corpus =
+      input === "documents"
+        ? documentCorpus(sources, tokenizer, join(options.out, "documents.bin"), options.resume === true)
+        : await corpusFor(sources, tokenizer, options, progress);
     try {
       const { steps, probeEvery } = options;
       // From nothing, small models take larger steps.

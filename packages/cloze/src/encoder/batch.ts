@@ -12,6 +12,11 @@ export interface EncoderBatch extends PackedBatch {
   readonly prefixes?: Int32Array;
   /** 1: a token that no other token looks at; it sees itself and the rest. Only attention heeds it. Default: none. [tokens] */
   readonly unseen?: Uint8Array;
+  /**
+   * Vectors of words beside the word table: ids from the vocabulary's size on are their rows. For what is read in training
+   * only. [words, width of the word table]
+   */
+  readonly extraWords?: Tensor;
   /** 1: a token that all tokens of its sequence look at, and that looks at all (Longformer). Default: none. [tokens] */
   readonly globalTokens?: Uint8Array;
   /**

@@ -119,6 +119,11 @@ export interface BoundSlot {
   readonly shared?: readonly ParameterSpec[];
   /** True for a part that does nothing: the layer has no such branch, nor its norm. */
   readonly absent?: true;
+  /**
+   * Tokens that a batch calls unseen are seen by themselves alone, and see all others, wherever they stand. Default: not so, or
+   * not wherever they stand.
+   */
+  readonly hides?: true;
   /** Multiplications and additions of a forward pass over a sequence of that length, besides those with matrices. */
   flops?(length: number): number;
   /** x: [tokens, hidden] -> [tokens, hidden], without residual or norm. */

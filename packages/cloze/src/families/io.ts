@@ -230,7 +230,7 @@ function withTraining(encoder: EncoderConfigInput, json: ConfigJson): EncoderCon
   };
 }
 
-/** JSON with sorted keys, without what says nothing: dense weights, head sizes that follow. */
+/** JSON with sorted keys, without what says nothing: dense weights, sizes that follow. */
 function canonical({ hiddenSize }: EncoderConfig, value: unknown): string {
   const plain = (item: unknown): unknown => {
     if (Array.isArray(item)) return item.map(plain);
@@ -239,6 +239,8 @@ function canonical({ hiddenSize }: EncoderConfig, value: unknown): string {
       .filter(([key, inner]) => {
         if (inner === undefined) return false;
         if (key === "headSize" && "heads" in item) return Number(inner) * Number(item.heads) !== hiddenSize;
+        // Of embeddings and poolers, whose width is the hidden size where they say nothing.
+        if (key === "size") return inner !== hiddenSize;
         if (key !== "weights") return true;
         return Object.values(inner as Record<string, { type: string } | undefined>).some(
           (w) => w && w.type !== "dense",

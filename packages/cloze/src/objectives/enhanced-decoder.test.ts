@@ -35,6 +35,7 @@ const objectiveOf = (model: Model, options: object): Objective<GraduallyMaskedBa
     model,
     vocabulary,
     maxLength: 20,
+    batchTokens: 256,
     seed: 1,
   }) as Objective<GraduallyMaskedBatch>;
 const prepared = (objective: Objective<GraduallyMaskedBatch>): GraduallyMaskedBatch =>

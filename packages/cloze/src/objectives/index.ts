@@ -8,9 +8,13 @@ import { causalLanguage } from "./causal-language.js";
 import { enhancedDecoder } from "./enhanced-decoder.js";
 import { maskedLanguage } from "./masked-language.js";
 import { maskedPairs } from "./masked-pairs.js";
+import { ngramLanguage } from "./ngram-language.js";
 import { cannotCombine, type Objective, type ObjectiveFrame, type ObjectivePart } from "./objective.js";
+import { paragraphStructure } from "./paragraph-structure.js";
+import { clusteredTokenSubstitution, randomTokenSubstitution } from "./random-token-substitution.js";
 import { allTokensLanguage, replacedLanguage } from "./replaced-language.js";
 import { replacedTokenDetection } from "./replaced-token-detection.js";
+import { retrievalPairs } from "./retrieval-pairs.js";
 
 export type { LossContext, Objective, ObjectiveFrame, ObjectivePart, ObjectiveVocabulary } from "./objective.js";
 
@@ -22,6 +26,11 @@ const parts = {
   "replaced-token-detection": replacedTokenDetection,
   "replaced-language": replacedLanguage,
   "all-tokens-language": allTokensLanguage,
+  "random-token-substitution": randomTokenSubstitution,
+  "clustered-token-substitution": clusteredTokenSubstitution,
+  "paragraph-structure": paragraphStructure,
+  "retrieval-pairs": retrievalPairs,
+  "ngram-language": ngramLanguage,
 };
 
 export type ObjectiveConfig = ConfigOf<typeof parts>;

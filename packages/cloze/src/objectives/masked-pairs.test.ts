@@ -28,7 +28,14 @@ const model = createModel({
   }),
   seed: 1,
 });
-const frame: ObjectiveFrame = { model, vocabulary, maxLength: 48, seed: 1, texts: () => documents } as ObjectiveFrame;
+const frame: ObjectiveFrame = {
+  model,
+  vocabulary,
+  maxLength: 48,
+  batchTokens: 256,
+  seed: 1,
+  texts: () => documents,
+} as ObjectiveFrame;
 const defaults = { replacementShare: 0.1, replacementCount: 5, minDocuments: 2, subwords: false } as const;
 const batch = packSequences(documents.map((ids) => ({ ids: [2, ...ids, 3] })));
 

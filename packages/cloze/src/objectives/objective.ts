@@ -31,6 +31,8 @@ export interface ObjectiveFrame {
   readonly vocabulary: ObjectiveVocabulary;
   /** Longest sequence of a batch, special tokens included. */
   readonly maxLength: number;
+  /** Tokens that a batch should have. */
+  readonly batchTokens: number;
   /** For parameters that are made beside the model. */
   readonly seed: number;
   /** Documents of the corpus without special tokens, for objectives that count them before the run. Each call reads anew. */

@@ -1,7 +1,14 @@
 // What recipes share: the runner, data by seed, tables and pictures. Exported as "cloze/recipes".
+
+export { randomSource } from "../data/random-source.js";
+export { sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "../objectives/pairs/paragraph-pairs.js";
 export * from "./data/hidden-word-classes.js";
 export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
+export * from "./data/planted-phrases.js";
+export * from "./data/question-articles.js";
+export * from "./data/topic-documents.js";
 export { checkout, loadRecipe, recipeFolder, recipeNames, withResult } from "./find.js";
+export * from "./pair-probe.js";
 export { papersPage, type RecipeWithResult } from "./papers-page.js";
 export { drawPicture } from "./picture.js";
 export * from "./pretrain-arm.js";
@@ -17,6 +24,9 @@ export {
   scaleFactors,
 } from "./recipe.js";
 export { commitOf, machineWords, readResult, type StoredResult, writeResult } from "./result-file.js";
+export * from "./retriever-probe.js";
 export { type OverSeeds, type RecipeResult, type ResultRow, type RunRecipeOptions, runRecipe } from "./run-recipe.js";
+export * from "./step-time.js";
+export * from "./substitution-error.js";
 export { formatNumbers, heldWords, resultTable } from "./table.js";
 export * from "./token-probe.js";

@@ -14,6 +14,8 @@ export interface PretrainArmOptions extends Omit<PretrainOptions, "objective" | 
   /** Null: the model keeps its first weights. */
   readonly objective: ObjectiveInput | null;
   readonly seed: number;
+  /** Goes on with this model. */
+  readonly model?: Model;
   readonly steps?: number;
   /** Instead of steps: multiplications and additions, forwards and backwards. */
   readonly flops?: number;
@@ -29,12 +31,12 @@ export const newModel = (encoder: EncoderConfigInput, objective: ObjectiveInput,
  * @returns the model, its last mean loss, steps and seconds
  */
 export async function pretrainArm(options: PretrainArmOptions) {
-  const { encoder, corpus, vocabulary, objective, seed, flops, steps: given, ...rest } = options;
+  const { encoder, corpus, vocabulary, objective, seed, flops, steps: given, model: before, ...rest } = options;
   if (objective === null) {
-    const model = newModel(encoder, { type: "masked-language" }, seed);
+    const model = before ?? newModel(encoder, { type: "masked-language" }, seed);
     return { model, loss: Number.NaN, steps: 0, seconds: 0 };
   }
-  const model = newModel(encoder, objective, seed);
+  const model = before ?? newModel(encoder, objective, seed);
   const how = { schedule: warmupLinear(0.1), ...rest, objective, seed };
   const steps =
     flops === undefined

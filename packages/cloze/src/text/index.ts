@@ -1,6 +1,15 @@
 // The public surface of text/, by name.
 export type { AddedToken } from "./added-tokens.js";
 export { type ReadLinesOptions, readLines } from "./corpus.js";
+export {
+  cleanDocument,
+  type DocumentLimits,
+  documentOfJson,
+  documentsOfLines,
+  splitSentences,
+  type TextDocument,
+  type TextParagraph,
+} from "./documents.js";
 export type { Encoding } from "./encoding.js";
 export {
   type AddedPiece,

@@ -1,9 +1,10 @@
 // Every objective with every kind of encoder: two steps, save, load, resume.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { scope } from "@cloze/tensor";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openDocumentStore, writeDocumentStore } from "../data/document-store.js";
 import { packSequences } from "../data/packed-batch.js";
 import { openTokenStore, writeTokenStore } from "../data/token-store.js";
 import type { EncoderConfigInput } from "../encoder/config.js";
@@ -22,6 +23,26 @@ const shared = mkdtempSync(join(tmpdir(), "cloze-objectives-"));
 writeTokenStore(
   join(shared, "tokens.bin"),
   lines.map((line) => tokenizer.encodeIds(line, { addSpecialTokens: false })),
+);
+const words = (text: string): Int32Array => Int32Array.from(tokenizer.encodeIds(text, { addSpecialTokens: false }));
+writeDocumentStore(
+  join(shared, "documents.bin"),
+  Array.from({ length: 6 }, (_, d) => ({
+    title: words(`the cat ${d}`),
+    sections: [0, 1].map((s) =>
+      [0, 1].map((p) => ({
+        sentences: [0, 1, 2].map((i) =>
+          words(
+            lines[(d + s + p + i) % lines.length]
+              .split(" ")
+              .slice(3 * i, 3 * i + 4)
+              .join(" "),
+          ),
+        ),
+        links: [(d + 1) % 6],
+      })),
+    ),
+  })),
 );
 afterAll(() => rmSync(shared, { recursive: true, force: true }));
 
@@ -63,24 +84,37 @@ const encoders: Readonly<Record<string, EncoderConfigInput>> = {
 };
 
 /** What an objective needs beside its defaults. */
+const ngrams = [
+  ["the", "cat"],
+  ["old", "trees"],
+  ["on", "the", "mat"],
+].map((words) => ({ ids: words.flatMap((word) => [...tokenizer.encodeIds(word, { addSpecialTokens: false })]) }));
+/** What an objective does not do with an encoder's mixers, it does in another mode. */
+const combined = (type: string, name: string): object =>
+  type === "ngram-language" && ["modernbert", "fnet"].includes(name) ? { mode: "explicit" } : {};
 const options: Readonly<Record<string, object>> = {
   // Fourier mixers have no keys to hide; enhanced-decoder.test.ts tries the rest.
   "enhanced-decoder": { gradual: false },
+  "ngram-language": { lexicon: ngrams },
+  "clustered-token-substitution": { clusters: 6 },
 };
 
-function setup(type: string, config: EncoderConfigInput) {
-  const objective = { type, ...options[type] };
+function setup(type: string, config: EncoderConfigInput, more: object = {}) {
+  const objective = { type, ...options[type], ...more };
   const { architecture } = objectivePart(parseObjective(objective));
   const model = createModel({ architecture, config, seed: 3 });
-  const store = openTokenStore(join(shared, "tokens.bin"));
-  const run = (more: object = {}) =>
+  const store =
+    objectivePart(parseObjective(objective)).input === "documents"
+      ? openDocumentStore(join(shared, "documents.bin"))
+      : openTokenStore(join(shared, "tokens.bin"));
+  const run = (how: object = {}) =>
     pretrain(model, tokenizer, store, {
       objective,
       steps: 2,
       learningRate: 1e-3,
       batchTokens: 160,
       checkpointMinutes: 0,
-      ...more,
+      ...how,
     }).finally(() => store.close());
   return { model, run };
 }
@@ -90,7 +124,7 @@ const bits = ({ parameters }: Model) => new Map([...parameters].map(([name, valu
 // One-way language modelling wants encoders that look one way: direction.test.ts.
 describe.each(Object.keys(objectives).filter((type) => type !== "causal-language"))("%s", (type) => {
   test.each(Object.keys(encoders))("trains %s, saves, loads, and resumes bit for bit", async (name) => {
-    const whole = setup(type, encoders[name]);
+    const whole = setup(type, encoders[name], combined(type, name));
     const before = bits(whole.model);
     const { loss } = await whole.run();
     expect(Number.isFinite(loss)).toBe(true);
@@ -98,9 +132,9 @@ describe.each(Object.keys(objectives).filter((type) => type !== "causal-language
     const moved = [...after].filter(([key, value]) => value.some((x, i) => x !== before.get(key)?.[i]));
     expect(moved.length).toBeGreaterThan(after.size / 2);
 
-    const stopped = setup(type, encoders[name]);
+    const stopped = setup(type, encoders[name], combined(type, name));
     expect((await stopped.run({ folder, shouldStop: () => true })).interrupted).toBe(true);
-    const resumed = setup(type, encoders[name]);
+    const resumed = setup(type, encoders[name], combined(type, name));
     expect((await resumed.run({ folder, resume: true })).steps).toBe(2);
     expect(bits(resumed.model)).toEqual(after);
 
@@ -126,4 +160,16 @@ test("an unknown objective, and unknown options, are refused by name", () => {
   expect(() => parseObjective({ type: "telepathy" })).toThrow(/OBJECTIVE_UNKNOWN|does not know/);
   expect(() => parseObjective({ type: "mlm", rate: 1 })).toThrow(/rate/);
   expect(() => parseObjective({ type: "mlm", colour: "blue" })).toThrow(/colour/);
+});
+
+test("a detector with BERT's layers is saved as ELECTRA's discriminator, without its generator", async () => {
+  const { model, run } = setup("replaced-token-detection", encoders.bert);
+  await run();
+  saveModel(model, folder);
+  const { architectures, model_type } = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  expect([model_type, architectures]).toEqual(["electra", ["ElectraForPreTraining"]]);
+  const loaded = loadModel(folder);
+  expect([...loaded.parameters.keys()].some((name) => name.includes("generator"))).toBe(false);
+  model.dispose();
+  loaded.dispose();
 });

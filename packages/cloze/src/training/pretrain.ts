@@ -67,6 +67,8 @@ export interface PretrainOptions extends RunOptions {
   validateEvery?: number;
   /** Tokens of a measurement, at most. Default 131,072. */
   validationTokens?: number;
+  /** Called with the objective when the run is over, before what it has beside the model is freed. */
+  inspect?: (objective: Objective, model: Model) => void;
   /** Called after each step; true ends the run as if its steps were over. */
   afterStep?: (step: number) => boolean | Promise<boolean>;
 }
@@ -119,7 +121,8 @@ export function preparePretraining(
   const maxLength = Math.min(options.maxLength ?? maxPositions, maxPositions);
   checkVocabulary(model, tokenizer);
   const config = parseObjective(options.objective ?? { type: "masked-language" });
-  const objective = createObjective(config, { model, vocabulary: tokenizer, maxLength, seed, texts: textsOf(corpus) });
+  const texts = textsOf(corpus);
+  const objective = createObjective(config, { model, vocabulary: tokenizer, maxLength, batchTokens, seed, texts });
   try {
     const batches = { maxLength, batchTokens, seed, weights, crossDocuments };
     // Checkpoints hold what is trained: beside adapters, the rest is where it came from.
@@ -221,6 +224,7 @@ export async function pretrain(
         averaging?.apply();
         validation?.finish(result.steps);
       }
+      options.inspect?.(objective, model);
       return { ...result, validation: validation?.records() ?? [] };
     } finally {
       optimizer.dispose();

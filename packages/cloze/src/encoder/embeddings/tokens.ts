@@ -112,7 +112,7 @@ function checkBatch(batch: EncoderBatch, config: Config, encoder: EncoderFrame):
   }
   checkRange(
     ids,
-    encoder.vocabularySize,
+    encoder.vocabularySize + (batch.extraWords?.shape[0] ?? 0),
     "TOKEN_OUT_OF_RANGE",
     "A token id lies outside the model's vocabulary",
     "The tokenizer does not belong to this model.",
@@ -146,6 +146,20 @@ function rowsWithPadding(table: Tensor, indices: Int32Array, { ids, visible }: E
     [ids.length, 1],
   );
   return add(mul(rows, trained), mul(rows.detach(), sub(1, trained)));
+}
+
+/** Rows of the word table, and for ids beyond it of the batch's extra words. -> [tokens, width] */
+function wordRows(table: Tensor, batch: EncoderBatch, padId: number | null): Tensor {
+  const { ids, extraWords } = batch;
+  if (extraWords === undefined) return rowsWithPadding(table, ids, batch, padId);
+  const [count] = table.shape;
+  const own = tensor(
+    Float32Array.from(ids, (id) => Number(id < count)),
+    [ids.length, 1],
+  );
+  const known = ids.map((id) => (id < count ? id : 0));
+  const extra = ids.map((id) => (id < count ? 0 : id - count));
+  return add(mul(take(table, tensor(known)), own), mul(take(extraWords, tensor(extra)), sub(1, own)));
 }
 
 /** The row of the table of positions for each token. */
@@ -191,7 +205,7 @@ export const tokens = defineEmbeddings({
             seed: wordSeed,
           });
         }
-        const all = rowsWithPadding(named("word.weight"), batch.ids, batch, padId);
+        const all = wordRows(named("word.weight"), batch, padId);
         if (dropRows === 0) return all;
         const random = randomSource(wordSeed);
         const mask = Float32Array.from({ length: batch.ids.length }, () => Number(random() >= dropRows));

@@ -50,6 +50,7 @@ export const attention = defineSlot({
         { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
         { name: "output", outputs: hiddenSize, inputs: inner, bias: outputBias ?? bias, residual: true },
       ],
+      ...(causal || window > 0 ? {} : { hides: true as const }),
       // Scores and their sums of values; half of the keys where a token sees only what stands before it.
       flops: (length) => {
         const keys = window > 0 ? Math.min(length, 2 * window + 1) : length;

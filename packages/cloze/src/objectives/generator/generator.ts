@@ -107,7 +107,7 @@ export function withTokens(batch: PackedBatch, rows: Int32Array, tokens: Int32Ar
  *
  * @param prefix of the names of its parameters
  */
-export function createGenerator(prefix: string, config: GeneratorConfig, { model, seed }: ObjectiveFrame) {
+export function createGenerator(prefix: string, config: GeneratorConfig, { model, vocabulary, seed }: ObjectiveFrame) {
   const { encoder: big } = model;
   const shape = generatorEncoder(big.config, config);
   const specs = new Map(encoderSpecs(shape).map((spec) => [spec.name, spec]));
@@ -138,7 +138,7 @@ export function createGenerator(prefix: string, config: GeneratorConfig, { model
       const { hidden } = encoder.forward(batch, options);
       const output = head.forward(hidden, batch, { rows, targets }, options);
       const random = randomSource(deriveSeed(at, "generated"));
-      const sampled = sampleRows((output.logits as Tensor).detach(), random, config.temperature);
+      const sampled = sampleRows((output.logits as Tensor).detach(), random, config.temperature, vocabulary.maskId);
       return { batch: withTokens(original, rows, sampled), sampled, loss: lossOf(output) };
     },
     /** Of a forward pass. */

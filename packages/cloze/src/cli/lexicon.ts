@@ -1,0 +1,70 @@
+import { type Command, Option } from "commander";
+import { buildNgramLexicon, saveNgramLexicon } from "../objectives/ngrams/lexicon.js";
+import { loadTokenizer, readLines, splitSentences, type Tokenizer } from "../text/index.js";
+import { numberBetween, wholeNumber } from "./arguments.js";
+import { type CommonOptions, printResult, progressFor } from "./output.js";
+
+interface LexiconOptions extends CommonOptions {
+  tokenizer: string;
+  out: string;
+  size: number;
+  longest: number;
+  minimumCount: number;
+  dropContained?: number;
+}
+
+/** Tokens that are no words: special ones, and those without a letter or a digit. */
+function excludedIds(tokenizer: Tokenizer): Set<number> {
+  const excluded = new Set(tokenizer.specialIds);
+  for (let id = 0; id < tokenizer.vocabularySize; id++) {
+    if (!/[\p{L}\p{N}]/u.test(tokenizer.decode([id], { skipSpecialTokens: false }))) excluded.add(id);
+  }
+  return excluded;
+}
+
+function* sentencesOf(files: readonly string[], tokenizer: Tokenizer): Iterable<ArrayLike<number>> {
+  for (const line of readLines(files)) {
+    for (const sentence of splitSentences(line)) {
+      yield tokenizer.encodeIds(sentence, { addSpecialTokens: false, truncation: false });
+    }
+  }
+}
+
+/** `cloze lexicon` */
+export function addLexicon(program: Command): void {
+  program
+    .command("lexicon")
+    .description("find n-grams that stand together more often than chance has it, for --objective ngram-language")
+    .argument("<files...>", "text files")
+    .requiredOption("--tokenizer <path>", "tokenizer.json or its folder: n-grams are of its tokens")
+    .requiredOption("--out <file>", "the lexicon, as JSON")
+    .option("--size <count>", "entries at most", wholeNumber(), 3000)
+    .addOption(new Option("--longest <tokens>", "longest n-gram").argParser(wholeNumber(2)).default(3))
+    .option("--minimum-count <count>", "rarer n-grams are left out", wholeNumber(), 3)
+    .option(
+      "--drop-contained <share>",
+      "leave out n-grams that stand inside one longer n-gram in this share of their places",
+      numberBetween(0, 1),
+    )
+    .action((files: string[], options: LexiconOptions) => {
+      const tokenizer = loadTokenizer(options.tokenizer);
+      progressFor(options).note(`Counting n-grams of ${files.length} file(s) …`);
+      const lexicon = buildNgramLexicon(sentencesOf(files, tokenizer), {
+        n: Array.from({ length: options.longest - 1 }, (_, i) => i + 2),
+        size: options.size,
+        minimumCount: options.minimumCount,
+        dropContained: options.dropContained,
+        excluded: excludedIds(tokenizer),
+      });
+      saveNgramLexicon(lexicon, options.out);
+      const best = lexicon.entries
+        .slice(0, 10)
+        .map(({ ids, count, score }) => ({ text: tokenizer.decode(ids), count, score }));
+      printResult(options, { lexicon: options.out, entries: lexicon.entries.length, best }, () =>
+        [
+          ...best.map(({ text, count, score }) => `${text}  ${count} times, t = ${score.toFixed(1)}`),
+          `${lexicon.entries.length} n-grams in ${options.out}`,
+        ].join("\n"),
+      );
+    });
+}

@@ -1,0 +1,135 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { memoryDocuments } from "../../data/document-store.js";
+import { randomSource } from "../../data/random-source.js";
+import { fitPair, pairSequence } from "./pair-batch.js";
+import { type StructuralPair, sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "./paragraph-pairs.js";
+
+// The id of a token says where it stands: document, paragraph, sentence.
+const idOf = (d: number, p: number, s: number, i: number): number => 10 + d * 1000 + p * 100 + s * 10 + i;
+const documents = memoryDocuments(
+  Array.from({ length: 5 }, (_, d) => ({
+    title: new Int32Array(0),
+    sections: [0, 1].map((section) =>
+      [0, 1].map((half) => {
+        const p = section * 2 + half;
+        return {
+          sentences: Array.from({ length: 2 + ((d + p) % 4) }, (_, s) =>
+            Int32Array.of(idOf(d, p, s, 0), idOf(d, p, s, 1)),
+          ),
+        };
+      }),
+    ),
+  })),
+);
+const placeOf = (id: number) => {
+  const at = id - 10;
+  return {
+    document: Math.floor(at / 1000),
+    paragraph: Math.floor((at % 1000) / 100),
+    sentence: Math.floor((at % 100) / 10),
+  };
+};
+const places = (ids: Int32Array) => Array.from(ids, placeOf);
+const sentencesOf = (ids: Int32Array) => new Set(places(ids).map(({ sentence }) => sentence));
+
+function checkSources(pair: StructuralPair): void {
+  for (const { document, paragraph } of places(pair.first)) expect([document, paragraph]).toEqual([...pair.from]);
+  for (const { document, paragraph } of places(pair.second)) expect([document, paragraph]).toEqual([...pair.to]);
+}
+const forAll = (check: (position: number, seed: number) => void) =>
+  fc.assert(fc.property(fc.nat({ max: 4 }), fc.nat(), check), { numRuns: 60 });
+
+describe("spans in the same paragraph", () => {
+  test("the positive is two spans of a paragraph that do not overlap", () => {
+    forAll((position, seed) => {
+      const [positive, ...negatives] = sameParagraphPairs(documents, position, randomSource(seed));
+      checkSources(positive);
+      expect(positive.label).toBe(1);
+      expect(positive.from).toEqual(positive.to);
+      const first = sentencesOf(positive.first);
+      for (const sentence of sentencesOf(positive.second)) expect(first.has(sentence)).toBe(false);
+      expect(negatives).toHaveLength(4);
+    });
+  });
+  test("hard negatives share the document and not the paragraph; easy ones come from elsewhere", () => {
+    forAll((position, seed) => {
+      const [, ...negatives] = sameParagraphPairs(documents, position, randomSource(seed));
+      negatives.forEach((pair, i) => {
+        checkSources(pair);
+        expect(pair.label).toBe(0);
+        expect(pair.to[0] === pair.from[0]).toBe(i < 2);
+        if (i < 2) expect(pair.to[1]).not.toBe(pair.from[1]);
+      });
+    });
+  });
+  test("following: the second span stands after the first one, and a negative may stand before it", () => {
+    let before = 0;
+    forAll((position, seed) => {
+      const [positive, ...negatives] = sameParagraphPairs(documents, position, randomSource(seed), {
+        order: "following",
+      });
+      const last = Math.max(...sentencesOf(positive.first));
+      expect(Math.min(...sentencesOf(positive.second))).toBeGreaterThan(last);
+      for (const pair of negatives.filter(({ to }) => to[0] === position && to[1] === positive.from[1])) {
+        before++;
+        expect(Math.max(...sentencesOf(pair.second))).toBeLessThan(Math.min(...sentencesOf(pair.first)));
+      }
+    });
+    expect(before).toBeGreaterThan(0);
+  });
+});
+
+test("span in paragraph: the positive paragraph no longer holds the span, and has the rest in order", () => {
+  forAll((position, seed) => {
+    const [positive, ...negatives] = spanInParagraphPairs(documents, position, randomSource(seed));
+    const cut = sentencesOf(positive.first);
+    const { sentences } = documents.document(position).sections.flat()[positive.from[1]];
+    const rest = sentences.filter((_, s) => !cut.has(s)).flatMap((ids) => [...ids]);
+    expect(Array.from(positive.second)).toEqual(rest);
+    for (const pair of negatives) {
+      checkSources(pair);
+      expect(pair.to).not.toEqual(pair.from);
+    }
+  });
+});
+
+test("paragraphs in the same document: negatives come from other documents only", () => {
+  forAll((position, seed) => {
+    const [positive, ...negatives] = sameDocumentPairs(documents, position, randomSource(seed));
+    expect(positive.from[0]).toBe(positive.to[0]);
+    expect(positive.from[1]).not.toBe(positive.to[1]);
+    for (const pair of negatives) expect(pair.to[0]).not.toBe(pair.from[0]);
+  });
+});
+
+test("the same random numbers give the same pairs", () => {
+  for (const make of [sameParagraphPairs, spanInParagraphPairs, sameDocumentPairs]) {
+    expect(make(documents, 2, randomSource(8))).toEqual(make(documents, 2, randomSource(8)));
+  }
+});
+
+test("one document alone has no easy negatives, and one sentence alone no pair", () => {
+  const alone = memoryDocuments([documents.document(3)]);
+  const pairs = sameParagraphPairs(alone, 0, randomSource(1));
+  expect(pairs.every(({ to }) => to[0] === 0)).toBe(true);
+  const single = memoryDocuments([{ title: new Int32Array(0), sections: [[{ sentences: [Int32Array.of(7)] }]] }]);
+  for (const make of [sameParagraphPairs, spanInParagraphPairs, sameDocumentPairs])
+    expect(make(single, 0, randomSource(1))).toEqual([]);
+});
+
+test("a pair that is too long loses tokens of the longer text first", () => {
+  fc.assert(
+    fc.property(fc.nat({ max: 40 }), fc.nat({ max: 40 }), fc.integer({ min: 4, max: 40 }), (a, b, room) => {
+      const [first, second] = fitPair(new Int32Array(a), new Int32Array(b), room);
+      expect(first.length + second.length).toBe(Math.min(a + b, room));
+      if (a <= room / 2) expect(first.length).toBe(a);
+      if (b <= room / 2) expect(second.length).toBe(b);
+    }),
+  );
+  const how = { maxLength: 10, segments: 2 };
+  expect(pairSequence(Int32Array.of(5, 6), Int32Array.of(7), { clsId: 2, sepId: 3 }, how)).toEqual({
+    ids: [2, 5, 6, 3, 7, 3],
+    segments: [0, 0, 0, 0, 1, 1],
+  });
+});
