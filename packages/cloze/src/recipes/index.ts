@@ -3,9 +3,9 @@
 export { randomSource } from "../data/random-source.js";
 export { sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "../objectives/pairs/paragraph-pairs.js";
 export * from "./data/hidden-word-classes.js";
-export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
 export * from "./data/planted-phrases.js";
 export * from "./data/question-articles.js";
+export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
 export * from "./data/topic-documents.js";
 export { checkout, loadRecipe, recipeFolder, recipeNames, withResult } from "./find.js";
 export * from "./pair-probe.js";
