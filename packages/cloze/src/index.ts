@@ -93,7 +93,6 @@ export {
   parseObjective,
 } from "./objectives/index.js";
 export { type MaskedBatch, type MaskingOptions, maskTokens } from "./objectives/masking.js";
-export { type ApproximateIndex, type ApproximateOptions, createApproximateIndex } from "./retrieval/approximate.js";
 export {
   buildNgramLexicon,
   loadNgramLexicon,
@@ -105,6 +104,7 @@ export {
 export { hidePieces } from "./objectives/ngrams/segments.js";
 export { bodyFirst, inverseCloze, linkedPassage, type RetrievalPair } from "./objectives/pairs/retrieval-pairs.js";
 export { sampledSoftmaxLoss } from "./objectives/sampled-softmax.js";
+export { type ApproximateIndex, type ApproximateOptions, createApproximateIndex } from "./retrieval/approximate.js";
 export { Bm25Index, type Bm25Options } from "./retrieval/bm25.js";
 export { type DocumentStore, embeddedStore } from "./retrieval/document-store.js";
 export { measureQueries, measureRun, type RunMeasures } from "./retrieval/evaluation/measures.js";
