@@ -1,5 +1,6 @@
 // The public surface of cloze, by folder.
 export { type PruneOptions, type PruneReport, pruneByMagnitude } from "./compression/pruning/magnitude.js";
+export { calibrate, type QuantizeModelOptions, quantizeModel } from "./compression/quantization/quantize-model.js";
 export {
   type BatchSource,
   budgetBatches,
@@ -81,6 +82,7 @@ export { allowedTransitions, viterbi } from "./heads/crf.js";
 export { type CompiledModel, type CompileOptions, compile } from "./inference/compile.js";
 export { type ExportOnnxOptions, exportOnnx, type OnnxExport } from "./inference/onnx/export.js";
 export { type PlannedForward, plannedForward } from "./inference/planned-forward.js";
+export { type RunSequencesOptions, runSequences } from "./inference/run-sequences.js";
 export * from "./metrics/index.js";
 export { cachedContrastive, contrastiveLoss, normalizeRows } from "./objectives/contrastive.js";
 export {

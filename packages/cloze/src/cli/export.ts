@@ -1,16 +1,15 @@
 import { copyFileSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import type { Sequence } from "../data/packed-batch.js";
 import { ClozeError } from "../errors.js";
-import { loadModel, type Model } from "../families/index.js";
+import { loadModel } from "../families/index.js";
 import { checkOnnx, findOnnxRuntime, type OnnxCheck } from "../inference/onnx/check.js";
 import { type ExportOnnxOptions, exportOnnx, type OnnxExport } from "../inference/onnx/export.js";
-import { loadTokenizer } from "../text/index.js";
 import { formatBytes } from "../training/progress.js";
 import { wholeNumber } from "./arguments.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
+import { exportTexts, sampleSequences } from "./sample-texts.js";
 
 interface ExportOptions extends CommonOptions {
   model: string;
@@ -33,25 +32,6 @@ const tokenizerFiles = [
   "merges.txt",
 ];
 
-const samples = [
-  "Hello",
-  "Encoders turn texts into vectors, and vectors are compared by their angle.",
-  "The quick brown fox jumps over the lazy dog, while the dog, who has seen this before, goes on sleeping.",
-];
-
-/** Three texts of different length as the model takes them; without a tokenizer, ids in turn. */
-function sampleSequences(folder: string, { config }: Model): Sequence[] {
-  const longest = config.maxPositions;
-  if (!existsSync(join(folder, "tokenizer.json"))) {
-    // Padding inside a text counts as a place in Cloze, and not in RoBERTa; texts have none.
-    const id = (i: number): number => (7 * i + 11) % config.vocabularySize;
-    const ids = Array.from({ length: 40 }, (_, i) => id(i)).filter((each) => each !== config.padId);
-    return [3, 9, 17].map((length) => ({ ids: ids.slice(0, Math.min(length, longest)) }));
-  }
-  const tokenizer = loadTokenizer(folder);
-  return samples.map((text) => ({ ids: tokenizer.encodeIds(text, { truncation: { maxLength: longest } }) }));
-}
-
 /** Largest difference of float32 results, as a share of the largest number; least cosine of int8 results. */
 const largestShare = 1e-4;
 const leastCosine = 0.99;
@@ -71,7 +51,7 @@ function judge({ largestDifference, scale, cosine }: OnnxCheck, { quantize, outp
 }
 
 const checkText = ({ largestDifference, scale, cosine, leastCosine: least }: OnnxCheck): string =>
-  `ONNX Runtime against Cloze, ${samples.length} texts: largest difference ${largestDifference.toExponential(1)} ` +
+  `ONNX Runtime against Cloze, ${exportTexts.length} texts: largest difference ${largestDifference.toExponential(1)} ` +
   `(numbers up to ${scale.toPrecision(3)}), cosine ${cosine.toFixed(6)}, of single vectors at least ${least.toFixed(6)}`;
 
 const writtenText = ({ path, dataPath, bytes, inputs, outputs }: OnnxExport): string =>
@@ -116,7 +96,7 @@ export function addExport(program: Command): void {
       const check =
         runtime === undefined
           ? undefined
-          : await checkOnnx(model, written, sampleSequences(folder, model), settings, runtime);
+          : await checkOnnx(model, written, sampleSequences(folder, model, exportTexts), settings, runtime);
       model.dispose();
       printResult(options, { ...written, check }, () =>
         [writtenText(written), ...(check === undefined ? [] : [checkText(check)])].join("\n"),

@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   rerank: async () => (await import("./rerank.js")).addRerank,
   "fill-mask": async () => (await import("./fill-mask.js")).addFillMask,
   serve: async () => (await import("./serve.js")).addServe,
+  compile: async () => (await import("./compile.js")).addCompile,
   export: async () => (await import("./export.js")).addExport,
   info: async () => (await import("./info.js")).addInfo,
   data: async () => (await import("./data.js")).addData,

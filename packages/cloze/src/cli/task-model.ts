@@ -1,4 +1,5 @@
 // What commands that run fine-tuned models share: their options, and the model with its plan.
+import type { PlanWeights } from "@cloze/tensor";
 import { type Command, Option } from "commander";
 import { type PlannedForward, plannedForward } from "../inference/planned-forward.js";
 import { loadTaskModel, taskOf, tasks } from "../tasks/index.js";
@@ -13,7 +14,7 @@ export interface TaskModelOptions extends CommonOptions {
   task?: string;
   maxLength?: number;
   tokenBudget: number;
-  weights: "float32" | "int8" | "sparse";
+  weights?: PlanWeights;
 }
 
 /** Adds --model, --task, --max-length, --token-budget and --weights. */
@@ -28,9 +29,10 @@ export const withTaskModelOptions = (command: Command): Command =>
     .option("--max-length <tokens>", "longest sequence (default: as in training)", wholeNumber(8))
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
     .addOption(
-      new Option("--weights <kind>", "how the encoder's matrices are multiplied")
-        .choices(["float32", "int8", "sparse"])
-        .default("float32"),
+      new Option(
+        "--weights <kind>",
+        "how the encoder's matrices are multiplied (default: as cloze compile chose, else float32)",
+      ).choices(["float32", "int8", "sparse", "sparse-int8"]),
     );
 
 /** The model that the options name, planned where it can be; `close` frees both. */

@@ -34,6 +34,8 @@ export interface EncoderOptions {
    * more work, the same gradients. Default false.
    */
   recompute?: boolean;
+  /** Is shown what each matrix of the layers takes, by its path: `layers.0.mixer.queryKeyValue`. */
+  observe?: (path: string, x: Tensor) => void;
 }
 
 export interface EncoderOutput {
@@ -127,7 +129,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
   );
 
   function run(batch: EncoderBatch, options: EncoderOptions) {
-    const { training = false, seed = 0, hiddenStates = false, depth, recompute = false } = options;
+    const { training = false, seed = 0, hiddenStates = false, depth, recompute = false, observe } = options;
     if (depth !== undefined && !(Number.isInteger(depth) && depth >= 0 && depth <= layers.length)) {
       throw new ClozeError("DEPTH_OUT_OF_RANGE", "The encoder has not so many layers", {
         expected: `0 to ${layers.length}`,
@@ -153,6 +155,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
           batch,
           offsets: ends,
           training,
+          observe,
           seed: (place) => deriveSeed(seed, index, place),
           once,
         });

@@ -78,6 +78,7 @@ function slotOf(
           if (weight === undefined) throw new Error(`${prefix} declares no matrix ${name}`);
           const parameter = (local: string) => lookUp(parameters, `${prefix}.${name}.${local}`);
           const seed = context.training ? context.seed(`${prefix}.${name}`) : undefined;
+          context.observe?.(`${prefix}.${name}`, input);
           return weight.linear(input, parameter, { ...options, seed });
         },
         parameter: (name) => lookUp(parameters, `${prefix}.${name}`),

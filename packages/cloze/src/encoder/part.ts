@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { EncoderBatch } from "./batch.js";
 import type { NormConfig } from "./norm.js";
 import type { OnnxAccess, OnnxGraph, OnnxValue } from "./onnx.js";
+import type { CodeForm } from "./weights/group-codes.js";
 
 /** How a parameter starts: "normal" has the deviation `initializerRange` of the encoder. */
 export type Initial = "normal" | "zeros" | "ones" | ((shape: Shape, random: Random) => Tensor);
@@ -16,6 +17,8 @@ export interface ParameterSpec {
   readonly initial: Initial;
   /** See `parameter` of @cloze/tensor. */
   readonly sparseRows?: boolean;
+  /** Files hold codes of few bits instead, where they may. */
+  readonly codes?: CodeForm;
 }
 
 /** A matrix that a part multiplies with; how it is stored is the choice of a weight part. */
@@ -104,6 +107,8 @@ export interface SlotContext {
   /** int32 [sequences + 1] */
   readonly offsets: Tensor;
   readonly training: boolean;
+  /** Is shown what each matrix takes, by its path in the encoder. */
+  readonly observe?: (path: string, x: Tensor) => void;
   /** A seed for random choices at a place of this layer; differs by call, layer and place. */
   seed(place: string): number;
   /** Plain data (no tensors) that depends on the batch alone, computed once for all layers. */

@@ -6,6 +6,7 @@ import { encoderSpecs } from "../encoder/encoder.js";
 import { parseConfig } from "../encoder/registry.js";
 import { type HeadConfig, headSchema, headSpecs } from "../heads/index.js";
 import type { HeadFields } from "./architectures.js";
+import { coded } from "./coded-layout.js";
 import type { Family, NameMap } from "./family.js";
 import { stacked } from "./stored-layout.js";
 
@@ -15,10 +16,17 @@ const schema = z.looseObject({
 
 function names(encoder: EncoderConfig, head: HeadConfig): NameMap {
   const all = [
-    ...encoderSpecs(encoder).map(({ name }) => `encoder.${name}`),
-    ...headSpecs(head, encoder).map(({ name }) => `head.${name}`),
+    ...encoderSpecs(encoder).map(({ name, codes }) => ({ name: `encoder.${name}`, codes })),
+    ...headSpecs(head, encoder).map(({ name, codes }) => ({ name: `head.${name}`, codes })),
   ];
-  return new Map(all.map((name) => [name, { names: [name], layout: stacked }]));
+  return new Map(
+    all.map(({ name, codes }) => [
+      name,
+      codes === undefined
+        ? { names: [name], layout: stacked }
+        : { names: [`${name}.codes`, `${name}.ranges`], layout: coded(codes) },
+    ]),
+  );
 }
 
 /** What a head says for other heads on the same encoder. */

@@ -108,6 +108,7 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
 
   const builder: PlanBuilder = {
     inputs,
+    weights,
     value,
     call,
     own: tools.own,

@@ -103,6 +103,8 @@ export interface PlanBuilderOptions {
 
 export interface PlanBuilder {
   readonly inputs: PlanInputs;
+  /** How matrices are multiplied that ask for nothing else. */
+  readonly weights: PlanWeights;
   /** activation(x weight^T + bias) + residual. weight: [outputs, inputs] */
   linear(
     x: PlanValue,

@@ -7,12 +7,14 @@ import { dense } from "./dense.js";
 import { grouped } from "./grouped.js";
 import { loraOver } from "./lora.js";
 import { lowRank } from "./low-rank.js";
+import { quantized } from "./quantized.js";
 
 /** Those that hold a matrix of their own. */
 const stored = {
   dense,
   grouped,
   "low-rank": lowRank,
+  quantized,
 };
 
 /** All, with those that stand on another one. */
