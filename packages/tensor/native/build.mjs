@@ -1,6 +1,7 @@
 // Builds the native module: every kernel file once per instruction set, then one shared library.
 // Plain Node and a C++20 compiler; no node-gyp. Objects are rebuilt only where a source or a header is newer.
-// With --package the module is also put into the package of this platform (npm/<platform>-<arch>).
+// With --package the module is also put into the package of this platform (npm/<platform>-<arch>). With --sanitize address or
+// --sanitize thread it is built with that sanitizer, into build-<sanitizer>/ (scripts/sanitize.mjs runs the tests with it).
 import { execFile } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -11,8 +12,8 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const here = dirname(fileURLToPath(import.meta.url));
-const output = join(here, "build");
-export const target = join(output, "cloze.node");
+const plainOutput = join(here, "build");
+export const target = join(plainOutput, "cloze.node");
 
 const isaFlags =
   process.arch === "x64"
@@ -53,8 +54,18 @@ const files = (folder, pattern) =>
     .filter((name) => pattern.test(name))
     .map((name) => join(folder, name));
 
-/** Compiles what is out of date and links. Returns true when something was built. Throws with the compiler's message. */
-export async function buildNative({ log = console.error } = {}) {
+/** What a sanitizer asks of the compiler. */
+const sanitized = (sanitizer) => [`-fsanitize=${sanitizer}`, "-fno-omit-frame-pointer", "-g", "-O1"];
+
+/**
+ * Compiles what is out of date and links. Returns true when something was built. Throws with the compiler's message.
+ *
+ * @param sanitize "address" or "thread": a module of its own, which runs where the sanitizer's library was loaded first
+ */
+export async function buildNative({ log = console.error, sanitize } = {}) {
+  const output = sanitize === undefined ? plainOutput : join(here, `build-${sanitize}`);
+  const target = join(output, "cloze.node");
+  const extra = sanitize === undefined ? [] : sanitized(sanitize);
   const compiler = process.env.CXX ?? "g++";
   const headers = join(dirname(createRequire(import.meta.url).resolve("node-api-headers/package.json")), "include");
   mkdirSync(output, { recursive: true });
@@ -68,7 +79,7 @@ export async function buildNative({ log = console.error } = {}) {
     if (stale)
       jobs.push({
         name: `${basename(source)}${isa ? ` (${isa})` : ""}`,
-        arguments: [...common, ...flags, "-c", source, "-o", object],
+        arguments: [...common, ...flags, ...extra, "-c", source, "-o", object],
       });
   };
   for (const [isa, flags] of Object.entries(isaFlags)) {
@@ -100,10 +111,9 @@ export async function buildNative({ log = console.error } = {}) {
   await run(compiler, [
     "-shared",
     ...undefinedSymbols,
-    "-static-libstdc++",
-    "-static-libgcc",
+    // A sanitizer brings a runtime of its own, and names functions.
+    ...(sanitize === undefined ? ["-static-libstdc++", "-static-libgcc", "-s"] : extra),
     "-pthread",
-    "-s",
     "-o",
     temporary,
     ...objects,
@@ -128,7 +138,13 @@ export async function packageNative(options) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    if (process.argv.includes("--package")) console.error(`Packaged ${await packageNative()}`);
+    const place = process.argv.indexOf("--sanitize");
+    if (place >= 0) {
+      const sanitize = process.argv[place + 1];
+      if (!["address", "thread"].includes(sanitize)) throw new Error("--sanitize takes address or thread.");
+      await buildNative({ sanitize });
+      console.error(`Built ${join(here, `build-${sanitize}`, "cloze.node")}`);
+    } else if (process.argv.includes("--package")) console.error(`Packaged ${await packageNative()}`);
     else console.error((await buildNative()) ? `Built ${target}` : "The native kernels are up to date.");
   } catch (error) {
     console.error(error.message);

@@ -34,7 +34,7 @@ struct Pool {
   Body body = nullptr;
   void* context = nullptr;
   int64_t count = 0;
-  int threads = 1;
+  std::atomic<int> threads{1};  // callers read it while another changes it
   int used = 1;  // by the job that is running
 
   void work(int thread) {
@@ -80,9 +80,9 @@ struct Pool {
       workers.clear();
       stop.store(false, std::memory_order_release);
     }
-    threads = wanted;
+    threads.store(wanted, std::memory_order_relaxed);
     const uint64_t seen = epoch.load();
-    for (int t = 1; t < threads; ++t) workers.emplace_back([this, t, seen] { loop(t, seen); });
+    for (int t = 1; t < wanted; ++t) workers.emplace_back([this, t, seen] { loop(t, seen); });
   }
 };
 
@@ -113,8 +113,8 @@ thread_local Scratch scratch;
 void parallel_for(int64_t count, Body body, void* context) {
   if (count <= 0) return;
   Pool& p = pool();
-  const int used = most_threads > 0 && most_threads < p.threads ? most_threads : p.threads;
-  if (count == 1 || used == 1 || inside || !p.owner.try_lock()) {
+  const int used = thread_count();
+  if (count == 1 || used == 1 || !p.owner.try_lock()) {
     for (int64_t i = 0; i < count; ++i) body(context, i, 0);
     return;
   }
@@ -123,7 +123,7 @@ void parallel_for(int64_t count, Body body, void* context) {
   p.count = count;
   p.used = used;
   p.next.store(0, std::memory_order_relaxed);
-  p.active.store(p.threads - 1, std::memory_order_relaxed);
+  p.active.store(p.threads.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
   p.announce();
   inside = true;
   p.work(0);
@@ -134,7 +134,7 @@ void parallel_for(int64_t count, Body body, void* context) {
 
 int thread_count() {
   if (inside) return 1;
-  const int threads = pool().threads;
+  const int threads = pool().threads.load(std::memory_order_relaxed);
   return most_threads > 0 && most_threads < threads ? most_threads : threads;
 }
 
@@ -143,7 +143,7 @@ void limit_threads(int most) { most_threads = most; }
 void set_thread_count(int threads) {
   Pool& p = pool();
   std::lock_guard<std::mutex> lock(p.owner);
-  if (threads >= 1 && threads != p.threads) p.resize(threads);
+  if (threads >= 1 && threads != p.threads.load(std::memory_order_relaxed)) p.resize(threads);
 }
 
 float* thread_scratch(int /*thread*/, size_t bytes, int slot) {

@@ -21,6 +21,9 @@ interface NativeModule {
 
 /** Where the module may be. dist/backend/ and src/backend/ are equally deep. */
 function places(): string[] {
+  // A module built in another way, such as with a sanitizer (scripts/sanitize.mjs).
+  const given = process.env.CLOZE_NATIVE;
+  if (given !== undefined && given !== "") return [given];
   const built = nodeModule("node:url").fileURLToPath(new URL("../../native/build/cloze.node", import.meta.url));
   return [...(nodeModule("node:fs").existsSync(built) ? [built] : []), `@cloze/tensor-${platform}`];
 }

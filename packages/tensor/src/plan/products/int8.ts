@@ -1,11 +1,12 @@
 import { activationCode } from "../../backend/contract/network.js";
 import { contiguous } from "../../ops/movement.js";
 import { empty } from "../../tensor.js";
-import type { Product } from "./product.js";
+import { hasCodes, type Product } from "./product.js";
 
 /** All weights, as 8-bit codes with a scale for each output. */
-export const int8: Product = ({ x, weight, bias, activation, residual, inputRange }, tools) => {
-  if (weight.size === 0) return undefined;
+export const int8: Product = (request, tools) => {
+  if (!hasCodes(request, tools)) return undefined;
+  const { x, weight, bias, activation, residual, inputRange } = request;
   const { kernels } = tools;
   const [n, k] = weight.shape;
   const { codes, parameters } = tools.codesOf(x, inputRange);

@@ -1,10 +1,11 @@
 import { activationCode } from "../../backend/contract/network.js";
 import { disposeSteps, fastestSteps, storeSteps } from "../sparse-int8-weight.js";
-import type { Product } from "./product.js";
+import { hasCodes, type Product } from "./product.js";
 
 /** Pruned weights as the 8-bit codes that they have left, where that is faster than all codes. */
-export const sparseInt8: Product = ({ x, weight, bias, activation, residual, inputRange }, tools) => {
-  const steps = weight.size === 0 ? undefined : fastestSteps(weight);
+export const sparseInt8: Product = (request, tools) => {
+  const { x, weight, bias, activation, residual, inputRange } = request;
+  const steps = hasCodes(request, tools) ? fastestSteps(weight) : undefined;
   if (steps === undefined) return undefined;
   const [n, k] = weight.shape;
   const stored = storeSteps(steps);
