@@ -15,8 +15,8 @@ const folder = mkdtempSync(join(tmpdir(), "cloze-readme-"));
 beforeAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
   mkdirSync(scratch, { recursive: true });
-  // The first snippet reads an embedder: the second one writes one of the same layout.
-  await run(1);
+  // The first snippet reads an embedder: the third one writes one of the same layout.
+  await run(2);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -32,14 +32,15 @@ async function run(index: number): Promise<unknown[][]> {
   }
 }
 
-test("there are six snippets", () => expect(snippets).toHaveLength(6));
+test("there are seven snippets", () => expect(snippets).toHaveLength(7));
 
-test.each([0, 2, 3, 4, 5])("snippet %i runs", async (index) => {
+test.each([0, 1, 3, 4, 5, 6])("snippet %i runs", async (index) => {
   const lines = await run(index);
   if (index === 0) expect(lines[0]).toHaveLength(2);
-  if (index === 3) expect(lines[0][0]).toMatchObject({ label: "good" });
-  if (index === 4) expect(lines[0][0]).toEqual([100, 32]);
-  if (index === 5) expect(lines[0]).toHaveLength(2);
+  if (index === 1) expect(lines[0][0]).toMatchObject([{ id: "1" }]);
+  if (index === 4) expect(lines[0][0]).toMatchObject({ label: "good" });
+  if (index === 5) expect(lines[0][0]).toEqual([100, 32]);
+  if (index === 6) expect(lines[0]).toHaveLength(2);
 });
 
 test("the embedder that the README trains has every file of its format", () => {
