@@ -2,7 +2,7 @@
 import { buildNgramLexicon, hidePieces, memoryStore, packSequences, uniformEncoder } from "cloze";
 import { defineRecipe, plantedPhrases, pretrainArm, randomSource, tokenAccuracy } from "cloze/recipes";
 
-const steps = 2000;
+const steps = 600;
 
 export default defineRecipe({
   paper: "ernie-gram",
@@ -88,6 +88,9 @@ export default defineRecipe({
     "mean length, contiguous": (of) => of.contiguous.length,
     "mean length, explicit": (of) => of.explicit.length,
   },
+  notes: [
+    "Comprehensive prediction stays behind contiguous masking here, and more than three times the steps did not change the order: the classes of these phrases say nothing about single words, so that all arms learn little of them in minutes. The placeholders, positions and masks are held by tests.",
+  ],
   pictures: [
     {
       kind: "bars",
