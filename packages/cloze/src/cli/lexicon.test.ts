@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { afterAll, expect, test, vi } from "vitest";
+import { loadNgramLexicon } from "../objectives/ngrams/lexicon.js";
+import { trainWordPiece } from "../text/index.js";
+import { documentCorpus } from "./document-corpus.js";
+import { addLexicon } from "./lexicon.js";
+
+const folder = mkdtempSync(join(tmpdir(), "cloze-lexicon-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const paragraph =
+  "New York is a large city of many people. A large boat came to New York at night. Few people saw it there.";
+const text = `${paragraph}\n\n${paragraph}\n\n\n${paragraph}\n\n${paragraph}\n`;
+const tokenizer = trainWordPiece([text], { vocabularySize: 120, minFrequency: 1 });
+const path = join(folder, "text.txt");
+writeFileSync(path, text);
+tokenizer.save(folder);
+
+test("cloze lexicon finds what stands together, without punctuation, and writes what the objective reads", async () => {
+  const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  const program = new Command("cloze").exitOverride();
+  addLexicon(program);
+  program.commands[0].option("--json").option("--quiet");
+  const lexicon = join(folder, "lexicon.json");
+  const args = ["lexicon", path, "--tokenizer", folder, "--out", lexicon, "--minimum-count", "4", "--json", "--quiet"];
+  await program.parseAsync(args, { from: "user" });
+  const printed = JSON.parse(out.mock.calls.map(([part]) => part).join(""));
+  out.mockRestore();
+  expect(printed.entries).toBeGreaterThan(0);
+  const { entries } = loadNgramLexicon(lexicon);
+  const texts = entries.map(({ ids }) => tokenizer.decode(ids));
+  expect(texts).toContain("new york");
+  expect(texts.some((found) => found.includes("."))).toBe(false);
+});
+
+test("documents of text and of JSON lines, made once", () => {
+  const store = documentCorpus([path], tokenizer, join(folder, "documents.bin"), false);
+  expect(store.count).toBe(2);
+  expect(store.document(0).sections.flat()).toHaveLength(2);
+  expect(store.document(0).sections[0][0].sentences).toHaveLength(3);
+  store.close();
+  const lines = join(folder, "articles.jsonl");
+  const article = (title: string, links: string[]) =>
+    JSON.stringify({ title, sections: [[{ text: paragraph, links }, paragraph]] });
+  writeFileSync(lines, `${article("A", ["B", "nowhere", "A"])}\n${article("B", [])}\n`);
+  const linked = documentCorpus([lines], tokenizer, join(folder, "linked.bin"), false);
+  expect(linked.document(0).sections[0][0].links).toEqual([1]);
+  expect(linked.document(1).sections[0][0].links).toBeUndefined();
+  linked.close();
+  writeFileSync(lines, "{\n");
+  expect(() => documentCorpus([lines], tokenizer, join(folder, "never.bin"), false)).toThrow(/line 1/);
+  // A run that goes on reads what is there.
+  const again = documentCorpus([lines], tokenizer, join(folder, "linked.bin"), true);
+  expect(again.count).toBe(2);
+  again.close();
+});
