@@ -11,3 +11,13 @@ export {
   trainingDocuments,
 } from "./corpus-sequences.js";
 export { type DocumentUnit, sampleDocuments } from "./documents.js";
+export {
+  amplification,
+  amplified,
+  mixFiles,
+  type SegmentInstance,
+  type ShardedCorpus,
+  segmentInstances,
+  shardDocuments,
+  type WeightedText,
+} from "./simultaneous.js";

@@ -14,19 +14,23 @@ export interface CountOptions {
   readonly mostDistinct?: number;
 }
 
+/** A text; or one that counts as if it were there several times. */
+export type CountedText = string | { readonly text: string; readonly times: number };
+
 /**
  * Counts the pieces that texts are cut into. Texts are taken one by one and not kept, so a corpus may be larger than
  * memory; what is kept is one entry for each distinct piece.
  */
-export function countPieces(texts: Iterable<string>, options: CountOptions): Map<string, number> {
+export function countPieces(texts: Iterable<CountedText>, options: CountOptions): Map<string, number> {
   const { normalizer, preTokenizer, longest, tooLong, mostDistinct = 4_000_000 } = options;
   const counts = new Map<string, number>();
   let leastKept = 1;
+  let times = 1;
   const count = (piece: string): void => {
     const seen = counts.get(piece);
     // A copy for the map: a slice would keep the whole text alive.
-    if (seen === undefined) counts.set(piece.length < 13 ? piece : ` ${piece}`.slice(1), 1);
-    else counts.set(piece, seen + 1);
+    if (seen === undefined) counts.set(piece.length < 13 ? piece : ` ${piece}`.slice(1), times);
+    else counts.set(piece, seen + times);
   };
   const emit: EmitPiece = (source, start, end) => {
     if (end - start <= longest) {
@@ -42,7 +46,9 @@ export function countPieces(texts: Iterable<string>, options: CountOptions): Map
     }
   };
   for (const input of texts) {
-    const source = new NormalizedText(wellFormed(input), 0, preTokenizer.needsAlignment ?? false);
+    const text = typeof input === "string" ? input : input.text;
+    times = typeof input === "string" ? 1 : input.times;
+    const source = new NormalizedText(wellFormed(text), 0, preTokenizer.needsAlignment ?? false);
     normalizer?.normalize(source);
     if (source.text !== "") preTokenizer.split(source, 0, source.text.length, emit);
     while (counts.size > mostDistinct) {

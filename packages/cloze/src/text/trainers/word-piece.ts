@@ -3,7 +3,7 @@ import { BertNormalizer } from "../normalizers/bert-normalizer.js";
 import { BertPreTokenizer } from "../pre-tokenizers/bert-pre-tokenizer.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, countCharacters, emptyCorpus, inCodePointOrder, joinSpecialTokens } from "./alphabet.js";
-import { countPieces } from "./count-pieces.js";
+import { type CountedText, countPieces } from "./count-pieces.js";
 import { learnMerges, type SymbolWords } from "./learn-merges.js";
 import { bertTemplate, specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
 
@@ -92,7 +92,7 @@ function toSymbols(words: ReadonlyMap<string, number>, tokens: string[]): Symbol
  * const tokenizer = trainWordPiece(readLines("corpus.txt"), { vocabularySize: 8000 });
  * tokenizer.save("my-model");
  */
-export function trainWordPiece(texts: Iterable<string>, options: WordPieceTrainerOptions = {}): Tokenizer {
+export function trainWordPiece(texts: Iterable<CountedText>, options: WordPieceTrainerOptions = {}): Tokenizer {
   const { vocabularySize = 30522, lowercase = true, stripAccents = null, minFrequency = 2 } = options;
   const { handleChineseCharacters = true, limitAlphabet = Number.POSITIVE_INFINITY } = options;
   const special = joinSpecialTokens(options.specialTokens ?? [], BERT_TOKENS);
