@@ -103,9 +103,10 @@ function* linesOfRange({ file, range }: CorpusPart, blank: boolean, warnings: Da
       if (from < text.length) yield text.slice(from);
     };
     let heldBytes = 0;
+    // One buffer for all blocks: the collector would come too late for many.
+    const buffer = Buffer.alloc(Math.min(blockBytes, Math.max(0, end - start)));
     for (let at = start; at < end; ) {
-      const buffer = Buffer.alloc(Math.min(blockBytes, end - at));
-      const count = readSync(handle, buffer, 0, buffer.length, at);
+      const count = readSync(handle, buffer, 0, Math.min(blockBytes, end - at), at);
       if (count === 0) break;
       at += count;
       const block = buffer.subarray(0, count);
@@ -114,7 +115,7 @@ function* linesOfRange({ file, range }: CorpusPart, blank: boolean, warnings: Da
       if (cut === 0 && heldBytes > 4 * longestDocument) {
         while (cut < count && (block[cut] & 0xc0) === 0x80) cut++;
         yield* decode([...held, block.subarray(0, cut)]);
-        held = [block.subarray(cut)];
+        held = [Buffer.from(block.subarray(cut))];
         heldBytes = count - cut;
         continue;
       }
@@ -124,7 +125,7 @@ function* linesOfRange({ file, range }: CorpusPart, blank: boolean, warnings: Da
         heldBytes = 0;
       }
       if (cut < count) {
-        held.push(block.subarray(cut));
+        held.push(Buffer.from(block.subarray(cut)));
         heldBytes += count - cut;
       }
     }

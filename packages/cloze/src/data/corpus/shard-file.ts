@@ -11,7 +11,7 @@ const magic = "CLOZESH1";
 const headerBytes = 32;
 
 /** Tokens after which a shard is full; and after which a block of it is. */
-export const shardTokens = 1 << 22;
+export const shardTokens = 1 << 21;
 export const blockTokens = 1 << 15;
 
 const aligned = (bytes: number): number => (bytes + 3) & ~3;

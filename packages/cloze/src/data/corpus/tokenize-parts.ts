@@ -23,6 +23,9 @@ const workerFile = new URL(
   import.meta.url,
 );
 
+/** Texts are read and forgotten: a small nursery is cleared often, and costs little. */
+const resourceLimits = { maxYoungGenerationSizeMb: 16 };
+
 const bytesOf = ({ file, range }: CorpusPart): number => (range === undefined ? file.bytes : range[1] - range[0]);
 
 /** The error that a thread had; its message is whole already. */
@@ -65,7 +68,7 @@ export async function tokenizeParts(
   try {
     await Promise.all(
       Array.from({ length: threads }, () => {
-        const worker = new Worker(workerFile, { workerData });
+        const worker = new Worker(workerFile, { workerData, resourceLimits });
         pool.push(worker);
         return runWorker(
           worker,
