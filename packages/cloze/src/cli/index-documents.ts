@@ -15,7 +15,7 @@ import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { openStore } from "./document-store.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
-import { modelFingerprint } from "./model-fingerprint.js";
+import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 import { vectorsOf } from "./text-vectors.js";
 

@@ -14,7 +14,7 @@ import { textsOf } from "./embed.js";
 import { filterOption } from "./filter-option.js";
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
-import { modelFingerprint } from "./model-fingerprint.js";
+import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 import { vectorsOf } from "./text-vectors.js";
 

@@ -9,6 +9,7 @@ import { type CommonOptions, printResult } from "./output.js";
 
 interface ServeCommandOptions extends CommonOptions {
   model: readonly string[];
+  index: readonly string[];
   host: string;
   port: number;
   weights: "float32" | "int8" | "sparse";
@@ -38,17 +39,18 @@ const keys = (value: string, before: readonly string[]): string[] => {
   throw new InvalidArgumentError("A key is not empty.");
 };
 
-/** `name=folder`, or a folder or id that is its own name. */
-async function modelToServe(argument: string, options: CommonOptions): Promise<ModelToServe> {
+/** `name=place`, or a place that is its own name. */
+function split(argument: string): { place: string; name?: string } {
   const at = argument.indexOf("=");
-  const named = at > 0 && !existsSync(argument);
-  const source = named ? argument.slice(at + 1) : argument;
-  const isFolder = existsSync(source);
-  return {
-    folder: await modelFolder(source, options),
-    source,
-    name: named ? argument.slice(0, at) : isFolder ? undefined : source,
-  };
+  return at > 0 && !existsSync(argument)
+    ? { name: argument.slice(0, at), place: argument.slice(at + 1) }
+    : { place: argument };
+}
+
+async function modelToServe(argument: string, options: CommonOptions): Promise<ModelToServe> {
+  const { place, name } = split(argument);
+  const folder = await modelFolder(place, options);
+  return { folder, source: place, name: name ?? (existsSync(place) ? undefined : place) };
 }
 
 /** Flags that are also read from the environment, under text-embeddings-inference's names. */
@@ -65,6 +67,11 @@ export function addServe(program: Command): void {
     .description("answer over HTTP: OpenAI's, Cohere's and text-embeddings-inference's endpoints, and search")
     .addOption(
       new Option(`--model ${modelArgument}`, "a model to serve, or name=model; give it again for more")
+        .argParser(several)
+        .default([], "none"),
+    )
+    .addOption(
+      new Option("--index <folder>", "an index of cloze index for /search, or name=folder; its model is served too")
         .argParser(several)
         .default([], "none"),
     )
@@ -130,9 +137,9 @@ export function addServe(program: Command): void {
 }
 
 async function run(options: ServeCommandOptions): Promise<void> {
-  if (options.model.length === 0) {
-    throw new ClozeError("NOTHING_TO_SERVE", "There is no model to serve", {
-      remedy: "Name one with --model, a folder or a hub id.",
+  if (options.model.length + options.index.length === 0) {
+    throw new ClozeError("NOTHING_TO_SERVE", "There is no model and no index to serve", {
+      remedy: "Name a model with --model (a folder or a hub id), or an index with --index.",
     });
   }
   // Until there is something to finish, an end is just an end; process 1 of a container has no such default.
@@ -147,6 +154,10 @@ async function run(options: ServeCommandOptions): Promise<void> {
   const level = options.quiet === true ? "silent" : options.logLevel;
   const server = await serve({
     models,
+    indexes: options.index.map((argument) => {
+      const { place, name } = split(argument);
+      return { folder: place, name };
+    }),
     weights: options.weights,
     host: options.host,
     port: options.port,
@@ -179,10 +190,11 @@ async function run(options: ServeCommandOptions): Promise<void> {
     process.off(signal, leave);
     process.on(signal, end);
   }
-  const names = [...server.state.models.keys()];
+  const [served, indexes] = [[...server.state.models.keys()], [...server.state.indexes.keys()]];
   printResult(
     options,
-    { url: server.url, models: names },
-    () => `Serving ${names.join(", ")} at ${server.url} (${server.url}/docs describes it; Ctrl-C ends it)`,
+    { url: server.url, models: served, ...(indexes.length > 0 && { indexes }) },
+    () =>
+      `Serving ${[...served, ...indexes].join(", ")} at ${server.url} (${server.url}/docs describes it; Ctrl-C ends it)`,
   );
 }

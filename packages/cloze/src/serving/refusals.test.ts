@@ -326,7 +326,7 @@ describe("starting and staying", () => {
     const { port } = new URL(server.url);
     await expect(serve({ models: [{ folder }], port: 0 })).rejects.toMatchObject({ code: "CONFIG_MISSING" });
     const twice = { folder: embedder };
-    await expect(serve({ models: [twice, twice], port: 0 })).rejects.toMatchObject({ code: "MODEL_NAME_TAKEN" });
+    await expect(serve({ models: [twice, twice], port: 0 })).rejects.toMatchObject({ code: "NAME_TAKEN" });
     expect(port).not.toBe("0");
   });
   test("a model folder that vanishes while serving is in memory all the same", async () => {

@@ -1,6 +1,7 @@
 // A server from its first connection to its last.
 import { readFileSync } from "node:fs";
 import { Server as NetServer } from "node:net";
+import { basename } from "node:path";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { ClozeError } from "../errors.js";
@@ -11,7 +12,8 @@ import { createMetrics } from "./http/metrics.js";
 import { listen } from "./listen.js";
 import { routes } from "./routes/index.js";
 import { createScheduler } from "./scheduler.js";
-import { openServedModel } from "./served-model.js";
+import { openServedIndex } from "./search-index.js";
+import { openServedModel, type ServedModel } from "./served-model.js";
 import { defaultSettings, type ServerSettings } from "./settings.js";
 
 /** A model to serve. */
@@ -23,8 +25,17 @@ export interface ModelToServe {
   readonly source?: string;
 }
 
+/** An index to serve. */
+export interface IndexToServe {
+  readonly folder: string;
+  /** Default: the folder's last part. */
+  readonly name?: string;
+}
+
 export interface ServeOptions {
-  readonly models: readonly ModelToServe[];
+  readonly models?: readonly ModelToServe[];
+  /** Folders that `cloze index` made. The models of their vectors are served too. */
+  readonly indexes?: readonly IndexToServe[];
   readonly settings?: Partial<ServerSettings>;
   /** How matrices are multiplied. Default "float32". */
   readonly weights?: CompileOptions["weights"];
@@ -55,9 +66,15 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 /** Milliseconds in which clients with an open connection send their next request and learn that it is the last. */
 const farewell = 250;
 
+const nameTaken = (what: string, name: string, option: string): ClozeError =>
+  new ClozeError("NAME_TAKEN", `Two ${what} are called ${name}`, {
+    remedy: `Give one another name: ${option} name=folder.`,
+  });
+
 /** Everything but the network, for tests and for `serve`. */
 export async function createServer({
-  models,
+  models = [],
+  indexes = [],
   settings: given = {},
   weights,
   logger,
@@ -78,20 +95,24 @@ export async function createServer({
   };
   const metrics = createMetrics(state, { tei: settings.teiMetrics });
   const app = await createApp({ state, routes, logger });
-  /** Loads and warms what is served. @throws MODEL_NAME_TAKEN, and what `openServedModel` throws */
+  const loadModel = async ({ folder, name, source }: ModelToServe): Promise<ServedModel> => {
+    // Lets connections in between.
+    await new Promise((resolve) => setImmediate(resolve));
+    const served = openServedModel(folder, { name, source, weights });
+    if (state.models.has(served.name)) {
+      served.close();
+      throw nameTaken("models", served.name, "--model");
+    }
+    state.models.set(served.name, served);
+    if (settings.warmUp) await served.warmUp(scheduler);
+    return served;
+  };
+  /** Loads and warms what is served. @throws NAME_TAKEN, and what opening models and indexes throws */
   const load = async (): Promise<void> => {
-    for (const { folder, name, source } of models) {
-      // Lets connections in between.
-      await new Promise((resolve) => setImmediate(resolve));
-      const served = openServedModel(folder, { name, source, weights });
-      if (state.models.has(served.name)) {
-        served.close();
-        throw new ClozeError("MODEL_NAME_TAKEN", `Two models are called ${served.name}`, {
-          remedy: "Give one another name: --model name=folder.",
-        });
-      }
-      state.models.set(served.name, served);
-      if (settings.warmUp) await served.warmUp(scheduler);
+    for (const model of models) await loadModel(model);
+    for (const { folder, name = basename(folder) } of indexes) {
+      if (state.indexes.has(name)) throw nameTaken("indexes", name, "--index");
+      state.indexes.set(name, await openServedIndex(folder, name, [...state.models.values()], loadModel));
     }
     state.ready = true;
   };
@@ -120,7 +141,7 @@ async function within(milliseconds: number, work: Promise<unknown>): Promise<boo
  * Serves models. The server answers `/livez` at once, and everything else when models are loaded and warm, which this
  * waits for.
  *
- * @throws SERVER_LISTEN when the port is taken, MODEL_NAME_TAKEN, and what loading models throws
+ * @throws SERVER_LISTEN when the port is taken, NAME_TAKEN, and what loading models throws
  * @example
  * const server = await serve({ models: [{ folder: "models/all-MiniLM-L6-v2" }], port: 3000 });
  * await server.close();

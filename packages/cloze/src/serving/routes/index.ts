@@ -5,6 +5,7 @@ import { openaiRoutes } from "./openai.js";
 import { operationRoutes } from "./operations.js";
 import { predict } from "./predict.js";
 import { rerankRoutes } from "./rerank.js";
+import { searchRoutes } from "./search.js";
 import { taskRoutes } from "./tasks.js";
 import { textEmbeddingsRoutes } from "./text-embeddings.js";
 import { tokenRoutes } from "./tokens.js";
@@ -17,5 +18,6 @@ export const routes: readonly Route[] = describedBy([
   predict,
   ...tokenRoutes,
   ...taskRoutes,
+  ...searchRoutes,
   ...operationRoutes,
 ]);

@@ -8,6 +8,7 @@ import { type TinyKind, tinyMaxLength, writeTinyModels } from "../../../test/tin
 import { loadEmbedder } from "../../embedding/sentence-transformers.js";
 import { loadModel } from "../../families/index.js";
 import { fillMask, loadTaskModel, predictRows, taskOf } from "../../index.js";
+import { openIndex } from "../../retrieval/store/search-index.js";
 import { loadTokenizer } from "../../text/index.js";
 import { createServer } from "../server.js";
 
@@ -17,7 +18,13 @@ let server: Awaited<ReturnType<typeof createServer>>;
 
 beforeAll(async () => {
   folders = writeTinyModels(folder);
-  server = await createServer({ models: Object.values(folders).map((place) => ({ folder: place })) });
+  const index = openIndex(join(folder, "index"), { write: true, create: {} });
+  index.add([{ id: "1", text: "the small cat" }]);
+  index.close();
+  server = await createServer({
+    models: Object.values(folders).map((place) => ({ folder: place })),
+    indexes: [{ folder: join(folder, "index") }],
+  });
   await server.load();
 });
 afterAll(async () => {

@@ -1,0 +1,116 @@
+// Searching an index that `cloze index` made.
+import { z } from "zod";
+import type { TextVectors } from "../../retrieval/pipeline/text-vectors.js";
+import type { Exchange } from "../http/exchange.js";
+import { defineRoute } from "../http/route.js";
+import { pipelines, type ServedIndex } from "../search-index.js";
+import { ServingError } from "../serving-error.js";
+import { inputList, textField } from "./fields.js";
+import { embedInputs } from "./vectors.js";
+
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+const condition = z.union(
+  [
+    scalar,
+    z.array(scalar),
+    z.strictObject({
+      gte: z.number().optional(),
+      gt: z.number().optional(),
+      lte: z.number().optional(),
+      lt: z.number().optional(),
+      not: z.union([scalar, z.array(scalar)]).optional(),
+    }),
+  ],
+  { error: "expected a value, a list of values, or an object of gte, gt, lte, lt, not" },
+);
+
+const weight = z.number().min(0);
+const highlight = z.object({ field: z.enum(["title", "text"]), start: z.int(), end: z.int(), text: z.string() });
+
+/** @throws ServingError "not-found", "backend" */
+function chooseIndex({ state }: Exchange, name: string | null | undefined): ServedIndex {
+  const found = name == null ? [...state.indexes.values()][0] : state.indexes.get(name);
+  if (found !== undefined) return found;
+  if (state.indexes.size === 0) throw new ServingError("backend", "no index is served here", { field: "index" });
+  throw new ServingError(
+    "not-found",
+    `There is no index of this name; there is ${[...state.indexes.keys()].join(", ")}`,
+    {
+      field: "index",
+    },
+  );
+}
+
+/** The model of an index, as retrieval wants it; queries wait in their turn as all texts do. */
+function vectorsOf(exchange: Exchange, { model }: ServedIndex): TextVectors | undefined {
+  const dense = model?.abilities.dense;
+  if (model === undefined || dense === undefined) return undefined;
+  return {
+    width: dense.width,
+    async embed(texts, role) {
+      const reading = { role, truncate: true, direction: "right" as const };
+      const normalize = model.embedder?.options.normalize ?? true;
+      const vectors = await embedInputs(exchange, model, dense, texts, { ...reading, normalize });
+      const rows = new Float32Array(vectors.length * dense.width);
+      vectors.forEach((vector, i) => {
+        rows.set(vector, i * dense.width);
+      });
+      return rows;
+    },
+  };
+}
+
+const search = defineRoute({
+  method: "POST",
+  paths: ["/search"],
+  dialect: "tei",
+  group: "Cloze",
+  summary: "Documents of an index: by words, by vectors, or by both",
+  example: { query: "a small cat", top: 3 },
+  body: z.object({
+    query: textField,
+    top: z.int().min(1).max(1000).default(10).describe("documents at most"),
+    index: z.string().nullish().describe("name of a served index; default: the first"),
+    pipeline: z
+      .enum(pipelines, { error: `expected ${pipelines.join(", ")}` })
+      .nullish()
+      .describe("default: hybrid where the index has vectors, else bm25"),
+    weights: z.tuple([weight, weight]).default([0.3, 0.7]).describe("of words and vectors in a hybrid search"),
+    filter: z
+      .record(z.string(), condition)
+      .nullish()
+      .describe('conditions by field, all of which hold: {"lang": "en", "year": {"gte": 2010}, "tag": {"not": "old"}}'),
+    highlight: z.boolean().default(true).describe("say where words of the query stand"),
+  }),
+  response: z.object({
+    query: z.string(),
+    hits: z.array(
+      z.object({
+        id: z.string(),
+        score: z.number(),
+        title: z.string().optional(),
+        text: z.string(),
+        fields: z.record(z.string(), z.unknown()).optional(),
+        highlights: z.array(highlight).optional().describe("places in UTF-16 units: text.slice(start, end)"),
+      }),
+    ),
+    documents: z.int().describe("documents in the index"),
+    index: z.string(),
+    pipeline: z.enum(pipelines),
+  }),
+  inference: true,
+  async handle({ query, top, index: name, pipeline: asked, weights, filter, highlight }, exchange) {
+    inputList(query, "query");
+    const index = chooseIndex(exchange, name);
+    const vectors = vectorsOf(exchange, index);
+    const pipeline = asked ?? (vectors === undefined ? "bm25" : "hybrid");
+    if (pipeline !== "bm25" && vectors === undefined) {
+      throw new ServingError("backend", `${index.name} holds words only`, { field: "pipeline" });
+    }
+    exchange.cost.characters += query.length;
+    const hits = await index.search({ query, top, pipeline, weights, filter: filter ?? undefined, highlight, vectors });
+    return { query, hits, documents: index.size, index: index.name, pipeline };
+  },
+});
+
+export const searchRoutes = [search];
