@@ -1,6 +1,6 @@
 // `cloze serve` as its users meet it: the clients they have, a load generator, signals, errors at start.
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { scope } from "@cloze/tensor";
 import { HuggingFaceInferenceEmbeddings } from "@langchain/community/embeddings/hf";
 import autocannon from "autocannon";
-import { loadEmbedder } from "cloze";
+import { loadEmbedder, openIndex } from "cloze";
 import { CohereClient, CohereClientV2, type CohereError } from "cohere-ai";
 import OpenAI, { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -211,6 +211,38 @@ describe("under load", () => {
       await sent;
     }
     await expect.poll(ask).toBe(0);
+  });
+});
+
+describe("the README", () => {
+  const lines = readFileSync(join(root, "README.md"), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("curl localhost:3000/"));
+  const curl = spawnSync("curl", ["--version"], { stdio: "ignore" }).status === 0;
+  if (!curl) console.warn("serving.test.ts skips the README's lines: there is no curl here.");
+
+  test("has lines of curl", () => expect(lines.length).toBeGreaterThan(8));
+  test.skipIf(!curl)("its lines of curl are answered", async () => {
+    const index = openIndex(join(folder, "index"), { write: true, create: {} });
+    index.add([{ id: "1", text: "the small cat", fields: { year: 2001 } }]);
+    index.close();
+    const kinds = ["embedder", "reranker", "classifier"] as const;
+    const one = await startServe([
+      ...kinds.flatMap((kind) => ["--model", folders[kind]]),
+      ...["--index", join(folder, "index"), "--log-level", "error"],
+    ]);
+    const answers = lines.map((line) => {
+      const command = line.replace("curl localhost:3000", `curl -sS --fail-with-body ${one.url}`);
+      const { status, stdout, stderr } = spawnSync("bash", ["-c", command], { encoding: "utf8" });
+      expect(status, `${line}\n${stdout}${stderr}`).toBe(0);
+      return JSON.parse(stdout);
+    });
+    const answerTo = (path: string) => answers[lines.findIndex((line) => line.includes(`localhost:3000${path} `))];
+    expect(answerTo("/v1/embeddings").data).toHaveLength(2);
+    expect(answerTo("/v1/rerank").results).toHaveLength(1);
+    expect(answerTo("/embed")[0]).toHaveLength(8);
+    expect(answerTo("/search").hits[0]).toMatchObject({ id: "1", highlights: [{ text: "small" }, { text: "cat" }] });
+    expect((await one.end()).status).toBe(0);
   });
 });
 

@@ -8,6 +8,7 @@ import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
 import { type IndexedDocument, searchedText } from "../retrieval/store/document.js";
+import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
 import { readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
@@ -15,7 +16,6 @@ import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { openStore } from "./document-store.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
-import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 import { vectorsOf } from "./text-vectors.js";
 

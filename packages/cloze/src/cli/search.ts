@@ -7,6 +7,7 @@ import { indexBm25, indexDense } from "../retrieval/pipeline/index-retrievers.js
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
+import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { openStore } from "./document-store.js";
@@ -14,7 +15,6 @@ import { textsOf } from "./embed.js";
 import { filterOption } from "./filter-option.js";
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
-import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 import { vectorsOf } from "./text-vectors.js";
 

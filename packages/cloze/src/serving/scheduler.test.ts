@@ -154,12 +154,26 @@ describe("limits", () => {
       },
     };
     const scheduler = createScheduler({ ...limits, maxQueueTime: 20 });
-    await scheduler.submit(slow, [word("a", 10)]);
-    const first = scheduler.submit(slow, [word("b", 10)]);
+    await scheduler.submit(slow, [word("a", 200)]);
+    const first = scheduler.submit(slow, [word("b", 200)]);
     expect(scheduler.expectedWait()).toBeGreaterThan(20);
-    await expect(scheduler.submit(slow, [word("c", 10)])).rejects.toMatchObject({ kind: "overloaded" });
+    await expect(scheduler.submit(slow, [word("c", 200)])).rejects.toMatchObject({ kind: "overloaded" });
     await first;
     expect(scheduler.expectedWait()).toBe(0);
+  });
+
+  test("a slow start with a few tokens does not refuse the many that come after", async () => {
+    const cold: Program<Word, string> = {
+      name: "cold",
+      async compute(units) {
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        return units.map(({ text }) => text);
+      },
+    };
+    const scheduler = createScheduler({ ...limits, maxQueueTime: 200 });
+    await scheduler.submit(cold, [word("a", 2)]);
+    const many = Array.from({ length: 24 }, () => scheduler.submit(cold, [word("b", 6)]));
+    expect((await Promise.allSettled(many)).map(({ status }) => status)).not.toContain("rejected");
   });
 
   test("a client that leaves is not computed; when its batch runs already, the others get their answers", async () => {

@@ -86,7 +86,10 @@ const worthwhileTokens = 1024;
 /** What older batches still count for in what is believed about speed. */
 const memory = 0.9;
 
-/** Milliseconds and tokens of the last batches, older ones less; small batches, which are slower a token, count little. */
+/** A batch of a few tokens takes about as long as one of this many: what waits behind it will run together. */
+const smallestBatch = 128;
+
+/** Milliseconds and tokens of the last batches, older ones less. */
 interface Pace {
   milliseconds: number;
   tokens: number;
@@ -202,7 +205,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const before = paces.get(program) ?? { milliseconds: 0, tokens: 0 };
       paces.set(program, {
         milliseconds: memory * before.milliseconds + milliseconds,
-        tokens: memory * before.tokens + tokens,
+        tokens: memory * before.tokens + Math.max(smallestBatch, tokens),
       });
       options.onBatch?.({ program: program.name, units: units.length, tokens, milliseconds });
       deliver = () => {
