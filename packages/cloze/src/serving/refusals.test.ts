@@ -329,6 +329,17 @@ describe("starting and staying", () => {
     await expect(serve({ models: [twice, twice], port: 0 })).rejects.toMatchObject({ code: "NAME_TAKEN" });
     expect(port).not.toBe("0");
   });
+  test("connections that say nothing do not hold up the end", async () => {
+    const one = await serve({ models: [{ folder: embedder }], port: 0, settings: { graceTime: 20_000 } });
+    const { port } = new URL(one.url);
+    const [silent, begun] = [connect(Number(port), "127.0.0.1"), connect(Number(port), "127.0.0.1")];
+    await Promise.all([silent, begun].map((socket) => new Promise((resolve) => socket.on("connect", resolve))));
+    for (const socket of [silent, begun]) socket.on("error", () => {});
+    begun.write("POST /embed HT");
+    const start = performance.now();
+    expect(await one.close()).toBe(true);
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
   test("a model folder that vanishes while serving is in memory all the same", async () => {
     const place = writeTinyModel(join(folder, "vanishing"), "embedder");
     const one = await serve({ models: [{ folder: place }], port: 0 });

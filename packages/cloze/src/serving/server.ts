@@ -7,6 +7,7 @@ import type { Logger } from "pino";
 import { ClozeError } from "../errors.js";
 import type { CompileOptions } from "../inference/compile.js";
 import { createApp } from "./http/app.js";
+import { watchConnections } from "./http/connections.js";
 import type { ServerState } from "./http/exchange.js";
 import { createMetrics } from "./http/metrics.js";
 import { listen } from "./listen.js";
@@ -149,6 +150,7 @@ async function within(milliseconds: number, work: Promise<unknown>): Promise<boo
 export async function serve({ host = "127.0.0.1", port = 3000, ...options }: ServeOptions): Promise<ClozeServer> {
   const { app, state, load, dispose } = await createServer(options);
   try {
+    const connections = watchConnections(app.server);
     const url = await listen(app, { host, port });
     await load();
     let closed: Promise<boolean> | undefined;
@@ -158,6 +160,7 @@ export async function serve({ host = "127.0.0.1", port = 3000, ...options }: Ser
       // Only the door is closed: connections that are open have their say, answers tell them that it was the last one.
       NetServer.prototype.close.call(app.server);
       await new Promise((resolve) => setTimeout(resolve, Math.min(farewell, graceTime)));
+      connections.closeIdle();
       const done = await within(graceTime, Promise.all([app.close(), state.scheduler.idle()]));
       if (!done) app.server.closeAllConnections();
       await state.scheduler.idle();
