@@ -1,4 +1,4 @@
-// The README's TypeScript runs as it stands.
+// The TypeScript of the README and of docs/library.md runs as it stands.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,17 +6,18 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const snippets = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/```ts\n([\s\S]*?)```/g)].map(
-  (match) => match[1],
-);
+const snippetsOf = (path: string) =>
+  [...readFileSync(join(root, path), "utf8").matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1]);
+// Two of the README, five of the library's page.
+const snippets = [...snippetsOf("README.md"), ...snippetsOf("docs/library.md")];
 const scratch = join(root, "build", "readme");
 const folder = mkdtempSync(join(tmpdir(), "cloze-readme-"));
 
 beforeAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
   mkdirSync(scratch, { recursive: true });
-  // The first snippet reads an embedder: the third one writes one of the same layout.
-  await run(2);
+  // The first snippet reads an embedder: the fourth one writes one of the same layout.
+  await run(3);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -34,16 +35,16 @@ async function run(index: number): Promise<unknown[][]> {
 
 test("there are seven snippets", () => expect(snippets).toHaveLength(7));
 
-test.each([0, 1, 3, 4, 5, 6])("snippet %i runs", async (index) => {
+test.each([0, 1, 2, 4, 5, 6])("snippet %i runs", async (index) => {
   const lines = await run(index);
   if (index === 0) expect(lines[0]).toHaveLength(2);
-  if (index === 1) expect(lines[0][0]).toMatchObject([{ id: "1" }]);
-  if (index === 4) expect(lines[0][0]).toMatchObject({ label: "good" });
+  if (index === 1) expect(lines[0][0]).toMatchObject({ label: "good" });
+  if (index === 2) expect(lines[0][0]).toMatchObject([{ id: "1" }]);
   if (index === 5) expect(lines[0][0]).toEqual([100, 32]);
   if (index === 6) expect(lines[0]).toHaveLength(2);
 });
 
-test("the embedder that the README trains has every file of its format", () => {
+test("the embedder that docs/library.md trains has every file of its format", () => {
   for (const name of ["config.json", "model.safetensors", "tokenizer.json", "modules.json", "1_Pooling/config.json"]) {
     expect(existsSync(join(folder, name)), name).toBe(true);
   }
