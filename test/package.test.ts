@@ -117,11 +117,12 @@ test("the toolkit and its command run from their packages", () => {
   });
   expect(JSON.parse(command.stdout)).toMatchObject({ backend: native ? "native" : "wasm" });
   const { status, stdout, stderr } = run(`import { createEncoder, packSequences, uniformEncoder } from "cloze";
-import { searchPage } from "@cloze/workbench";
+import { defineRecipe } from "cloze/recipes";
+import { apiPage, searchPage } from "@cloze/workbench";
 const encoder = createEncoder(uniformEncoder({ vocabularySize: 20, hiddenSize: 8, layers: 1, heads: 2 }), { seed: 1 });
-console.log(encoder.forward(packSequences([{ ids: [1, 2] }])).hidden.shape.join(), searchPage().includes("<html"));`);
+console.log(encoder.forward(packSequences([{ ids: [1, 2] }])).hidden.shape.join(), [searchPage(), apiPage()].every((page) => page.includes("<html")), typeof defineRecipe);`);
   expect(stderr).toBe(native ? "" : stderr);
-  expect({ status, stdout }).toEqual({ status: 0, stdout: "2,8 true\n" });
+  expect({ status, stdout }).toEqual({ status: 0, stdout: "2,8 true function\n" });
 });
 
 describe("what the manifests promise", () => {
@@ -141,6 +142,19 @@ describe("what the manifests promise", () => {
       const { scripts = {} } = manifest(name);
       const atInstall = Object.keys(scripts).filter((script) => /^(pre|post)?install$|^prepare$/.test(script));
       expect(atInstall, name).toEqual([]);
+    }
+  });
+
+  test("what runs without a compiler, what threads load and the pages are packed", () => {
+    for (const file of [
+      "@cloze/tensor/wasm/cloze-simd.wasm",
+      "@cloze/tensor/wasm/cloze-relaxed.wasm",
+      "cloze/dist/data/corpus/tokenize-worker.js",
+      "cloze/README.md",
+      "@cloze/workbench/pages/search.html",
+      "@cloze/workbench/pages/api.html",
+    ]) {
+      expect(existsSync(join(modules, file)), file).toBe(true);
     }
   });
 
