@@ -33,3 +33,10 @@ export function setting(text: string, before: Record<string, unknown> = {}): Rec
   }
   return { ...before, [text.slice(0, cut)]: parsed };
 }
+
+/** `part=column`; without a column the part has none. */
+export function partColumn(text: string, before: Record<string, string | null> = {}): Record<string, string | null> {
+  const cut = text.indexOf("=");
+  if (cut < 1) throw new InvalidArgumentError('A part and a column are needed, such as "text=review".');
+  return { ...before, [text.slice(0, cut)]: text.slice(cut + 1) || null };
+}

@@ -9,6 +9,7 @@ import {
   tagSchemes,
 } from "../data/readers/index.js";
 import type { ProgressReporter } from "../training/progress.js";
+import { partColumn } from "./arguments.js";
 
 /** What {@link withDataOptions} adds. */
 export interface DataOptions {
@@ -31,13 +32,6 @@ const mark = (text: string): string => escapes[text] ?? text;
 const quoteMark = (text: string): string => (text === "none" ? "" : text);
 const names = (text: string): string[] => text.split(",").map((name) => name.trim());
 
-function column(text: string, before: Record<string, string | null> = {}): Record<string, string | null> {
-  const cut = text.indexOf("=");
-  if (cut < 1) throw new InvalidArgumentError('A part and a column are needed, such as "text=review".');
-  const name = text.slice(cut + 1);
-  return { ...before, [text.slice(0, cut)]: name === "" ? null : name };
-}
-
 function wholePosition(text: string): number {
   if (/^-?\d+$/.test(text)) return Number(text);
   throw new InvalidArgumentError("A whole number is needed; -1 is the last column.");
@@ -47,7 +41,11 @@ function wholePosition(text: string): number {
 export const withDataOptions = (command: Command): Command =>
   command
     .addOption(new Option("--format <format>", "of the files, if their names do not tell").choices(dataFormats))
-    .option("--column <part=column>", "the column that plays a part (text, pair, label, …); may be repeated", column)
+    .option(
+      "--column <part=column>",
+      "the column that plays a part (text, pair, label, …); may be repeated",
+      partColumn,
+    )
     .option("--delimiter <mark>", "between fields: a character, tab or space", mark)
     .option("--quote <mark>", "around fields; none if quotes mean nothing", quoteMark)
     .option("--header <names>", "names of the columns of files without a header line: a,b,c", names)

@@ -70,7 +70,7 @@ export function addExport(program: Command): void {
     )
     .addOption(
       new Option("--output <what>", "hidden states, one vector a text, or what the model's head gives")
-        .choices(["hidden", "pooled", "head"])
+        .choices(["hidden", "pooled", "logits"])
         .default("hidden"),
     )
     .addOption(new Option("--pooling <how>", "for pooled").choices(["mean", "first"]).default("mean"))

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { z } from "zod";
 import { type DataFormat, dataFormats } from "../data/readers/index.js";
 import { readSimilarityRows } from "../data/readers/similarity-rows.js";
@@ -15,7 +15,7 @@ import { createModel } from "../families/index.js";
 import { readLines } from "../text/index.js";
 import { removeCheckpoints } from "../training/checkpoint.js";
 import type { ProgressReporter } from "../training/progress.js";
-import { numberBetween, wholeNumber } from "./arguments.js";
+import { numberBetween, partColumn, setting, wholeNumber } from "./arguments.js";
 import { noteGuesses, noteWarnings } from "./data-options.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
@@ -105,26 +105,6 @@ async function readRows(
     }
   }
   return rows;
-}
-
-/** `name=value`; the value is JSON where it reads as such. */
-function setting(text: string, before: Record<string, unknown> = {}): Record<string, unknown> {
-  const cut = text.indexOf("=");
-  if (cut < 1) throw new InvalidArgumentError('A name and a value are needed, such as "scale=20".');
-  const value = text.slice(cut + 1);
-  let parsed: unknown = value;
-  try {
-    parsed = JSON.parse(value);
-  } catch {
-    // A word stands for itself.
-  }
-  return { ...before, [text.slice(0, cut)]: parsed };
-}
-
-function partColumn(text: string, before: Record<string, string | null> = {}): Record<string, string | null> {
-  const cut = text.indexOf("=");
-  if (cut < 1) throw new InvalidArgumentError('A part and a column are needed, such as "anchor=question".');
-  return { ...before, [text.slice(0, cut)]: text.slice(cut + 1) || null };
 }
 
 const lossHelp = (): string =>

@@ -14,45 +14,47 @@ import {
   tensor,
 } from "@cloze/tensor";
 import { z } from "zod";
-import { encoderFlops, matrixSize } from "../encoder/flops.js";
+import type { EncoderConfig } from "../encoder/config.js";
+import { matrixSize } from "../encoder/flops.js";
 import { createParameters, lookUp, prefixed } from "../encoder/parameters.js";
 import { deriveSeed } from "../encoder/seeds.js";
 import { denseSpecs } from "../heads/head.js";
 import {
+  besideGenerator,
   type ChosenBatch,
-  chooseTokens,
   createGenerator,
+  type GeneratorConfig,
   generatorEncoder,
   generatorFields,
 } from "./generator/generator.js";
-import { headFlops } from "./head-flops.js";
 import { defineObjective, lossOf } from "./objective.js";
 
 const fields = {
   ...generatorFields,
   weight: z.number().min(0).default(1).describe("what the model's own loss is multiplied by (1)"),
 };
-const heads = ["masked-language", "pretraining"] as const;
+/** Of both objectives. */
+const common = {
+  input: "sequences",
+  architecture: "ForMaskedLM",
+  heads: ["masked-language", "pretraining"],
+  check(config: GeneratorConfig, encoder: EncoderConfig) {
+    generatorEncoder(encoder, config);
+  },
+} as const;
 
 /** "Replace MLM": masked words, but with the generator's tokens in the place of [MASK]. */
 export const replacedLanguage = defineObjective({
   schema: z.strictObject({ type: z.literal("replaced-language"), ...fields }),
   description: "predict tokens that a small generator replaced (ELECTRA's Replace MLM)",
   aliases: { "replace-mlm": {} },
-  input: "sequences",
-  architecture: "ForMaskedLM",
-  heads,
-  check(config, encoder) {
-    generatorEncoder(encoder, config);
-  },
+  ...common,
   create(config, frame) {
-    const { model, vocabulary } = frame;
+    const { model } = frame;
     const generator = createGenerator("replaced-language.generator", config, frame);
     return {
-      parameters: generator.parameters,
-      state: new Map(),
-      prepare: (batch, random): ChosenBatch => chooseTokens(batch, vocabulary, random, config),
-      loss(chosen, context) {
+      ...besideGenerator(generator, config, frame, ({ rows }) => rows.length),
+      loss(chosen: ChosenBatch, context) {
         const { rows, targets } = chosen;
         const { batch, loss } = generator.propose(chosen, context);
         const { recompute } = context;
@@ -60,13 +62,6 @@ export const replacedLanguage = defineObjective({
         const restored = model.forward(batch, { rows, targets, training: true, seed, recompute });
         return add(loss, mul(lossOf(restored), config.weight));
       },
-      tokens: ({ original }) => original.ids.length,
-      flops: (chosen) =>
-        3 *
-        (generator.flops(chosen) +
-          encoderFlops(model.encoder.config, chosen.original.offsets) +
-          headFlops(model, chosen.rows.length)),
-      dispose: generator.dispose,
     };
   },
 });
@@ -97,14 +92,9 @@ export const allTokensLanguage = defineObjective({
   schema: z.strictObject({ type: z.literal("all-tokens-language"), ...fields }),
   description: "predict all tokens behind a copy gate (ELECTRA's All-Tokens MLM)",
   aliases: { "all-tokens-mlm": {} },
-  input: "sequences",
-  architecture: "ForMaskedLM",
-  heads,
-  check(config, encoder) {
-    generatorEncoder(encoder, config);
-  },
+  ...common,
   create(config, frame) {
-    const { model, vocabulary, seed } = frame;
+    const { model, seed } = frame;
     const { hiddenSize, initializerRange } = model.encoder.config;
     const prefix = "all-tokens-language";
     const generator = createGenerator(`${prefix}.generator`, config, frame);
@@ -117,11 +107,11 @@ export const allTokensLanguage = defineObjective({
       linear(x, lookUp(gate, `${prefix}.gate.${name}.weight`), lookUp(gate, `${prefix}.gate.${name}.bias`), {
         activation,
       });
+    const shared = besideGenerator(generator, config, frame, ({ original }) => original.ids.length);
     return {
+      ...shared,
       parameters: new Map([...generator.parameters, ...gate]),
-      state: new Map(),
-      prepare: (batch, random): ChosenBatch => chooseTokens(batch, vocabulary, random, config),
-      loss(chosen, context) {
+      loss(chosen: ChosenBatch, context) {
         const { batch, loss } = generator.propose(chosen, context);
         const { recompute } = context;
         const output = model.forward(batch, { training: true, seed: deriveSeed(context.seed, "model"), recompute });
@@ -129,12 +119,7 @@ export const allTokensLanguage = defineObjective({
         const all = copyLoss(logit, output.logits as Tensor, chosen.original.ids, batch.ids);
         return add(loss, mul(all, config.weight));
       },
-      tokens: ({ original }) => original.ids.length,
-      flops(chosen) {
-        const tokens = chosen.original.ids.length;
-        const own = encoderFlops(model.encoder.config, chosen.original.offsets) + headFlops(model, tokens);
-        return 3 * (generator.flops(chosen) + own + 2 * tokens * matrixSize(specs));
-      },
+      flops: (chosen: ChosenBatch) => shared.flops(chosen) + 6 * shared.tokens(chosen) * matrixSize(specs),
       dispose() {
         generator.dispose();
         for (const parameter of gate.values()) parameter.dispose();

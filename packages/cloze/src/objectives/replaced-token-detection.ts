@@ -2,16 +2,14 @@
 // token whether it was replaced. The generator is dropped.
 import { add, mul } from "@cloze/tensor";
 import { z } from "zod";
-import { encoderFlops } from "../encoder/flops.js";
 import { deriveSeed } from "../encoder/seeds.js";
 import {
+  besideGenerator,
   type ChosenBatch,
-  chooseTokens,
   createGenerator,
   generatorEncoder,
   generatorFields,
 } from "./generator/generator.js";
-import { headFlops } from "./head-flops.js";
 import { defineObjective, lossOf } from "./objective.js";
 
 const type = "replaced-token-detection";
@@ -52,26 +50,17 @@ export const replacedTokenDetection = defineObjective({
     generatorEncoder(encoder, config);
   },
   create(config, frame) {
-    const { model, vocabulary } = frame;
+    const { model } = frame;
     const generator = createGenerator(`${type}.generator`, config, frame);
     return {
-      parameters: generator.parameters,
-      state: new Map(),
-      prepare: (batch, random): ChosenBatch => chooseTokens(batch, vocabulary, random, config),
-      loss(chosen, context) {
+      ...besideGenerator(generator, config, frame, ({ original }) => original.ids.length),
+      loss(chosen: ChosenBatch, context) {
         const { batch, sampled, loss } = generator.propose(chosen, context);
         const labels = replacedLabels(chosen, sampled, config.detect);
         const { seed, recompute } = context;
         const found = model.forward(batch, { labels, training: true, seed: deriveSeed(seed, "detector"), recompute });
         return add(loss, mul(lossOf(found), config.discriminatorWeight));
       },
-      tokens: ({ original }) => original.ids.length,
-      flops: (chosen) =>
-        3 *
-        (generator.flops(chosen) +
-          encoderFlops(model.encoder.config, chosen.original.offsets) +
-          headFlops(model, chosen.original.ids.length)),
-      dispose: generator.dispose,
     };
   },
 });

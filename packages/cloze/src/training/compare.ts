@@ -5,27 +5,20 @@ import { type SeedSummary, summarizeSeeds } from "../metrics/index.js";
 import type { Task } from "../tasks/index.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
 import { finetune } from "./finetune.js";
-import { copyOfEncoder } from "./probe.js";
+import { copyOfEncoder, type ProbeOptions } from "./probe.js";
 import { type ProgressReporter, silentProgress } from "./progress.js";
 
-export interface CompareTask {
+export interface CompareTask extends Pick<ProbeOptions, "task" | "train" | "dev"> {
   /** For the table: "sst2". */
   readonly name: string;
-  readonly task: Task;
-  readonly train: readonly unknown[];
-  readonly dev: readonly unknown[];
 }
 
-export interface CompareOptions {
+export interface CompareOptions extends Pick<ProbeOptions, "epochs" | "learningRate" | "maxLength"> {
   /** Folders. */
   readonly models: readonly string[];
   readonly tasks: readonly CompareTask[];
   /** Runs that differ in their seed. Default 3. */
   readonly seeds?: number;
-  /** Default: the task's. */
-  readonly epochs?: number;
-  readonly learningRate?: number;
-  readonly maxLength?: number;
   readonly progress?: ProgressReporter;
 }
 

@@ -1,6 +1,5 @@
 import { add, div, greater, mul, relu, reshape, sub, sum, take, tensor } from "@cloze/tensor";
-import { z } from "zod";
-import { batchDistance, batchMargin, classMasks } from "./batch-triplets.js";
+import { batchTripletOptions, classMasks } from "./batch-triplets.js";
 import { allDistances } from "./distances.js";
 import { defineLoss } from "./loss.js";
 
@@ -14,7 +13,7 @@ export const batchAllTriplet = defineLoss({
   description: "as batch-hard, over all triplets of the batch",
   rows: "labelled-text",
   search: false,
-  options: z.strictObject({ distance: batchDistance, margin: batchMargin }),
+  options: batchTripletOptions,
   create: ({ distance, margin }) => ({
     scaleInvariant: distance === "cosine",
     forward({ columns: [x], labels }) {

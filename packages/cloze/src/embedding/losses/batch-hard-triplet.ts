@@ -1,6 +1,6 @@
 import { add, max, mean, min, mul, relu, softplus, sub } from "@cloze/tensor";
 import { z } from "zod";
-import { batchDistance, batchMargin, classMasks, maskTensor } from "./batch-triplets.js";
+import { batchTripletOptions, classMasks, maskTensor } from "./batch-triplets.js";
 import { allDistances } from "./distances.js";
 import { defineLoss } from "./loss.js";
 
@@ -14,9 +14,7 @@ export const batchHardTriplet = defineLoss({
   description: "the furthest text of the same class shall be nearer than the nearest of another",
   rows: "labelled-text",
   search: false,
-  options: z.strictObject({
-    distance: batchDistance,
-    margin: batchMargin,
+  options: batchTripletOptions.extend({
     soft: z.boolean().default(false).describe("log(1 + exp(difference)) instead of a margin"),
   }),
   create: ({ distance, margin, soft }) => ({

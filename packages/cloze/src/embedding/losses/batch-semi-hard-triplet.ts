@@ -1,6 +1,5 @@
 import { add, mul, relu, reshape, sub, sum, take, tensor } from "@cloze/tensor";
-import { z } from "zod";
-import { batchDistance, batchMargin, classMasks } from "./batch-triplets.js";
+import { batchTripletOptions, classMasks } from "./batch-triplets.js";
 import { allDistances } from "./distances.js";
 import { defineLoss } from "./loss.js";
 
@@ -15,7 +14,7 @@ export const batchSemiHardTriplet = defineLoss({
   description: "as batch-hard, with negatives just beyond the positive",
   rows: "labelled-text",
   search: false,
-  options: z.strictObject({ distance: batchDistance, margin: batchMargin }),
+  options: batchTripletOptions,
   create: ({ distance, margin }) => ({
     scaleInvariant: distance === "cosine",
     forward({ columns: [x], labels }) {

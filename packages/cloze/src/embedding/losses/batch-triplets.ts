@@ -2,9 +2,12 @@
 import { type DType, tensor } from "@cloze/tensor";
 import { z } from "zod";
 
-export const batchDistance = z.enum(["cosine", "euclidean"]).default("euclidean").describe("how far two vectors are");
+const batchDistance = z.enum(["cosine", "euclidean"]).default("euclidean").describe("how far two vectors are");
 
-export const batchMargin = z.number().min(0).default(5).describe("by how much the other class shall be further");
+const batchMargin = z.number().min(0).default(5).describe("by how much the other class shall be further");
+
+/** Options of all of them. */
+export const batchTripletOptions = z.strictObject({ distance: batchDistance, margin: batchMargin });
 
 /** 1 where row and column have the same class (and are not the same text), and where their classes differ. [rows, rows] */
 export function classMasks(labels: Float32Array) {

@@ -3,6 +3,12 @@ import { z } from "zod";
 import { distanceOption, rowDistance } from "./distances.js";
 import { defineLoss } from "./loss.js";
 
+/** Also of `online-contrastive`. */
+export const contrastiveOptions = z.strictObject({
+  distance: distanceOption("cosine"),
+  margin: z.number().min(0).default(0.5).describe("how far other pairs shall be"),
+});
+
 /**
  * Contrastive loss (Hadsell 2006): mean of ½ (y d² + (1 - y) max(0, margin - d)²).
  *
@@ -13,10 +19,7 @@ export const contrastive = defineLoss({
   description: "alike pairs shall be near, others further than a margin",
   rows: "binary-pair",
   search: false,
-  options: z.strictObject({
-    distance: distanceOption("cosine"),
-    margin: z.number().min(0).default(0.5).describe("how far other pairs shall be"),
-  }),
+  options: contrastiveOptions,
   create: ({ distance, margin }) => ({
     scaleInvariant: distance === "cosine",
     forward({ columns: [a, b], labels }) {

@@ -1,6 +1,6 @@
 import { add, mul, relu, square, sub, sum, tensor } from "@cloze/tensor";
-import { z } from "zod";
-import { distanceOption, rowDistance } from "./distances.js";
+import { contrastiveOptions } from "./contrastive.js";
+import { rowDistance } from "./distances.js";
 import { defineLoss } from "./loss.js";
 
 const extreme = (
@@ -23,10 +23,7 @@ export const onlineContrastive = defineLoss({
   description: "as contrastive, over the hard pairs of a batch only",
   rows: "binary-pair",
   search: false,
-  options: z.strictObject({
-    distance: distanceOption("cosine"),
-    margin: z.number().min(0).default(0.5).describe("how far other pairs shall be"),
-  }),
+  options: contrastiveOptions,
   create: ({ distance, margin }) => ({
     scaleInvariant: distance === "cosine",
     forward({ columns: [a, b], labels = new Float32Array() }) {

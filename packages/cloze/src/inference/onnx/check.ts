@@ -53,7 +53,7 @@ export interface OnnxCheck {
 
 /** Cloze's own outputs by the names of the export; tokens stay packed. */
 function ownOutputs(model: Model, batch: EncoderBatch, { output = "hidden", pooling = "mean" }: ExportOnnxOptions) {
-  if (output !== "head") {
+  if (output !== "logits") {
     const { hidden } = model.encoder.forward(batch);
     if (output === "hidden") return new Map([["last_hidden_state", hidden]]);
     return new Map([["sentence_embedding", poolTokens(hidden, batch, pooling)]]);

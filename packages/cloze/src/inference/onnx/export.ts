@@ -12,10 +12,10 @@ import { encode } from "./protobuf.js";
 export interface ExportOnnxOptions {
   /**
    * "hidden": `last_hidden_state` [batch, sequence, hidden]; "pooled": `sentence_embedding` [batch, hidden] by `pooling`;
-   * "head": what the head makes of it, by the names of transformers: `logits`, `start_logits` and `end_logits`,
+   * "logits": what the head makes of it, by the names of transformers: `logits`, `start_logits` and `end_logits`,
    * `last_hidden_state` and `pooler_output`. Default "hidden".
    */
-  output?: "hidden" | "pooled" | "head";
+  output?: "hidden" | "pooled" | "logits";
   /** For "pooled". Default "mean". */
   pooling?: "first" | "mean";
   /**
@@ -51,7 +51,7 @@ function outputsOf(model: Model, graph: WritableGraph, { output = "hidden", pool
   const kinds: Readonly<Record<NonNullable<ExportOnnxOptions["output"]>, () => OnnxOutputs>> = {
     hidden: () => ({ last_hidden_state: { value, per: "token", width } }),
     pooled: () => ({ sentence_embedding: { value: onnxPooling(value, pooling, graph), per: "sequence", width } }),
-    head: () => model.head.onnx(value, graph),
+    logits: () => model.head.onnx(value, graph),
   };
   return kinds[output]();
 }

@@ -133,7 +133,7 @@ describe.each(runtimes)("%s computes what Cloze does", (_, runtime) => {
     expect(outputs).toEqual(["last_hidden_state"]);
   });
   when.each(Object.keys(heads))("head: %s", async (key) => {
-    const { largestDifference, scale } = await check(modelOf(small, heads[key]), { output: "head" }, run);
+    const { largestDifference, scale } = await check(modelOf(small, heads[key]), { output: "logits" }, run);
     expect(scale).toBeGreaterThan(0.01);
     expect(largestDifference / scale).toBeLessThan(close);
   });
@@ -150,7 +150,7 @@ describe.each(runtimes)("%s computes what Cloze does", (_, runtime) => {
     ]) {
       const { largestDifference, scale, path } = await check(
         modelOf(config, heads["sequence classification by the maximum"]),
-        { opset, output: "head" },
+        { opset, output: "logits" },
         run,
       );
       expect(readOnnx(path).opset).toBe(opset);
@@ -164,7 +164,7 @@ describe.each(runtimes)("%s computes what Cloze does", (_, runtime) => {
   });
   when("8 bits: a decoder that shares the table of words", async () => {
     const model = modelOf(small, heads["masked language, tied"]);
-    const { cosine, path } = await check(model, { quantize: "int8", output: "head" }, run);
+    const { cosine, path } = await check(model, { quantize: "int8", output: "logits" }, run);
     expect(cosine).toBeGreaterThan(0.995);
     const table = [...readOnnx(path).constants].filter(([, { shape }]) => shape.includes(50) && shape.includes(16));
     expect(table.map(([constant]) => constant)).toEqual(["encoder.embeddings.word.weight.codes"]);
@@ -214,7 +214,7 @@ describe("the file", () => {
   });
   test("names its inputs and outputs as transformers' exporters do", () => {
     const model = modelOf(small, { type: "pooler" });
-    const { path } = exportOnnx(model, fresh(), { output: "head" });
+    const { path } = exportOnnx(model, fresh(), { output: "logits" });
     model.dispose();
     const { version, opset, inputs, outputs } = readOnnx(path);
     expect([version, opset]).toEqual([8, 17]);
@@ -276,7 +276,7 @@ describe("what is not exported is said", () => {
   ] as const)("%s", (_, config, head, message) => {
     const model = modelOf(config, head);
     const place = fresh();
-    const write = () => exportOnnx(model, place, { output: head === undefined ? "hidden" : "head" });
+    const write = () => exportOnnx(model, place, { output: head === undefined ? "hidden" : "logits" });
     expect(write).toThrow(
       expect.objectContaining({ code: "ONNX_UNSUPPORTED", message: expect.stringMatching(message) }),
     );
@@ -329,7 +329,7 @@ test("saved models export the same", () => {
   const model = modelOf(small, heads["sequence classification by the mean"]);
   saveModel(model, place);
   const again = loadModel(place);
-  const bytes = [model, again].map((each) => readFileSync(exportOnnx(each, fresh(), { output: "head" }).path));
+  const bytes = [model, again].map((each) => readFileSync(exportOnnx(each, fresh(), { output: "logits" }).path));
   expect(bytes[0].equals(bytes[1])).toBe(true);
   model.dispose();
   again.dispose();

@@ -37,7 +37,7 @@ export const generatorFields = {
   temperature: z.number().positive().default(1).describe("of the generator's softmax when tokens are drawn (1)"),
 };
 
-type GeneratorConfig = z.output<ReturnType<typeof z.strictObject<typeof generatorFields>>>;
+export type GeneratorConfig = z.output<ReturnType<typeof z.strictObject<typeof generatorFields>>>;
 
 /** A batch before the generator has seen it. */
 export interface ChosenBatch extends MaskedBatch {
@@ -151,3 +151,26 @@ export function createGenerator(prefix: string, config: GeneratorConfig, { model
 }
 
 export type Generator = ReturnType<typeof createGenerator>;
+
+/**
+ * What objectives share that train the model on what a generator proposes: the tokens that are chosen, and what a step costs.
+ *
+ * @param headRows rows of a batch that the model's head reads
+ */
+export const besideGenerator = (
+  generator: Generator,
+  config: GeneratorConfig,
+  { model, vocabulary }: ObjectiveFrame,
+  headRows: (chosen: ChosenBatch) => number,
+) => ({
+  parameters: generator.parameters,
+  state: new Map<string, Tensor>(),
+  prepare: (batch: PackedBatch, random: RandomSource): ChosenBatch => chooseTokens(batch, vocabulary, random, config),
+  tokens: ({ original }: ChosenBatch): number => original.ids.length,
+  flops: (chosen: ChosenBatch): number =>
+    3 *
+    (generator.flops(chosen) +
+      encoderFlops(model.encoder.config, chosen.original.offsets) +
+      headFlops(model, headRows(chosen))),
+  dispose: generator.dispose,
+});

@@ -16,7 +16,7 @@ import { defineRoute } from "../http/route.js";
 import type { ServedModel } from "../served-model.js";
 import { ServingError } from "../serving-error.js";
 import { directionField, inputList, modelField, readingOf, textField, truncateField } from "./fields.js";
-import { embedInputs } from "./vectors.js";
+import { cosineOfUnits, embedInputs } from "./vectors.js";
 
 /** Documents of a request, as Cohere advises. */
 const maxDocuments = 1000;
@@ -74,12 +74,7 @@ async function relevance(exchange: Exchange, served: ServedModel, query: string,
   const embed = (list: readonly string[], role: "query" | "document") =>
     embedInputs(exchange, served, dense, list, { ...reading, role, normalize: true });
   const [[asked], vectors] = await Promise.all([embed([query], "query"), embed(texts, "document")]);
-  return vectors.map((vector) =>
-    Math.max(
-      0,
-      vector.reduce((sum, value, i) => sum + value * asked[i], 0),
-    ),
-  );
+  return vectors.map((vector) => Math.max(0, cosineOfUnits(vector, asked)));
 }
 
 async function rerankDocuments(body: z.output<typeof cohereBody>, exchange: Exchange) {

@@ -1,6 +1,6 @@
 // text-embeddings-inference's routes for models that embed.
 import { z } from "zod";
-import { checkBatchSize, chooseAbility, compute } from "../http/exchange.js";
+import { checkBatchSize, chooseAbility, compute, type Exchange } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
 import {
   directionField,
@@ -13,7 +13,7 @@ import {
   truncateField,
   vectorSchema,
 } from "./fields.js";
-import { embedInputs, readInputs } from "./vectors.js";
+import { cosineOfUnits, embedInputs, readInputs } from "./vectors.js";
 
 const group = "Text Embeddings Inference";
 const common = {
@@ -23,6 +23,20 @@ const common = {
   prompt_name: promptNameField,
 };
 const inputs = inputsField.describe("a text or several; or the model's own token ids, special tokens included");
+
+const commonBody = z.object({ inputs, ...common });
+
+/** The inputs of a request, read for the model that it is for. */
+async function readFor<Name extends "tokenVectors" | "sparse">(
+  exchange: Exchange,
+  body: z.output<typeof commonBody>,
+  name: Name,
+) {
+  const list = inputList(body.inputs);
+  const { served, ability } = chooseAbility(exchange, body.model, name);
+  checkBatchSize(list.length, exchange.state.settings.maxClientBatchSize, "inputs");
+  return { ability, units: await readInputs(exchange, served, list, readingOf(exchange.state, body)) };
+}
 
 export const embed = defineRoute({
   method: "POST",
@@ -57,14 +71,11 @@ const embedAll = defineRoute({
   group,
   summary: "A vector for each token of texts",
   example: { inputs: "a small cat" },
-  body: z.object({ inputs, ...common }),
+  body: commonBody,
   response: z.array(z.array(vectorSchema)),
   inference: true,
   async handle(body, exchange) {
-    const list = inputList(body.inputs);
-    const { served, ability } = chooseAbility(exchange, body.model, "tokenVectors");
-    checkBatchSize(list.length, exchange.state.settings.maxClientBatchSize, "inputs");
-    const units = await readInputs(exchange, served, list, readingOf(exchange.state, body));
+    const { ability, units } = await readFor(exchange, body, "tokenVectors");
     const { results } = await compute(exchange, ability.program, units);
     return results.map((vectors) => vectors.map((vector) => Array.from(vector)));
   },
@@ -77,14 +88,11 @@ const embedSparse = defineRoute({
   group,
   summary: "Words of the vocabulary that texts are about, with weights (SPLADE)",
   example: { inputs: "a small cat" },
-  body: z.object({ inputs, ...common }),
+  body: commonBody,
   response: z.array(z.array(z.object({ index: z.int(), value: z.number() }))),
   inference: true,
   async handle(body, exchange) {
-    const list = inputList(body.inputs);
-    const { served, ability } = chooseAbility(exchange, body.model, "sparse");
-    checkBatchSize(list.length, exchange.state.settings.maxClientBatchSize, "inputs");
-    const units = await readInputs(exchange, served, list, readingOf(exchange.state, body));
+    const { ability, units } = await readFor(exchange, body, "sparse");
     return (await compute(exchange, ability.program, units)).results;
   },
 });
@@ -114,7 +122,7 @@ const similarity = defineRoute({
     checkBatchSize(sentences.length, exchange.state.settings.maxClientBatchSize, "sentences");
     const reading = { ...readingOf(exchange.state, parameters ?? {}), normalize: true };
     const [source, ...others] = await embedInputs(exchange, served, ability, texts, reading);
-    return others.map((other) => other.reduce((sum, value, i) => sum + value * source[i], 0));
+    return others.map((other) => cosineOfUnits(other, source));
   },
 });
 

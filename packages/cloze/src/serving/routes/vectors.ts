@@ -12,6 +12,16 @@ export const shaped = (vector: Float32Array, dimensions: number | undefined, nor
   return normalize ? normalized(cut) : cut;
 };
 
+/** Cosine of two vectors of length 1; rounding takes it no further than [-1, 1]. */
+export const cosineOfUnits = (a: Float32Array, b: Float32Array): number =>
+  Math.min(
+    1,
+    Math.max(
+      -1,
+      a.reduce((sum, value, i) => sum + value * b[i], 0),
+    ),
+  );
+
 /** @throws ServingError "validation" when the model's vectors are shorter than that */
 export function checkDimensions(dimensions: number | null | undefined, width: number): number | undefined {
   if (dimensions == null) return undefined;

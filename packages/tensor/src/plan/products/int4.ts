@@ -1,6 +1,6 @@
-import { activationCode } from "../../backend/contract/network.js";
 import { empty, tensor } from "../../tensor.js";
 import type { PlanValue } from "../contract.js";
+import { codedProduct } from "./coded-product.js";
 import type { ProductRequest, ProductTools } from "./product.js";
 
 /** A weight [outputs, inputs] of codes of at most 4 bits: code steps[output] + least[output]. */
@@ -13,14 +13,9 @@ export interface Int4Weight {
 }
 
 /** A product with a weight of 4-bit codes. */
-export function int4(
-  weight: Int4Weight,
-  { x, bias, activation, residual, inputRange }: Omit<ProductRequest, "weight">,
-  tools: ProductTools,
-): PlanValue {
+export function int4(weight: Int4Weight, request: Omit<ProductRequest, "weight">, tools: ProductTools): PlanValue {
   const { kernels } = tools;
-  const [n, k] = [weight.steps.length, x.width];
-  const { codes, parameters } = tools.codesOf(x, inputRange);
+  const [n, k] = [weight.steps.length, request.x.width];
   const packed = empty([Math.max(1, Math.ceil(kernels.packedInt4Bytes(n, k) / 4))]).keep("weights");
   const columns = empty([3, n]).keep("weights");
   const source = tensor(weight.codes, [n, k], "int8");
@@ -30,27 +25,5 @@ export function int4(
   backend.write(weight.least, at + 4 * n);
   kernels.packInt4(source.pointer, packed.pointer, at + 8 * n, n, k);
   source.dispose();
-  tools.own(() => {
-    packed.dispose();
-    columns.dispose();
-  });
-  const y = tools.value(n, x.per);
-  tools.call(
-    "linearInt4F32",
-    [
-      codes,
-      parameters,
-      packed,
-      columns,
-      tools.copied(bias),
-      y,
-      tools.countOf(x),
-      n,
-      k,
-      activationCode[activation],
-      residual ?? null,
-    ],
-    { reads: [codes, parameters, residual], writes: [y] },
-  );
-  return y;
+  return codedProduct({ kernel: "linearInt4F32", outputs: n, packed, columns }, request, tools);
 }
