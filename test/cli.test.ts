@@ -132,7 +132,7 @@ describe("from text to vectors", () => {
     child.stdin?.end("a cat\na dog");
     expect(JSON.parse((await collect(child)).stdout)).toEqual([first, second]);
     const told = await result("embed", "--model", "embedder", "--input", "lines.txt", "--out", "vectors.jsonl");
-    expect(told).toEqual({ texts: 2, width: 128, out: "vectors.jsonl" });
+    expect(told).toMatchObject({ texts: 2, vectors: 2, width: 128, out: "vectors.jsonl" });
     const rows = readFileSync(path("vectors.jsonl"), "utf8").trimEnd().split("\n");
     expect(rows.map((row) => JSON.parse(row))).toEqual([first, second]);
   });

@@ -65,7 +65,12 @@ async function cloze(...args: string[]): Promise<{ output: string; notes: string
   }
   const program = new Command().exitOverride();
   for (const add of [addFinetune, addEvaluate, addPredict]) add(program);
-  for (const command of program.commands) command.option("--json").option("--quiet").exitOverride();
+  const common = (command: Command): void => {
+    command.exitOverride();
+    if (command.commands.length === 0) command.option("--json").option("--quiet");
+    command.commands.forEach(common);
+  };
+  program.commands.forEach(common);
   vi.spyOn(process, "argv", "get").mockReturnValue(["node", "cloze", ...args]);
   try {
     await program.parseAsync(args, { from: "user" });
