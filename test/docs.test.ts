@@ -63,6 +63,10 @@ test("every line of the command in a document parses", async () => {
   expect(helps.size).toBeGreaterThan(20);
 }, 60_000);
 
+test("no merge left its marks", () => {
+  for (const page of [...pages, "CHANGELOG.md"]) expect(textOf(page), page).not.toMatch(/^(<{7}|={7}|>{7})/m);
+});
+
 describe("links", () => {
   test.each(pages)("%s", (page) => {
     for (const [, target] of textOf(page).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
