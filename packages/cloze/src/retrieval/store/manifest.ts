@@ -1,7 +1,7 @@
 // What an index is made of: written in one step, so that it is always true.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomic } from "@cloze/tensor";
+import { removeDrafts, writeFileAtomic } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 
@@ -90,3 +90,13 @@ export const nextSegment = (manifest: Manifest): { name: string; manifest: Manif
   name: `segment-${String(manifest.next).padStart(6, "0")}`,
   manifest: { ...manifest, next: manifest.next + 1 },
 });
+
+/** Removes what no manifest names: a crash came before it was written, or after it was replaced. */
+export function removeStrays(folder: string, manifest: Manifest): void {
+  const known = new Set(manifest.segments.map(({ name }) => name));
+  removeDrafts(folder);
+  for (const file of readdirSync(folder)) {
+    const name = /^(segment-\d{6})\.(log|vectors|index)$/.exec(file)?.[1];
+    if (name !== undefined && !known.has(name)) rmSync(join(folder, file), { force: true });
+  }
+}

@@ -1,24 +1,24 @@
 // The embedded index: one folder. Documents are acknowledged when they are on the disk; a process that is killed leaves an
 // index that opens with every acknowledged document, each once.
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { createNearest, removeDrafts } from "@cloze/tensor";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createWarnings, type DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
-import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
+import type { Ranking } from "../evaluation/ranking.js";
 import { type AnalyzerOptions, createAnalyzer } from "../lexical/analyzer.js";
-import {
-  type Bm25Parameters,
-  countTerms,
-  lengthNorms,
-  type WeightedTerms,
-  weighTerms,
-} from "../lexical/bm25-formula.js";
-import type { TermPostings } from "../lexical/postings.js";
-import { topDocuments } from "../lexical/top-documents.js";
+import { type Bm25Parameters, countTerms, type WeightedTerms } from "../lexical/bm25-formula.js";
 import { type IndexedDocument, searchedText } from "./document.js";
-import { type Filter, matchFilter } from "./filter.js";
-import { hasIndex, type Manifest, nextSegment, readManifest, type VectorFacts, writeManifest } from "./manifest.js";
+import type { Filter } from "./filter.js";
+import type { LiveSegments } from "./live-segments.js";
+import {
+  hasIndex,
+  type Manifest,
+  nextSegment,
+  readManifest,
+  removeStrays,
+  type VectorFacts,
+  writeManifest,
+} from "./manifest.js";
+import { rewriteSegments } from "./rewrite-segments.js";
 import {
   type ActiveSegment,
   derivedPath,
@@ -30,6 +30,8 @@ import {
   vectorPath,
 } from "./segment.js";
 import { vectorCodec } from "./vector-codec.js";
+import { checkVectors, searchVectors } from "./vector-search.js";
+import { createWordSearch } from "./word-search.js";
 import { lockFolder } from "./write-lock.js";
 
 /** How a new index reads texts and keeps vectors. */
@@ -142,16 +144,6 @@ interface Locked {
   readonly unlock: () => void;
 }
 
-/** Removes what no manifest names: a crash came before it was written, or after it was replaced. */
-function removeStrays(folder: string, manifest: Manifest): void {
-  const known = new Set(manifest.segments.map(({ name }) => name));
-  removeDrafts(folder);
-  for (const file of readdirSync(folder)) {
-    const name = /^(segment-\d{6})\.(log|vectors|index)$/.exec(file)?.[1];
-    if (name !== undefined && !known.has(name)) rmSync(join(folder, file), { force: true });
-  }
-}
-
 function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }: Locked): SearchIndex {
   let manifest = readManifest(folder);
   const { vectors } = manifest;
@@ -169,8 +161,6 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
   let active: ActiveSegment | undefined;
   let places = new Map<string, number>();
   let deadDocuments = 0;
-  /** Scores of a search: zeros between two. */
-  let scratch = new Float32Array(0);
 
   const kill = (place: number) => {
     segments[Math.floor(place / span)].kill(place % span);
@@ -278,73 +268,18 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       throw error;
     }
   };
-  const checkVectors = (documents: readonly IndexedDocument[], rows: Float32Array | undefined) => {
-    if (codec === undefined) return;
-    if (rows === undefined || rows.length !== documents.length * codec.width) {
-      throw new ClozeError("INDEX_WIDTH", "The vectors do not fit the index", {
-        expected: `${documents.length} vectors of ${codec.width} numbers`,
-        received: rows === undefined ? "none" : `${rows.length} numbers`,
-        remedy: "Embed with the model that the index was made with.",
-      });
-    }
-    for (let i = 0; i < documents.length; i++) {
-      let zero = true;
-      for (let c = i * codec.width; c < (i + 1) * codec.width; c++) {
-        if (!Number.isFinite(rows[c])) {
-          throw new ClozeError("INDEX_VECTOR", `The vector of ${documents[i].id} holds a number that is not finite`, {
-            expected: "finite numbers",
-            received: String(rows[c]),
-            remedy: "Leave the document out, or check the model.",
-          });
-        }
-        if (rows[c] !== 0) zero = false;
-      }
-      if (zero) warnings.add("INDEX_VECTOR_ZERO", "vectors of zeros, which are as near to everything", documents[i].id);
-    }
+  const live: LiveSegments = {
+    get segments() {
+      return segments;
+    },
+    get size() {
+      return places.size;
+    },
+    get deadDocuments() {
+      return deadDocuments;
+    },
   };
-  const norms = new WeakMap<Segment, { mean: number; size: number; values: Float32Array }>();
-  const normsOf = (segment: Segment, mean: number): Float32Array => {
-    const known = norms.get(segment);
-    if (known?.mean === mean && known.size === segment.size) return known.values;
-    const values = lengthNorms(segment.words.lengths, mean, manifest.bm25);
-    norms.set(segment, { mean, size: segment.size, values });
-    return values;
-  };
-  let lengthTotal: { total: number; dead: number; size: number } | undefined;
-  /** Terms of all documents that can be found. */
-  const totalLength = (): number => {
-    if (lengthTotal?.dead !== deadDocuments || lengthTotal.size !== places.size) {
-      let total = 0;
-      for (const { size, dead, words } of segments)
-        for (let document = 0; document < size; document++) if (dead[document] === 0) total += words.lengths[document];
-      lengthTotal = { total, dead: deadDocuments, size: places.size };
-    }
-    return lengthTotal.total;
-  };
-  /** Documents that can be found, of a term's lists in each segment. */
-  const liveFrequency = (lists: readonly (TermPostings | undefined)[]): number => {
-    let count = 0;
-    for (let i = 0; i < segments.length; i++) {
-      const documents = lists[i]?.documents;
-      if (documents === undefined) continue;
-      count += documents.length;
-      if (deadDocuments === 0) continue;
-      const { dead } = segments[i];
-      for (let d = 0; d < documents.length; d++) count -= dead[documents[d]];
-    }
-    return count;
-  };
-  /** A byte for each document of a segment: not 0 where it is not to be found. */
-  const skipped = (segment: Segment, filter: Filter | undefined): Uint8Array => {
-    const { dead, fields, size } = segment;
-    if (filter === undefined) return dead;
-    const matches = matchFilter(filter, fields, size);
-    for (let document = 0; document < size; document++)
-      matches[document] = (matches[document] & (dead[document] ^ 1)) ^ 1;
-    return matches;
-  };
-  const best = (found: readonly ScoredDocument[], depth: number): Ranking =>
-    [...found].sort((a, b) => b.score - a.score).slice(0, depth);
+  const words = createWordSearch(live, manifest.bm25);
 
   const index: SearchIndex = {
     folder,
@@ -364,7 +299,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     add(documents, rows) {
       writable();
       if (documents.length === 0) return;
-      checkVectors(documents, rows);
+      if (codec !== undefined) checkVectors(documents, rows, codec, warnings);
       const segment = grow();
       const first = segment.size;
       const width = codec?.width ?? 0;
@@ -392,31 +327,10 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       return there.length;
     },
     terms: (text) => settings.analyze(text),
-    frequency: (term) => liveFrequency(segments.map(({ words }) => words.read(term))),
-    searchWords(query, { depth, filter }) {
-      const terms = typeof query === "string" ? countTerms(settings.analyze(query)) : query;
-      const mean = totalLength() / Math.max(1, places.size);
-      const read = segments.map(({ words }) => new Map([...terms.keys()].map((term) => [term, words.read(term)])));
-      const frequency = (term: string) => liveFrequency(read.map((lists) => lists.get(term)));
-      const frequencies = new Map([...terms.keys()].map((term) => [term, frequency(term)]));
-      const statistics = {
-        documents: places.size,
-        terms: totalLength(),
-        frequency: (term: string) => frequencies.get(term) ?? 0,
-      };
-      const found: ScoredDocument[] = [];
-      for (const [i, segment] of segments.entries()) {
-        const lists = { read: (term: string): TermPostings | undefined => read[i].get(term) };
-        const weighed = weighTerms(lists, terms, statistics, manifest.bm25);
-        if (weighed.length === 0) continue;
-        if (scratch.length < segment.size) scratch = new Float32Array(segment.size);
-        const skip = skipped(segment, filter);
-        for (const hit of topDocuments(weighed, normsOf(segment, mean), depth, scratch, skip))
-          found.push({ id: segment.idOf(hit.index), score: hit.score });
-      }
-      return best(found, depth);
-    },
-    searchVectors(queries, { depth, filter }) {
+    frequency: (term) => words.frequency(term),
+    searchWords: (query, options) =>
+      words.search(typeof query === "string" ? countTerms(settings.analyze(query)) : query, options),
+    searchVectors(queries, options) {
       if (codec === undefined) {
         throw new ClozeError("INDEX_NO_VECTORS", `${folder} holds words only`, {
           expected: "an index that was made with a model",
@@ -424,29 +338,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
           remedy: "Search its words (--pipeline bm25), or index the documents again with --model.",
         });
       }
-      if (queries.length % codec.width !== 0) {
-        throw new ClozeError("INDEX_WIDTH", "A query is as long as the documents' vectors", {
-          expected: `${codec.width} numbers`,
-          received: `${queries.length} numbers`,
-          remedy: "Embed queries and documents with the same model.",
-        });
-      }
-      const nearest = createNearest(queries, codec.width, Math.min(depth, Math.max(1, places.size)));
-      const firsts: number[] = [];
-      let first = 0;
-      for (const segment of segments) {
-        firsts.push(first);
-        const rows = segment.vectorRows();
-        nearest.visit(codec.storage, rows, first, skipped(segment, filter));
-        first += segment.size;
-      }
-      return nearest.hits().map((hits) =>
-        hits.map(({ index: number, score }) => {
-          let i = firsts.length - 1;
-          while (firsts[i] > number) i--;
-          return { id: segments[i].idOf(number - firsts[i]), score };
-        }),
-      );
+      return searchVectors(live, codec, queries, options);
     },
     *documents() {
       for (const segment of segments)
@@ -458,35 +350,8 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       seal();
       if (deadDocuments === 0 && segments.length <= 1 && segments.every(({ deletions }) => deletions.length === 0))
         return;
-      let next = manifest;
-      const made: Manifest["segments"] = [];
-      let target: ActiveSegment | undefined;
-      const finish = () => {
-        if (target === undefined) return;
-        target.sync();
-        target.seal();
-        made.push({ name: target.name, bytes: target.bytes });
-        target.close();
-        target = undefined;
-      };
-      for (const segment of segments) {
-        const rows = segment.vectorRows();
-        const rowBytes = codec?.rowBytes ?? 0;
-        for (let document = 0; document < segment.size; document++) {
-          if (segment.dead[document] !== 0) continue;
-          if (target === undefined) {
-            const named = nextSegment(next);
-            next = named.manifest;
-            target = openByLog(folder, named.name, settings, true);
-          }
-          target.put(segment.read(document), codec && rows.slice(document * rowBytes, (document + 1) * rowBytes));
-          if (target.size % 4096 === 0) target.sync();
-          if (target.size >= segmentSize) finish();
-        }
-      }
-      finish();
       const old = manifest.segments;
-      manifest = { ...next, segments: made };
+      manifest = rewriteSegments(folder, segments, manifest, settings, segmentSize);
       writeManifest(folder, manifest);
       load();
       for (const { name } of old)
