@@ -3,16 +3,11 @@
 //   {"cmd":"run","repeat":1} -> {"ok":true,"milliseconds":[…]}          {"cmd":"close"}
 // fastembed pads every text to the limit, and takes the first token's state for the vector (it knows no mean).
 import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
+import { require, serveLines, timed, versionOf } from "./json-lines.mjs";
 
-const peers = join(dirname(fileURLToPath(import.meta.url)), "..", "..", ".peers");
-const require = createRequire(join(peers, "node", "package.json"));
 const kind = process.argv[2];
-const versionOf = (name) =>
-  JSON.parse(readFileSync(join(peers, "node", "node_modules", name, "package.json"), "utf8")).version;
 
 let texts;
 let embed;
@@ -70,26 +65,11 @@ const handlers = {
     return { outputs: [`${request.out}.0.f32`], version };
   },
   async run({ repeat }) {
-    const milliseconds = [];
-    for (let i = 0; i < repeat; i++) {
-      const start = performance.now();
-      await embed(texts);
-      milliseconds.push(performance.now() - start);
-    }
-    return { milliseconds };
+    return { milliseconds: await timed(repeat, () => embed(texts)) };
   },
   async close() {
     return {};
   },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  let reply;
-  try {
-    const request = JSON.parse(line);
-    reply = { ok: true, ...(await handlers[request.cmd](request)) };
-  } catch (error) {
-    reply = { ok: false, error: error.message };
-  }
-  process.stdout.write(`${JSON.stringify(reply)}\n`);
-}
+await serveLines(handlers);

@@ -2,19 +2,13 @@
 //   {"cmd":"prepare","model":"minilm-6x384","ids":[[…],…],"out":"PREFIX"}   rows of one length
 //   {"cmd":"run","repeat":3} -> {"ok":true,"milliseconds":[…]}
 import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { peers, require, serveLines, timed, versionOf } from "./json-lines.mjs";
 
-const peers = join(dirname(fileURLToPath(import.meta.url)), "..", "..", ".peers");
-const require = createRequire(join(peers, "node", "package.json"));
 const ort = require("onnxruntime-web");
 const threads = Number(process.env.OMP_NUM_THREADS ?? 1);
 ort.env.wasm.numThreads = threads;
 ort.env.logLevel = "error";
-const folder = join(peers, "node", "node_modules", "onnxruntime-web");
-const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
 
 let session;
 let feeds;
@@ -33,26 +27,14 @@ const handlers = {
     };
     const { hidden } = await session.run(feeds);
     writeFileSync(`${out}.0.f32`, hidden.data);
-    return { outputs: [`${out}.0.f32`], version: `onnxruntime-web ${version}, ${threads} threads` };
+    return {
+      outputs: [`${out}.0.f32`],
+      version: `onnxruntime-web ${versionOf("onnxruntime-web")}, ${threads} threads`,
+    };
   },
   async run({ repeat }) {
-    const milliseconds = [];
-    for (let i = 0; i < repeat; i++) {
-      const start = performance.now();
-      await session.run(feeds);
-      milliseconds.push(performance.now() - start);
-    }
-    return { milliseconds };
+    return { milliseconds: await timed(repeat, () => session.run(feeds)) };
   },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  let reply;
-  try {
-    const request = JSON.parse(line);
-    reply = { ok: true, ...(await handlers[request.cmd](request)) };
-  } catch (error) {
-    reply = { ok: false, error: error.message };
-  }
-  process.stdout.write(`${JSON.stringify(reply)}\n`);
-}
+await serveLines(handlers);

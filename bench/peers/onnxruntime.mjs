@@ -1,18 +1,11 @@
 // onnxruntime-node as a server of JSON lines on standard input and output:
 //   {"cmd":"prepare","model":"bert-base","file":"model.onnx","ids":[[…],…],"out":"PREFIX"}   ragged ids; padded here
 //   {"cmd":"run","repeat":3} -> {"ok":true,"milliseconds":[…]}           {"cmd":"close"}
-import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { peers, require, serveLines, timed, versionOf } from "./json-lines.mjs";
 
-const peers = join(dirname(fileURLToPath(import.meta.url)), "..", "..", ".peers");
-const require = createRequire(join(peers, "node", "package.json"));
 const { InferenceSession, Tensor } = require("onnxruntime-node");
-const version = JSON.parse(
-  readFileSync(join(peers, "node", "node_modules", "onnxruntime-node", "package.json"), "utf8"),
-).version;
 const threads = Number(process.env.OMP_NUM_THREADS ?? 2);
 
 let session;
@@ -56,16 +49,13 @@ const handlers = {
       position += row.length * size;
     });
     writeFileSync(`${request.out}.0.f32`, packed);
-    return { outputs: [`${request.out}.0.f32`], version: `onnxruntime-node ${version}, ${threads} threads` };
+    return {
+      outputs: [`${request.out}.0.f32`],
+      version: `onnxruntime-node ${versionOf("onnxruntime-node")}, ${threads} threads`,
+    };
   },
-  async run(request) {
-    const milliseconds = [];
-    for (let i = 0; i < request.repeat; i++) {
-      const start = performance.now();
-      await session.run(feeds);
-      milliseconds.push(performance.now() - start);
-    }
-    return { milliseconds };
+  async run({ repeat }) {
+    return { milliseconds: await timed(repeat, () => session.run(feeds)) };
   },
   async close() {
     feeds = undefined;
@@ -73,13 +63,4 @@ const handlers = {
   },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  let reply;
-  try {
-    const request = JSON.parse(line);
-    reply = { ok: true, ...(await handlers[request.cmd](request)) };
-  } catch (error) {
-    reply = { ok: false, error: error.message };
-  }
-  process.stdout.write(`${JSON.stringify(reply)}\n`);
-}
+await serveLines(handlers);

@@ -1,15 +1,8 @@
 // @huggingface/tokenizers (plain JavaScript) as a server of JSON lines, like tokenizers_server.py.
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { require, serveLines, versionOf } from "./json-lines.mjs";
 
-const peers = join(dirname(fileURLToPath(import.meta.url)), "..", "..", ".peers");
-const folder = join(peers, "node", "node_modules", "@huggingface", "tokenizers");
-const require = createRequire(join(peers, "node", "package.json"));
 const { Tokenizer } = require("@huggingface/tokenizers");
-const version = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).version;
 
 let tokenizer;
 let texts = [];
@@ -22,7 +15,7 @@ const handlers = {
     texts = JSON.parse(readFileSync(request.texts, "utf8"));
     return {
       ids: texts.flatMap((text) => [...tokenizer.encode(text).ids]),
-      version: `@huggingface/tokenizers ${version}`,
+      version: `@huggingface/tokenizers ${versionOf("@huggingface/tokenizers")}`,
     };
   },
   run(request) {
@@ -39,13 +32,4 @@ const handlers = {
     return {};
   },
 };
-for await (const line of createInterface({ input: process.stdin })) {
-  let reply;
-  try {
-    const request = JSON.parse(line);
-    reply = { ok: true, ...handlers[request.cmd](request) };
-  } catch (error) {
-    reply = { ok: false, error: error.message };
-  }
-  process.stdout.write(`${JSON.stringify(reply)}\n`);
-}
+await serveLines(handlers);

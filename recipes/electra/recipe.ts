@@ -1,6 +1,6 @@
 // ELECTRA on hidden word classes: is detecting a small generator's tokens a way to learn words from their company?
-import { memoryStore, uniformEncoder } from "cloze";
-import { defineRecipe, hiddenWordClasses, pretrainArm, tokenAccuracy } from "cloze/recipes";
+import { memoryStore } from "cloze";
+import { defineRecipe, hiddenWordClasses, pretrainArm, tokenAccuracy, wordEncoder } from "cloze/recipes";
 
 const steps = 1200;
 const batch = 32;
@@ -33,17 +33,7 @@ export default defineRecipe({
   },
   async run({ objective }, { language, corpus, labelled, test }, { seed, scaled }) {
     const { vocabulary, classes } = language;
-    const { vocabularySize } = vocabulary;
-    const encoder = uniformEncoder({
-      vocabularySize,
-      hiddenSize: 48,
-      layers: 2,
-      heads: 4,
-      maxPositions: 18,
-      dropout: 0,
-      // At a width of 48, BERT's 0.02 starves the branches; the usual 1 / sqrt(width) is 0.14.
-      initializerRange: 0.1,
-    });
+    const encoder = wordEncoder(vocabulary.vocabularySize);
     const arm = { encoder, corpus, vocabulary, objective, seed, learningRate: 2e-3, batchTokens: batch * 18 };
     const { model, loss, seconds } = await pretrainArm({ ...arm, steps: scaled(steps) });
     const accuracy = await tokenAccuracy(model, labelled, test, { classes, vocabulary, seed });

@@ -13,6 +13,7 @@ import {
   substitutionErrors,
   tokenAccuracy,
   topicDocuments,
+  wordEncoder,
 } from "cloze/recipes";
 
 type Objective = { type: string; [option: string]: unknown } | null;
@@ -26,17 +27,6 @@ interface Arm {
 
 const mlm = { type: "masked-language" };
 const wordsBatch = 32;
-const wordEncoder = (vocabularySize: number) =>
-  uniformEncoder({
-    vocabularySize,
-    hiddenSize: 48,
-    layers: 2,
-    heads: 4,
-    maxPositions: 18,
-    dropout: 0,
-    // At a width of 48, BERT's 0.02 starves the branches; the usual 1 / sqrt(width) is 0.14.
-    initializerRange: 0.1,
-  });
 
 export default defineRecipe({
   paper: "structural-objectives",

@@ -30,3 +30,4 @@ export * from "./step-time.js";
 export * from "./substitution-error.js";
 export { formatNumbers, heldWords, resultTable } from "./table.js";
 export * from "./token-probe.js";
+export * from "./word-encoder.js";
