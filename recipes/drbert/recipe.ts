@@ -1,6 +1,6 @@
 // DrBERT on hidden word classes: does a decoder that is dropped leave a better encoder?
-import { memoryStore, pretrainFlops, uniformEncoder } from "cloze";
-import { defineRecipe, hiddenWordClasses, newModel, pretrainArm, tokenAccuracy } from "cloze/recipes";
+import { pretrainFlops, uniformEncoder } from "cloze";
+import { defineRecipe, hiddenWordTask, newModel, pretrainArm, tokenAccuracy } from "cloze/recipes";
 
 const steps = 1200;
 const batch = 32;
@@ -23,13 +23,7 @@ export default defineRecipe({
   },
   differ: "the objective, and for the last arm the work that it is given",
   data({ seed, scaled }) {
-    const language = hiddenWordClasses(seed);
-    return {
-      language,
-      corpus: memoryStore(language.sentences(scaled(steps) * batch, 1)),
-      labelled: language.labelled(200),
-      test: language.test(1000),
-    };
+    return hiddenWordTask(seed, scaled(steps) * batch);
   },
   async run({ objective, work }, { language, corpus, labelled, test }, { seed, scaled }) {
     const { vocabulary, classes } = language;

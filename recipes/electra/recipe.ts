@@ -1,6 +1,5 @@
 // ELECTRA on hidden word classes: is detecting a small generator's tokens a way to learn words from their company?
-import { memoryStore } from "cloze";
-import { defineRecipe, hiddenWordClasses, pretrainArm, tokenAccuracy, wordEncoder } from "cloze/recipes";
+import { defineRecipe, hiddenWordTask, pretrainArm, tokenAccuracy, wordEncoder } from "cloze/recipes";
 
 const steps = 1200;
 const batch = 32;
@@ -23,13 +22,7 @@ export default defineRecipe({
     "all-tokens MLM": { objective: { type: "all-tokens-language", generatorLayers: 0 } },
   },
   data({ seed, scaled }) {
-    const language = hiddenWordClasses(seed);
-    return {
-      language,
-      corpus: memoryStore(language.sentences(scaled(steps) * batch, 1)),
-      labelled: language.labelled(200),
-      test: language.test(1000),
-    };
+    return hiddenWordTask(seed, scaled(steps) * batch);
   },
   async run({ objective }, { language, corpus, labelled, test }, { seed, scaled }) {
     const { vocabulary, classes } = language;

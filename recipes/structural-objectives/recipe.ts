@@ -1,9 +1,9 @@
 // Structural objectives: detecting or restoring random tokens on hidden word classes, and paragraphs as pairs on documents
 // with topics.
-import { memoryDocuments, memoryStore, uniformEncoder } from "cloze";
+import { memoryDocuments, uniformEncoder } from "cloze";
 import {
   defineRecipe,
-  hiddenWordClasses,
+  hiddenWordTask,
   type Measures,
   pairAccuracy,
   pretrainArm,
@@ -54,7 +54,6 @@ export default defineRecipe({
   differ:
     "three benches, each with its own baseline; inside a bench the objective differs (and RTS has more steps, as its card says; clusters are made of the embeddings after half of them)",
   data({ seed, scaled }) {
-    const language = hiddenWordClasses(seed);
     const topics = topicDocuments(seed);
     const held = memoryDocuments(topics.documents(1200, 2));
     const pairs = (from: number, count: number) =>
@@ -63,10 +62,7 @@ export default defineRecipe({
         return sameParagraphPairs(held, from + i, randomSource(seed, from + i), options).slice(0, 2);
       }).flat();
     return {
-      language,
-      corpus: memoryStore(language.sentences(scaled(3000) * wordsBatch, 1)),
-      labelled: language.labelled(200),
-      test: language.test(1000),
+      ...hiddenWordTask(seed, scaled(3000) * wordsBatch),
       topics,
       documents: memoryDocuments(topics.documents(3000, 1)),
       // Balanced: a positive and a negative of each document; every second negative is a hard one.

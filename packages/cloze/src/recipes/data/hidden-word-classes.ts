@@ -1,5 +1,6 @@
 // "Hidden word classes": a language in which words are known by the company they keep. 8 classes of 8 words; a sentence is a
 // chain of classes by one fixed permutation, with noise; inside a class words follow Zipf's law.
+import { memoryStore } from "../../data/memory-store.js";
 import { type RandomSource, randomOrder, randomSource } from "../../data/random-source.js";
 import type { ObjectiveVocabulary } from "../../objectives/index.js";
 
@@ -76,5 +77,16 @@ export function hiddenWordClasses(
     sentences: make,
     labelled: (count) => tag(make(count, 1001), true),
     test: (count) => tag(make(count, 1002), false),
+  };
+}
+
+/** The language of a seed, a store of its sentences to pre-train on, and told and asked words to fine-tune and score with. */
+export function hiddenWordTask(seed: number, sentences: number) {
+  const language = hiddenWordClasses(seed);
+  return {
+    language,
+    corpus: memoryStore(language.sentences(sentences, 1)),
+    labelled: language.labelled(200),
+    test: language.test(1000),
   };
 }

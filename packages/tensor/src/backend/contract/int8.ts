@@ -39,17 +39,5 @@ export interface Int8Kernels {
   /** codes: int8 [n, k] from 0 to 15; `sums` [n] receives their sums. */
   packInt4(codes: Pointer, packed: Pointer, sums: Pointer, n: number, k: number): void;
   /** As `linearInt8F32`, where a weight of output j is code columns[j] + columns[n + j], and columns[2 n + j] the sum of its codes. */
-  linearInt4F32(
-    codes: Pointer,
-    parameters: Pointer,
-    packed: Pointer,
-    columns: Pointer,
-    bias: Pointer,
-    y: Pointer,
-    m: number,
-    n: number,
-    k: number,
-    activation: number,
-    residual: Pointer,
-  ): void;
+  linearInt4F32: Int8Kernels["linearInt8F32"];
 }
