@@ -35,9 +35,23 @@ let closing: (() => unknown)[] = [];
 const format = (name: string, values: readonly unknown[]): string =>
   values.reduce((text: string, value) => text.replace(/%[sidjfo]/, String(value)), name);
 
+const retried =
+  (times: number, body: Body): Body =>
+  async () => {
+    for (let left = times; left > 0; left--) {
+      try {
+        return await body();
+      } catch {}
+    }
+    return await body();
+  };
+
 /** The forms that a test or a suite is written in. */
 function forms(add: (name: string, body: () => unknown) => void) {
-  const plain = (name: string, body: Body): void => add(name, body);
+  const plain = (name: string, ...rest: [Body] | [{ readonly retry: number }, Body]): void => {
+    const body = rest[rest.length - 1] as Body;
+    add(name, rest.length === 1 ? body : retried(rest[0].retry, body));
+  };
   return Object.assign(plain, {
     skip: () => {},
     skipIf: (condition: unknown) => (condition ? () => {} : plain),
