@@ -121,11 +121,17 @@ if (haveOpenblas()) compile("openblas", "-lopenblas");
 
 // The random models of the suites, as Hugging Face folders and as ONNX.
 const models = JSON.parse(readFileSync(join(root, "bench", "models.json"), "utf8"));
+const isOfShape = (file, shape) => {
+  const config = JSON.parse(readFileSync(file, "utf8"));
+  return Object.entries(shape).every(([field, value]) => config[field] === value);
+};
 for (const name of Object.keys(models)) {
   const folder = join(peers, "cache", name);
   step(
     `model ${name}`,
-    () => ["config.json", "model.safetensors", "model.onnx"].every((file) => existsSync(join(folder, file))),
+    () =>
+      ["config.json", "model.safetensors", "model.onnx"].every((file) => existsSync(join(folder, file))) &&
+      isOfShape(join(folder, "config.json"), models[name]),
     () => run(python, [join(root, "bench", "peers", "pytorch.py"), "--models", name]),
     "see Python's lines above",
   );
@@ -138,7 +144,9 @@ for (const name of Object.keys(models)) {
     "quantize_dynamic(sys.argv[1], sys.argv[2], weight_type=QuantType.QInt8, per_channel=True)";
   step(
     `model ${name} in 8 bits`,
-    () => existsSync(join(folder, "model_int8.onnx")),
+    () =>
+      existsSync(join(folder, "model_int8.onnx")) &&
+      statSync(join(folder, "model_int8.onnx")).mtimeMs >= statSync(join(folder, "model.onnx")).mtimeMs,
     () => run(python, ["-c", program, join(folder, "model.onnx"), join(folder, "model_int8.onnx")]),
     "see Python's lines above",
   );

@@ -7,6 +7,8 @@ export interface EncoderWork {
   weights?: CompileOptions["weights"];
   /** Share of the blocks of 16 outputs at 1 input that are set to zero first. */
   sparsity?: number;
+  /** Let the model go once the plan has its weights. */
+  planOnly?: boolean;
 }
 
 /**
@@ -17,17 +19,22 @@ export const prepareEncoder = async (folder: string, ids: number[][], work: Enco
   prepareEncoderNow(folder, ids, work);
 
 /** The same at once, for a backend that `withBackend` sets. */
-export function prepareEncoderNow(folder: string, ids: number[][], { weights, sparsity }: EncoderWork = {}): Job {
+export function prepareEncoderNow(
+  folder: string,
+  ids: number[][],
+  { weights, sparsity, planOnly }: EncoderWork = {},
+): Job {
   const model = loadModel(folder);
   if (sparsity !== undefined) pruneByMagnitude(model, { sparsity });
   const compiled = compile(model, { weights });
+  if (planOnly) model.dispose();
   const batch = packSequences(ids.map((row) => ({ ids: row })));
   return {
     run: () => void compiled.runSync(batch),
     outputs: () => [compiled.runSync(batch)],
     close() {
       compiled.close();
-      model.dispose();
+      if (!planOnly) model.dispose();
     },
   };
 }

@@ -4,11 +4,13 @@ import * as harness from "../harness.js";
 import { prepareEncoder } from "../ours/encoder.js";
 import { encoderFlops, fullBatch, modelFolder, models, raggedBatch } from "../workload.js";
 
-const batches: { name: string; ids: () => number[][] }[] = [
+/** `only`: the models whose positions reach that far. `sorted`: onnxruntime also with rows sorted by length, eight at a time. */
+const batches: { name: string; ids: () => number[][]; only?: string; sorted?: number }[] = [
   { name: "1x32", ids: () => fullBatch(1, 32) },
   { name: "8x128", ids: () => fullBatch(8, 128) },
   { name: "32x128", ids: () => fullBatch(32, 128) },
-  { name: "ragged", ids: raggedBatch },
+  { name: "ragged", ids: raggedBatch, sorted: 8 },
+  { name: "1x2000", ids: () => fullBatch(1, 2000), only: "minilm-6x384" },
 ];
 
 /** The forward pass of two encoders. Peers: onnxruntime-node and PyTorch, which pad ragged rows to the longest. */
@@ -23,7 +25,7 @@ export async function encoder({ peersOnly, only }: Options): Promise<Row[]> {
   for (const model of Object.keys(models)) {
     for (const batch of batches) {
       const name = `${model} ${batch.name}`;
-      if (!name.includes(only)) continue;
+      if (!name.includes(only) || (batch.only ?? model) !== model) continue;
       const ids = batch.ids();
       const lengths = ids.map((row) => row.length);
       if (batch.name === "ragged") {
@@ -50,9 +52,18 @@ export async function encoder({ peersOnly, only }: Options): Promise<Row[]> {
         else harness.compare(`encoder ${name}, ${server.name}`, reference, theirs);
         contenders.push(harness.contender(server));
       }
+      const sorting = batch.sorted === undefined ? undefined : harness.startPeer("onnxruntime-node", ...files);
+      if (sorting !== undefined) {
+        const { sorted } = batch;
+        const prepare = { cmd: "prepare", kind: "encoder", model, ids, sorted, out: harness.scratch("hidden-sorted") };
+        const { outputs } = await sorting.ask(prepare);
+        harness.compare(`encoder ${name}, sorted`, reference!, outputs!.map(harness.readFloats));
+        contenders.push(harness.contender(sorting, `onnxruntime-node, sorted by length, ${sorted} at a time`));
+      }
       const medians = await harness.interleave(contenders, { seconds: 6 });
       rows.push(...harness.rowsOf("encoder", name, medians, { flops: encoderFlops(models[model], lengths), peak }));
       job?.close?.();
+      sorting?.close();
     }
   }
   return rows;
