@@ -1,6 +1,6 @@
 // What recipes share: the runner, data by seed, tables and pictures. Exported as "cloze/recipes".
 
-export { randomSource } from "../data/random-source.js";
+export { randomOrder, randomSource } from "../data/random-source.js";
 export { sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "../objectives/pairs/paragraph-pairs.js";
 export * from "./data/hidden-word-classes.js";
 export * from "./data/planted-phrases.js";

@@ -46,8 +46,10 @@ export function crossEncoderLogits(
   pairs: readonly ScorablePair[],
   { maxLength = 128, tokenBudget = 4096 }: { maxLength?: number; tokenBudget?: number } = {},
 ): number[][] {
+  const { maxPositions } = model.encoder.config;
+  const truncation = { maxLength: maxPositions > 0 ? Math.min(maxLength, maxPositions) : maxLength };
   const sequences = pairs.map(({ first, second }) => {
-    const { ids, typeIds } = tokenizer.encode(first, { pair: second, truncation: { maxLength }, padding: false });
+    const { ids, typeIds } = tokenizer.encode(first, { pair: second, truncation, padding: false });
     return { ids, segments: typeIds };
   });
   const groups = groupByTokenBudget(
@@ -96,6 +98,8 @@ export interface DistillPairScorerOptions
   classes?: number;
   pool?: PairScorerOptions["pool"];
   head?: PairScorerOptions["head"];
+  /** Only the head is trained. Default false. */
+  freeze?: boolean;
   maxLength?: number;
   /** Default: 8 epochs. */
   steps?: number;
@@ -181,7 +185,9 @@ export async function distillPairScorer(
     const sequences = [...rows.map((i) => first[i]), ...rows.map((i) => second[i])];
     return { positions, batch: packSequences(sequences.map((ids) => ({ ids }))) };
   });
-  const { parameters } = scorer;
+  const parameters = options.freeze
+    ? new Map([...scorer.head].map(([name, value]) => [`head.${name}`, value] as const))
+    : scorer.parameters;
   const optimizer = createAdamW(
     decayGroups(parameters, {
       learningRate: options.learningRate ?? 2e-5,
@@ -203,6 +209,7 @@ export async function distillPairScorer(
       problem,
       outputs,
       options: scorer.options,
+      freeze: options.freeze,
       learningRate: options.learningRate,
       pairs: pairs.length,
     },
@@ -213,7 +220,8 @@ export async function distillPairScorer(
     shouldStop: options.shouldStop,
     loss({ positions, batch }, { seed: stepSeed }) {
       const count = positions.length;
-      const vectors = scorer.embedBatch(batch, { training: true, seed: stepSeed });
+      const embed = () => scorer.embedBatch(batch, { training: !options.freeze, seed: stepSeed });
+      const vectors = options.freeze ? noGrad(embed) : embed();
       const [u, v] = [slice(vectors, [{ start: 0, end: count }]), slice(vectors, [{ start: count, end: 2 * count }])];
       const logits = scorer.pairLogits(u, v); // [pairs, outputs]
       const rows = [...positions];

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { scope, type Tensor, tensor } from "@cloze/tensor";
+import { backward, createAdamW, scope, square, sub, sum, type Tensor, tensor } from "@cloze/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import { packSequences } from "../../data/packed-batch.js";
 import { uniformEncoder } from "../../encoder/config.js";
@@ -13,6 +13,8 @@ import {
   distillPairScorer,
   loadPairScorer,
   type PairScorerOptions,
+  readPairLogits,
+  writePairLogits,
 } from "./index.js";
 import { pairLogits, sideShare, splitLogits } from "./pair-features.js";
 
@@ -85,6 +87,11 @@ describe("a pair scorer", () => {
       const ranked = scorer.rank(vectors, vectors, { k: 5 });
       for (const { index, score } of ranked)
         expect(scorer.score(row(vectors, 0, width), row(vectors, index, width))[outputs - 1]).toBeCloseTo(score, 4);
+      const all = scorer.scoreAll(u, v);
+      for (let i = 0; i < 9; i++) {
+        const [one, other] = [row(u, Math.floor(i / 3), width), row(v, i % 3, width)];
+        near(row(all, i, outputs), scorer.score(one, other));
+      }
       expect(ranked.map(({ score }) => score)).toEqual(ranked.map(({ score }) => score).sort((a, b) => b - a));
       const path = join(folder, JSON.stringify(options).replace(/\W/g, ""));
       scorer.save(path);
@@ -145,6 +152,68 @@ describe("distillation", () => {
     const spread = wanted.reduce((sum, logit) => sum + (logit - mean) ** 2, 0) / wanted.length;
     expect(run.loss).toBeLessThan(spread / 4);
     scorer.dispose();
+  });
+
+  test("a head on two fixed vectors reaches the teacher's logits; a frozen encoder keeps its weights", async () => {
+    const student = encoder();
+    const before = [...student.parameters.values()].map((value) => value.toTypedArray().slice());
+    const { scorer } = await distillPairScorer({
+      student,
+      tokenizer,
+      pairs: [
+        { first: "a star", second: "a small cat" },
+        { first: "a small cat", second: "a star" },
+      ],
+      teacher: [[3], [-2]],
+      alpha: 1,
+      freeze: true,
+      head: { type: "mlp", hidden: 8 },
+      steps: 200,
+      learningRate: 0.03,
+      weightDecay: 0,
+    });
+    expect([...student.parameters.values()].map((value) => value.toTypedArray())).toEqual(before);
+    const [u, v] = [scorer.embed(["a star"]), scorer.embed(["a small cat"])];
+    expect(scorer.score(u, v)[0]).toBeCloseTo(3, 1);
+    expect(scorer.score(v, u)[0]).toBeCloseTo(-2, 1);
+    scorer.dispose();
+  });
+
+  test("one-hot sentences: the head alone can match any logits exactly", () => {
+    const scorer = create({ head: { type: "mlp", hidden: 4 }, outputs: 3 });
+    const { width, head, options } = scorer;
+    scope(() => {
+      const oneHot = (i: number) =>
+        tensor(
+          Float32Array.from({ length: width }, (_, c) => Number(c === i)),
+          [1, width],
+        );
+      const wanted = tensor([1.5, -4, 2], [1, 3]);
+      const optimizer = createAdamW([{ parameters: [...head], learningRate: 0.05, weightDecay: 0 }]);
+      let loss = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < 300; i++) {
+        scope(() => {
+          const error = sum(square(sub(pairLogits(oneHot(0), oneHot(1), head, options.head), wanted)));
+          loss = error.item();
+          backward(error);
+        });
+        optimizer.step(1 - i / 300);
+        optimizer.zeroGrad();
+      }
+      optimizer.dispose();
+      expect(loss).toBeLessThan(1e-6);
+    });
+    scorer.dispose();
+  });
+
+  test("a file of logits belongs to its pairs in their order", () => {
+    const path = join(folder, "logits.safetensors");
+    const logits = pairs.map((_, i) => [Math.fround(i / 3), -i]);
+    writePairLogits(path, pairs, logits);
+    expect(readPairLogits(path, pairs)).toEqual(logits);
+    const swapped = [pairs[1], pairs[0], ...pairs.slice(2)];
+    for (const other of [swapped, pairs.slice(1), pairs.map(({ first, second }) => ({ first: second, second: first }))])
+      expect(() => readPairLogits(path, other)).toThrow(expect.objectContaining({ code: "PAIR_LOGITS" }));
   });
 
   test("the loss is (1 - alpha) of the labels' and alpha of the squared error", async () => {

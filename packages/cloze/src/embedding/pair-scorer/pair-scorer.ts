@@ -3,12 +3,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   broadcastTo,
+  dropout,
   noGrad,
   ones,
   parameter,
   randomUniform,
   readSafetensors,
   scope,
+  slice,
   type Tensor,
   tensor,
   writeFileAtomic,
@@ -55,7 +57,7 @@ export interface PairScorer {
   readonly head: PairHead;
   /** The ids of texts, cut to the limit. */
   tokenize(texts: readonly string[]): Int32Array[];
-  /** Vectors of packed texts, with gradients where recorded: [texts, width] */
+  /** Vectors of packed texts, with gradients where recorded and the last layer's dropout in training: [texts, width] */
   embedBatch(batch: PackedBatch, options?: EncoderOptions): Tensor;
   /** Logits of pairs of vectors, with gradients where recorded. [pairs, width] -> [pairs, outputs] */
   pairLogits(u: Tensor, v: Tensor): Tensor;
@@ -63,6 +65,11 @@ export interface PairScorer {
   embed(texts: readonly string[]): Float32Array;
   /** Logits of pairs of vectors, the first of each with the first of the other. [pairs, width] -> [pairs x outputs] */
   score(u: Float32Array, v: Float32Array): Float32Array;
+  /**
+   * Logits of every query with every candidate; what the first layer makes of a side is computed once for each of its vectors.
+   * -> [queries x candidates x outputs]
+   */
+  scoreAll(queries: Float32Array, candidates: Float32Array): Float32Array;
   /** Candidates by their score with a query, best first; of several outputs the given one decides (default: the last). */
   rank(query: Float32Array, candidates: Float32Array, options?: { k?: number; output?: number }): SearchHit[];
   save(folder: string): void;
@@ -136,7 +143,9 @@ export function createPairScorer(
   const embedBatch: PairScorer["embedBatch"] = (batch, forwardOptions) =>
     scope(() => {
       const { hiddenStates = [] } = model.encoder.forward(batch, { ...forwardOptions, hiddenStates: true });
-      return poolPairStates(hiddenStates.slice(hiddenStates.length - pool.layers), batch.offsets, pool);
+      const vectors = poolPairStates(hiddenStates.slice(hiddenStates.length - pool.layers), batch.offsets, pool);
+      const { training = false, seed: at = 0 } = forwardOptions ?? {};
+      return training ? dropout(vectors, layers.at(-1)?.dropout ?? 0, deriveSeed(at, "pair-pooling")) : vectors;
     });
   const rowsOf = (vectors: Float32Array): number => {
     const rows = vectors.length / width;
@@ -145,6 +154,34 @@ export function createPairScorer(
       expected: `rows of ${width} numbers`,
       received: `${vectors.length} numbers`,
     });
+  };
+  const scoreAll: PairScorer["scoreAll"] = (queries, candidates) => {
+    const [many, rows] = [rowsOf(queries), rowsOf(candidates)];
+    const result = new Float32Array(many * rows * outputs);
+    const split = headConfig.type === "mlp";
+    scope(() =>
+      noGrad(() => {
+        const u = tensor(queries, [many, width]);
+        const ownShares = split ? sideShare(u, head, "first") : undefined; // [queries, hidden]
+        for (let start = 0; start < rows; start += block) {
+          const end = Math.min(rows, start + block);
+          const v = tensor(candidates.subarray(start * width, end * width), [end - start, width]);
+          const share = split ? sideShare(v, head, "second") : undefined; // [candidates, hidden]
+          for (let i = 0; i < many; i++) {
+            scope(() => {
+              const at = [{ start: i, end: i + 1 }];
+              const one = broadcastTo(slice(u, at), v.shape);
+              const logits =
+                ownShares === undefined || share === undefined
+                  ? pairLogits(one, v, head, headConfig)
+                  : splitLogits(one, v, [slice(ownShares, at), share], head);
+              result.set(logits.toTypedArray() as Float32Array, (i * rows + start) * outputs);
+            });
+          }
+        }
+      }),
+    );
+    return result;
   };
   return {
     model,
@@ -186,29 +223,10 @@ export function createPairScorer(
       }
       return result;
     },
+    scoreAll,
     rank(query, candidates, { k = 10, output = outputs - 1 } = {}) {
-      const rows = rowsOf(candidates);
-      const scores = new Float32Array(rows);
-      scope(() =>
-        noGrad(() => {
-          const one = tensor(query.subarray(0, width), [1, width]);
-          const share = headConfig.type === "mlp" ? sideShare(one, head, "first") : undefined;
-          for (let start = 0; start < rows; start += block) {
-            const end = Math.min(rows, start + block);
-            scope(() => {
-              const v = tensor(candidates.subarray(start * width, end * width), [end - start, width]);
-              const u = broadcastTo(one, [end - start, width]);
-              const logits =
-                share === undefined
-                  ? pairLogits(u, v, head, headConfig)
-                  : splitLogits(u, v, [share, sideShare(v, head, "second")], head);
-              const values = logits.toTypedArray();
-              for (let i = start; i < end; i++) scores[i] = values[(i - start) * outputs + output];
-            });
-          }
-        }),
-      );
-      return topScores(scores, k);
+      const logits = scoreAll(query.subarray(0, width), candidates);
+      return topScores(outputs === 1 ? logits : logits.filter((_, i) => i % outputs === output), k);
     },
     save(folder) {
       saveModel(model, folder);
