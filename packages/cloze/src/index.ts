@@ -22,7 +22,14 @@ export {
 } from "./data/packed-batch.js";
 export type { TagScheme } from "./data/readers/index.js";
 export * from "./data/readers/index.js";
+export { attentionPairs, fillBlocks } from "./data/sentence-blocks.js";
 export { openTokenStore, type TokenStore, writeTokenStore } from "./data/token-store.js";
+export {
+  createDocumentEmbedder,
+  type DocumentEmbedderOptions,
+  matchTexts,
+  type TextMatch,
+} from "./embedding/document-embedder.js";
 export {
   createEmbedder,
   type Embedder,

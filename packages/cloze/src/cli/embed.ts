@@ -42,6 +42,8 @@ interface EmbedOptions extends CommonOptions {
   chunkTokens?: number;
   overlap: number;
   tokenBudget: number;
+  files?: boolean;
+  similarity?: boolean;
 }
 
 /** The texts of a command: its arguments, or the lines of a file (`-`: standard input). */
@@ -145,6 +147,27 @@ function* jsonLines(rows: Iterable<object>): Generator<Buffer> {
   for (const row of rows) yield Buffer.from(`${JSON.stringify(row)}\n`);
 }
 
+/** The cosine of every two texts, each pair once. */
+function printSimilarities(
+  names: readonly string[],
+  vectors: Float32Array,
+  width: number,
+  options: EmbedOptions,
+): void {
+  const row = (i: number) => vectors.subarray(i * width, (i + 1) * width);
+  const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, c) => sum + value * b[c], 0);
+  const lengths = names.map((_, i) => Math.sqrt(dot(row(i), row(i))));
+  const pairs = names.flatMap((first, i) =>
+    names.slice(i + 1).map((second, j) => {
+      const cosine = dot(row(i), row(i + 1 + j)) / Math.max(1e-12, lengths[i] * lengths[i + 1 + j]);
+      return { first, second, cosine };
+    }),
+  );
+  printResult(options, pairs, () =>
+    pairs.map(({ first, second, cosine }) => `${cosine.toFixed(6)}\t${first}\t${second}`).join("\n"),
+  );
+}
+
 /** Writes vectors, and beside them what a matrix alone does not tell. */
 function writeVectors(
   path: string,
@@ -213,9 +236,12 @@ export function addEmbed(program: Command): void {
     )
     .option("--overlap <tokens>", "tokens that a chunk shares with the one before it", wholeNumber(0), 0)
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
+    .option("--files", "the arguments are files, each of which is one text")
+    .option("--similarity", "print the cosine of every two texts instead of vectors")
     .action(async (given: string[], options: EmbedOptions) => {
       const { precision, dimensions, out } = options;
-      const texts = textsOf(given, options.input);
+      const texts =
+        options.files === true ? given.map((path) => readFileSync(path, "utf8")) : textsOf(given, options.input);
       const embedder = loadEmbedder(await modelFolder(options.model, options), { weights: options.weights });
       const progress = progressFor(options);
       const ranges =
@@ -225,6 +251,11 @@ export function addEmbed(program: Command): void {
       const cut =
         dimensions === undefined ? vectors : truncateVectors(vectors, embedder.width, dimensions, { normalize });
       const width = dimensions ?? embedder.width;
+      if (options.similarity === true) {
+        embedder.dispose();
+        printSimilarities(options.files === true ? given : texts, cut, width, options);
+        return;
+      }
       const codes = encodeVectors(cut, width, precision, ranges);
       embedder.dispose();
       if (out !== undefined) {

@@ -5,9 +5,11 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { readNpy } from "../embedding/vectors/index.js";
+import { trainWordPiece } from "../text/index.js";
 import { addEmbed } from "./embed.js";
 import { addEvaluateEmbedding } from "./evaluate-embedding.js";
 import { addMine } from "./mine.js";
+import { addPretrain } from "./pretrain.js";
 import { addTrain } from "./train.js";
 
 const model = fileURLToPath(new URL("../../test/fixtures/embedders/encoder", import.meta.url));
@@ -115,6 +117,78 @@ describe("cloze train", () => {
     expect(pooling.pooling_mode_cls_token).toBe(true);
     await train("labelled.csv", "classes", "--loss", "batch-hard-triplet", "--steps", "1");
     await train("labelled.csv", "taught", "--loss", "mse", "--teacher", model, "--column", "label=", "--steps", "1");
+  });
+  test("long documents: pre-trained with blocks hidden, trained to match, compared as files", async () => {
+    const words = ["moon", "star", "cat", "dog"];
+    const document = (i: number, count = 9) =>
+      Array.from(
+        { length: count },
+        (_, s) => `The ${words[i % 4]} ${s % 2 ? "ran after" : "is far from"} a ball.`,
+      ).join(" ");
+    write(
+      "documents.jsonl",
+      Array.from({ length: 8 }, (_, i) => ({ text: `${document(i)}\n\n${document(i)}` })),
+    );
+    trainWordPiece([document(0), document(1), document(2), document(3)], { vocabularySize: 60, minFrequency: 1 }).save(
+      path("words"),
+    );
+    const fresh = ["--tokenizer", path("words"), "--size", "tiny"];
+    const pretrained = ["--objective", "smith", "--set", "maxBlocks=4", "--set", 'document={"layers":1,"heads":2}'];
+    await run(
+      addPretrain,
+      ...["pretrain", path("documents.jsonl"), ...fresh, "--out", path("smith"), "--steps", "2"],
+      ...[...pretrained, "--set", "block=16", "--batch-tokens", "400", "--max-length", "16"],
+    );
+    const pairs = Array.from(
+      { length: 12 },
+      (_, i) => `${document(i)}\t${document(i % 2 ? i + 1 : i + 4)}\t${(i + 1) % 2}`,
+    );
+    write("matching.tsv", ["sentence1\tsentence2\tlabel", ...pairs]);
+    const matching = ["--loss", "pair-matching", "--steps", "2", "--batch-size", "4"];
+    await run(
+      addTrain,
+      ...["train", path("matching.tsv"), "--model", path("smith"), "--out", path("matched"), ...matching],
+    );
+    const files = [0, 1, 4].map((i) => {
+      writeFileSync(path(`${i}.txt`), `${document(i)}\n`);
+      return path(`${i}.txt`);
+    });
+    const compared = (await run(
+      addEmbed,
+      ...["embed", "--model", path("matched"), "--files", "--similarity", ...files],
+    )) as { first: string; second: string; cosine: number }[];
+    expect(compared.map(({ first, second }) => [first, second])).toEqual([
+      [files[0], files[1]],
+      [files[0], files[2]],
+      [files[1], files[2]],
+    ]);
+    // The first and the last file hold the same text.
+    expect(compared[1].cosine).toBeCloseTo(1, 5);
+    expect(Math.abs(compared[0].cosine)).toBeLessThan(0.99999);
+    await run(
+      addTrain,
+      ...["train", path("matching.tsv"), ...fresh, "--out", path("fresh"), ...matching],
+      ...["--document-layers", "1", "--max-length", "64"],
+    );
+    const { block, maxBlocks } = JSON.parse(readFileSync(path("fresh/1_DocumentLevel/config.json"), "utf8"));
+    expect(block * maxBlocks).toBe(64);
+    await expect(
+      run(
+        addTrain,
+        "train",
+        path("matching.tsv"),
+        "--model",
+        path("fresh"),
+        "--out",
+        path("no"),
+        ...matching,
+        "--document-layers",
+        "2",
+      ),
+    ).rejects.toThrow(code("OPTION_CONFLICT"));
+    await expect(run(addEmbed, "embed", "--model", path("matched"), "--long", "chunk", document(0))).rejects.toThrow(
+      code("INVALID_OPTION"),
+    );
   });
   test("what does not fit is said", async () => {
     await expect(train("sts.tsv", "no", "--loss", "triplet", "--steps", "1")).rejects.toThrow(

@@ -266,6 +266,7 @@ export function addPretrain(program: Command): void {
         resume: options.resume,
         checkpointMinutes: options.checkpointMinutes,
         progress,
+        inspect: ({ save }) => save?.(options.out),
         async afterStep(step) {
           if (probeEvery !== undefined && step % probeEvery === 0) await probes.run(model, tokenizer, step);
           return false;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type DataFormat, dataFormats } from "../data/readers/index.js";
 import { readSimilarityRows } from "../data/readers/similarity-rows.js";
 import { createWarnings } from "../data/readers/warnings.js";
+import { createDocumentEmbedder } from "../embedding/document-embedder.js";
 import { createEmbedder, type Embedder } from "../embedding/embedder.js";
 import { stsEvaluator } from "../embedding/evaluation/sts.js";
 import { embeddingLosses, type LossConfig, rowsOfLoss } from "../embedding/losses/index.js";
@@ -11,8 +12,8 @@ import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.j
 import { type EmbeddingRow, trainEmbedder } from "../embedding/train-embedder.js";
 import { readEmbeddingRows, rowOf, type TextPair } from "../embedding/training/rows.js";
 import { ClozeError } from "../errors.js";
-import { createModel } from "../families/index.js";
-import { readLines } from "../text/index.js";
+import { createModel, type Model } from "../families/index.js";
+import { readLines, type Tokenizer } from "../text/index.js";
 import { removeCheckpoints } from "../training/checkpoint.js";
 import type { ProgressReporter } from "../training/progress.js";
 import { numberBetween, partColumn, setting, wholeNumber } from "./arguments.js";
@@ -32,6 +33,7 @@ interface TrainCommandOptions extends TrainingOptions {
   format?: DataFormat;
   epochs?: number;
   maxLength: number;
+  documentLayers?: number;
   batchSize: number;
   chunkSize?: number;
   temperature: number;
@@ -133,8 +135,25 @@ docs/embedding.md says which losses suit which data.`;
 async function startEmbedder(options: TrainCommandOptions, start: string | undefined): Promise<Embedder> {
   const { maxLength } = options;
   const pooling = options.pooling === undefined ? {} : { pooling: options.pooling };
+  const { documentLayers, seed } = options;
+  /** Over the vectors of blocks; --max-length is that of a whole document. */
+  const inBlocks = (model: Model, tokenizer: Tokenizer, layers: number): Embedder => {
+    const { maxPositions } = model.encoder.config;
+    const block = Math.min(32, maxPositions > 0 ? maxPositions : 32);
+    const level = { block, maxBlocks: Math.max(1, Math.ceil(maxLength / block)), document: { layers } };
+    return createDocumentEmbedder(model, tokenizer, level, { seed });
+  };
   if (start !== undefined) {
-    const { model, tokenizer, options: loaded, modules } = loadEmbedder(start);
+    const opened = loadEmbedder(start);
+    const { model, tokenizer, options: loaded, modules, documentLevel } = opened;
+    if (documentLevel !== undefined) {
+      if (documentLayers === undefined || documentLayers === documentLevel.config.document.layers) return opened;
+      throw new ClozeError("OPTION_CONFLICT", "The model has its own layers over blocks", {
+        expected: String(documentLevel.config.document.layers),
+        received: `--document-layers ${documentLayers}`,
+      });
+    }
+    if (documentLayers !== undefined) return inBlocks(model, tokenizer, documentLayers);
     return createEmbedder(model, tokenizer, {
       ...loaded,
       ...pooling,
@@ -143,8 +162,10 @@ async function startEmbedder(options: TrainCommandOptions, start: string | undef
     });
   }
   const tokenizer = tokenizerFor(options);
-  const config = encoderOfSize(options.size, tokenizer.vocabularySize, maxLength);
-  const model = createModel({ architecture: "Model", config, head: { type: "none" }, seed: options.seed });
+  const positions = documentLayers === undefined ? maxLength : 32;
+  const config = encoderOfSize(options.size, tokenizer.vocabularySize, positions);
+  const model = createModel({ architecture: "Model", config, head: { type: "none" }, seed });
+  if (documentLayers !== undefined) return inBlocks(model, tokenizer, documentLayers);
   return createEmbedder(model, tokenizer, { ...pooling, maxLength });
 }
 
@@ -169,6 +190,12 @@ export function addTrain(program: Command): void {
       new Option("--epochs <count>", "times that every row is seen, instead of --steps").argParser(numberBetween(0.01)),
     )
     .option("--max-length <tokens>", "longest text", wholeNumber(4), 128)
+    .addOption(
+      new Option(
+        "--document-layers <count>",
+        "texts are long documents: blocks of 32 tokens, and so many layers over the blocks (SMITH; --max-length 2048)",
+      ).argParser(wholeNumber()),
+    )
     .option("--batch-size <rows>", "rows of a batch", wholeNumber(2), 64)
     .addOption(
       new Option("--chunk-size <texts>", "texts embedded at once; smaller takes less memory").argParser(wholeNumber()),

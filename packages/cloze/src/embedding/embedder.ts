@@ -1,6 +1,7 @@
 // Texts to vectors: tokenizer, encoder, pooling, modules, and what batches need.
 import { copyOf, empty, noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
 import { groupByTokenBudget, type PackedBatch } from "../data/packed-batch.js";
+import type { DocumentLevel } from "../encoder/document-level.js";
 import type { EncoderOptions } from "../encoder/encoder.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/model.js";
@@ -80,6 +81,11 @@ export interface Embedder {
   readonly options: Required<Omit<EmbedderOptions, "defaultPrompt">> & Pick<EmbedderOptions, "defaultPrompt">;
   /** What stands behind the pooling; scaling to length 1 is `options.normalize`. */
   readonly modules: readonly EmbedderModule[];
+  /**
+   * Present where texts are read in blocks of sentences, whose vectors become one: `createDocumentEmbedder`. Their tokens are
+   * blocks end to end; what takes a text for one sequence of the encoder does not apply.
+   */
+  readonly documentLevel?: DocumentLevel;
   /** What is trained: the encoder's by their names, those of modules as `modules.0.linear.weight`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Length of a vector. */

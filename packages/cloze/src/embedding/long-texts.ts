@@ -113,6 +113,12 @@ export function embedLongTexts(
   { strategy = "truncate", overlap = 0, tokenBudget = 4096, onProgress, ...options }: LongTextOptions = {},
 ): LongTextVectors {
   const { tokenizer, width, options: settings } = embedder;
+  if (embedder.documentLevel !== undefined) {
+    throw new ClozeError("INVALID_OPTION", "This embedder reads long texts in blocks of its own", {
+      received: `the strategy "${strategy}"`,
+      remedy: "Leave the strategy out (--long): embed says what was left out.",
+    });
+  }
   const { chunkTokens: wanted, ...kind } = options;
   const frame = settings.specialTokens ? frameOf(tokenizer) : { before: 0, behind: 0 };
   const [plain] = embedder.tokenize([""], { ...kind, prompt: "" });

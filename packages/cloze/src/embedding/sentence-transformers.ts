@@ -1,10 +1,12 @@
 // The folder layout of sentence-transformers: modules.json names a Transformer, a Pooling and what stands behind it.
 import { files, paths, readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
 import { z } from "zod";
+import { documentLevelModule, loadDocumentLevel, saveDocumentLevel } from "../encoder/document-level-folder.js";
 import { ClozeError } from "../errors.js";
-import { loadModel, saveModel } from "../families/index.js";
+import { loadModel, type Model, saveModel } from "../families/index.js";
 import type { CompileOptions } from "../inference/compile.js";
 import { loadTokenizer } from "../text/tokenizer.js";
+import { createDocumentEmbedder } from "./document-embedder.js";
 import { createEmbedder, type Embedder, type Similarity } from "./embedder.js";
 import { type EmbedderModule, embedderModules } from "./modules/index.js";
 import { modesOf, type Pooling, type PoolingMode, poolingModes } from "./pooling.js";
@@ -53,6 +55,7 @@ const extraSchema = z.looseObject({
     .looseObject({
       roles: z.object({ query: roleSchema, document: roleSchema }).optional(),
       specialTokens: z.boolean().optional(),
+      normalize: z.boolean().optional(),
     })
     .optional(),
 });
@@ -136,6 +139,24 @@ function readModule(folder: string, type: string, path: string, width: number): 
   }
 }
 
+/** An embedder of long documents from its folder, whose sentence encoder was loaded. */
+function loadDocumentEmbedder(folder: string, model: Model): Embedder {
+  try {
+    const extra = optional(join(folder, "config_sentence_transformers.json"), extraSchema);
+    const limits = optional(join(folder, "sentence_bert_config.json"), limitSchema);
+    const prompts = Object.entries(extra?.prompts ?? {}).map(([name, prompt]) => [name, prompt ?? ""] as const);
+    return createDocumentEmbedder(model, loadTokenizer(folder), loadDocumentLevel(folder, model.encoder.config), {
+      lowerCase: limits?.do_lower_case ?? undefined,
+      prompts: Object.fromEntries(prompts),
+      defaultPrompt: extra?.default_prompt_name ?? undefined,
+      normalize: extra?.cloze?.normalize,
+    });
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
 export interface LoadEmbedderOptions {
   /** How the encoder runs in `embed`: "int8" is smaller and faster, and rounds. Default "float32". */
   weights?: CompileOptions["weights"];
@@ -162,6 +183,7 @@ export function loadEmbedder(folder: string, { weights }: LoadEmbedderOptions = 
   const limitFile = limitFiles.map((name) => join(transformer, name)).find(existsSync);
   const limits = limitFile === undefined ? undefined : readJson(limitFile, limitSchema);
   const model = loadModel(transformer);
+  if (steps.some(({ type }) => type === documentLevelModule)) return loadDocumentEmbedder(folder, model);
   const { maxPositions, hiddenSize } = model.encoder.config;
   const positions = maxPositions > 0 ? maxPositions : 512;
   const tokenizerLimit = optional(join(transformer, "tokenizer_config.json"), tokenizerSchema)?.model_max_length;
@@ -201,12 +223,24 @@ export function saveEmbedder(embedder: Embedder, folder: string): void {
   const { pooling, includePrompt, normalize, maxLength, lowerCase, prompts, defaultPrompt, similarity } =
     embedder.options;
   const { roles, specialTokens } = embedder.options;
-  mkdirSync(join(folder, "1_Pooling"), { recursive: true });
+  const { documentLevel } = embedder;
+  mkdirSync(folder, { recursive: true });
   const write = (name: string, value: unknown) =>
     writeFileAtomic(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
   saveModel(embedder.model, folder);
   embedder.tokenizer.save(folder);
   write("sentence_bert_config.json", { max_seq_length: maxLength, do_lower_case: lowerCase });
+  if (documentLevel !== undefined) {
+    write("config_sentence_transformers.json", {
+      prompts,
+      default_prompt_name: defaultPrompt ?? null,
+      similarity_fn_name: similarity,
+      cloze: { normalize },
+    });
+    saveDocumentLevel(documentLevel, folder);
+    return;
+  }
+  mkdirSync(join(folder, "1_Pooling"), { recursive: true });
   const modes = modesOf(pooling);
   const inOldOrder = poolingModes.filter((mode) => modes.includes(mode)).join() === modes.join();
   write("1_Pooling/config.json", {

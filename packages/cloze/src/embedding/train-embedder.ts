@@ -243,6 +243,11 @@ export async function trainEmbedder(
     seed,
     guide: guide === undefined ? undefined : (texts) => guide.embed(texts),
   });
+  if (loss.needs?.depths && embedder.documentLevel !== undefined) {
+    throw new ClozeError("LOSS_OPTIONS", "This loss wants the vectors of texts after each layer of one encoder", {
+      received: "an embedder of documents, which has two",
+    });
+  }
   const parameters = new Map(embedder.parameters);
   for (const [name, value] of loss.parameters ?? []) parameters.set(`loss.${name}`, value);
   const plan = epochPlan(shape, rows, { size: batchSize, seed, noDuplicates: options.noDuplicates ?? true });

@@ -17,7 +17,6 @@ import {
   tensor,
 } from "@cloze/tensor";
 import { z } from "zod";
-import type { BlockBatch } from "../data/sentence-blocks.js";
 import { type EncoderConfig, uniformEncoder } from "./config.js";
 import { createEncoder, type Encoder } from "./encoder.js";
 import { createParameters, lookUp, type ParameterSource } from "./parameters.js";
@@ -26,11 +25,9 @@ import { parseConfig } from "./registry.js";
 import { deriveSeed } from "./seeds.js";
 
 export const documentLevelSchema = z.strictObject({
-  /** Tokens of a block, its three special ones included. */
-  block: z.int().min(4).default(32),
-  /** Blocks of a document at most: 64 of 32 are 2,048 tokens. */
-  maxBlocks: z.int().min(1).default(64),
-  /** The layers over the vectors of blocks; they are as wide as the sentence encoder. */
+  block: z.int().min(4).default(32).describe("tokens of a block, its three special ones included (32)"),
+  maxBlocks: z.int().min(1).default(64).describe("blocks of a document at most (64: 2,048 tokens)"),
+  /** They are as wide as the sentence encoder. */
   document: z
     .strictObject({
       layers: z.int().min(1).default(3),
@@ -40,7 +37,8 @@ export const documentLevelSchema = z.strictObject({
       intermediateSize: z.int().min(1).optional(),
       dropout: z.number().min(0).lt(1).default(0.1),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('the layers over blocks: {"layers":3,"heads":4,"intermediateSize":512,"dropout":0.1}'),
   pool: z
     .strictObject({
       /** The first block's state stands for the document: there is no block of its own for it. */
@@ -55,7 +53,8 @@ export const documentLevelSchema = z.strictObject({
       /** Of "attention". */
       attentionSize: z.int().min(1).default(256),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('what becomes of their states: {"head":"l2" or "relu-l2","combine":"normal"}'),
 });
 export type DocumentLevelConfig = z.output<typeof documentLevelSchema>;
 export type DocumentLevelInput = z.input<typeof documentLevelSchema>;
@@ -204,6 +203,3 @@ export function createDocumentLevel(
     },
   };
 }
-
-/** Blocks [start, end) of the documents of a batch, as the sentence encoder reads them. */
-export type { BlockBatch };

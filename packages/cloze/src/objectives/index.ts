@@ -6,6 +6,7 @@ import { ClozeError } from "../errors.js";
 import type { HeadConfig } from "../heads/index.js";
 import { causalLanguage } from "./causal-language.js";
 import { enhancedDecoder } from "./enhanced-decoder.js";
+import { maskedBlocks } from "./masked-blocks.js";
 import { maskedLanguage } from "./masked-language.js";
 import { maskedPairs } from "./masked-pairs.js";
 import { ngramLanguage } from "./ngram-language.js";
@@ -31,6 +32,7 @@ const parts = {
   "paragraph-structure": paragraphStructure,
   "retrieval-pairs": retrievalPairs,
   "ngram-language": ngramLanguage,
+  "masked-blocks": maskedBlocks,
 };
 
 export type ObjectiveConfig = ConfigOf<typeof parts>;

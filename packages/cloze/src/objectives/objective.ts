@@ -69,6 +69,8 @@ export interface Objective<Prepared = unknown> {
   tokens(prepared: Prepared): number;
   /** Multiplications and additions of the forward and backward pass of a batch, matrices and attention. */
   flops(prepared: Prepared): number;
+  /** Writes what is kept with the model, though it stands beside it, into the model's folder. */
+  save?(folder: string): void;
   /** Frees `parameters` and `state`; the model stays. */
   dispose(): void;
 }

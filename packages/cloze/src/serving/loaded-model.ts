@@ -48,6 +48,12 @@ type Parts = Pick<LoadedModel, "model" | "tokenizer" | "maxLength" | "embedder" 
 
 function embedderParts(embedder: Embedder): Parts {
   const { model, tokenizer, options } = embedder;
+  if (embedder.documentLevel !== undefined) {
+    embedder.dispose();
+    throw new ClozeError("MODEL_UNSUPPORTED", "The server does not read documents in blocks", {
+      remedy: "Use cloze embed, cloze index and cloze search, or loadEmbedder.",
+    });
+  }
   return { model, tokenizer, maxLength: options.maxLength, embedder };
 }
 

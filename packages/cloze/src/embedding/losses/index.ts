@@ -16,6 +16,7 @@ import { matryoshka2d } from "./matryoshka-2d.js";
 import { mse } from "./mse.js";
 import { multipleNegatives } from "./multiple-negatives.js";
 import { onlineContrastive } from "./online-contrastive.js";
+import { pairMatching } from "./pair-matching.js";
 import { softmaxClassifier } from "./softmax.js";
 import { triplet } from "./triplet.js";
 
@@ -32,6 +33,7 @@ export const embeddingLosses: readonly EmbeddingLossKind[] = [
   batchAllTriplet,
   contrastive,
   onlineContrastive,
+  pairMatching,
   marginMse,
   mse,
   matryoshka,

@@ -114,9 +114,12 @@ describe("gradients are those of finite differences", () => {
   });
 });
 
-test("every loss of the registry has a case, except the one over depths, which needs an encoder", () => {
+test("every loss of the registry has a case, except what sentence-transformers lacks and the one over depths, which needs an encoder", () => {
   const tested = new Set(cases.map(({ config }) => config.type));
-  expect(embeddingLosses.map(({ type }) => type).filter((type) => !tested.has(type))).toEqual(["matryoshka2d"]);
+  expect(embeddingLosses.map(({ type }) => type).filter((type) => !tested.has(type))).toEqual([
+    "pair-matching",
+    "matryoshka2d",
+  ]);
 });
 
 describe("exact values", () => {
@@ -155,6 +158,36 @@ describe("exact values", () => {
   test("cosine: a range, a perfect model", () => {
     expect(run({ type: "cosine", range: [0, 5] }, [[[1, 0]], [[0, 1]]], [2.5])).toBeCloseTo(0.25, 6);
     expect(run("cosine", [[[1, 1]], [[3, 3]]], [1])).toBeCloseTo(0, 6);
+  });
+  test("pair matching: sigmoid cross-entropy of a scaled cosine, of rows or of all with all", () => {
+    const [a, b] = [
+      [
+        [1, 0],
+        [0, 2],
+        [1, 1],
+      ],
+      [
+        [3, 0],
+        [1, -1],
+        [-1, 0],
+      ],
+    ];
+    const cosine = (u: number[], v: number[]) =>
+      (u[0] * v[0] + u[1] * v[1]) / Math.hypot(u[0], u[1]) / Math.hypot(v[0], v[1]);
+    const cost = (value: number, match: number, weight: number) => {
+      const likely = 1 / (1 + Math.exp(-6 * (value - 0.5)));
+      return match === 1 ? -weight * Math.log(likely) : -Math.log(1 - likely);
+    };
+    const labels = [1, 0, 1];
+    const mean = (values: number[]) => values.reduce((x, y) => x + y) / values.length;
+    const rows = labels.map((label, i) => cost(cosine(a[i], b[i]), label, 1));
+    expect(run("pair-matching", [a, b], labels)).toBeCloseTo(mean(rows), 5);
+    const all = a.flatMap((u, i) => b.map((v, j) => cost(cosine(u, v), i === j ? labels[i] : 0, 2)));
+    const inBatch = { type: "pair-matching", inBatch: true, positiveWeight: 2 };
+    expect(run(inBatch, [a, b], labels)).toBeCloseTo(mean(all), 5);
+    // The paper's form: cosines of vectors without negative numbers never cost a "no" less than ln 2.
+    const [x, y] = [[[1, 0]], [[0, 1]]];
+    expect(run({ type: "pair-matching", offset: 0 }, [x, y], [0])).toBeCloseTo(Math.LN2, 5);
   });
   test("nothing to order, no pair of a class: 0", () => {
     const x = [

@@ -189,7 +189,7 @@ describe("distillation", () => {
           [1, width],
         );
       const wanted = tensor([1.5, -4, 2], [1, 3]);
-      const optimizer = createAdamW([{ parameters: [...head], learningRate: 0.05, weightDecay: 0 }]);
+      const optimizer = createAdamW([{ name: "head", parameters: [...head], learningRate: 0.05, weightDecay: 0 }]);
       let loss = Number.POSITIVE_INFINITY;
       for (let i = 0; i < 300; i++) {
         scope(() => {
