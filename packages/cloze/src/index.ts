@@ -125,13 +125,30 @@ export {
   type LateInteractionIndex,
   maxSim,
 } from "./retrieval/late-interaction/late-interaction-index.js";
+export {
+  createTokenEncoder,
+  type TokenEncoder,
+  type TokenEncoderOptions,
+} from "./retrieval/late-interaction/token-encoder.js";
+export { loadTokenEncoder, saveTokenEncoder } from "./retrieval/late-interaction/token-encoder-folder.js";
 export { createImpactIndex, type ImpactIndex, type SparseVector } from "./retrieval/learned-sparse/impact-index.js";
+export {
+  createSparseEncoder,
+  type SparseEncoder,
+  type SparseEncoderOptions,
+} from "./retrieval/learned-sparse/sparse-encoder.js";
+export { loadSparseEncoder, saveSparseEncoder } from "./retrieval/learned-sparse/sparse-encoder-folder.js";
 export { type SpladeOptions, spladeVectors } from "./retrieval/learned-sparse/splade.js";
 export { type AnalyzerOptions, createAnalyzer } from "./retrieval/lexical/analyzer.js";
 export { type FusionOptions, fuseRankings, fuseRetrievers } from "./retrieval/pipeline/fusion.js";
 export { indexBm25, indexDense } from "./retrieval/pipeline/index-retrievers.js";
 export { indexRm3 } from "./retrieval/pipeline/index-rm3.js";
-export { bm25Retriever, denseRetriever } from "./retrieval/pipeline/memory-retrievers.js";
+export {
+  bm25Retriever,
+  denseRetriever,
+  impactRetriever,
+  lateInteractionRetriever,
+} from "./retrieval/pipeline/memory-retrievers.js";
 export { pipeline, type Reranker, type Retriever, type SearchOptions } from "./retrieval/pipeline/retriever.js";
 export { type Rm3Options, rm3Terms } from "./retrieval/pipeline/rm3.js";
 export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";

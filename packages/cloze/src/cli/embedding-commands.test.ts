@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import { readNpy } from "../embedding/vectors/index.js";
 import { trainWordPiece } from "../text/index.js";
 import { addEmbed } from "./embed.js";
 import { addEvaluateEmbedding } from "./evaluate-embedding.js";
+import { addEvaluateRetrieval } from "./evaluate-retrieval.js";
 import { addMine } from "./mine.js";
 import { addPretrain } from "./pretrain.js";
 import { addTrain } from "./train.js";
@@ -87,6 +88,49 @@ describe("cloze embed", () => {
     };
     expect(readNpy(path("late.npy")).shape[0]).toBe(told.vectors);
     expect(readFileSync(path("late.npy.chunks.jsonl"), "utf8").trim().split("\n").length).toBe(told.vectors);
+  });
+});
+
+describe("cloze train --encoder", () => {
+  const found = (name: string, ...args: string[]): Promise<{ pipeline: string; "ndcg@10": number }> =>
+    run(addEvaluateRetrieval, "retrieval", "--data", path("set"), "--model", path(name), ...args);
+  beforeAll(() => {
+    mkdirSync(path("set/qrels"), { recursive: true });
+    write(
+      "set/corpus.jsonl",
+      texts.map((text, i) => ({ _id: `d${i}`, text })),
+    );
+    write(
+      "set/queries.jsonl",
+      texts.map((text, i) => ({ _id: `q${i}`, text: `find ${text}` })),
+    );
+    write("set/qrels/test.tsv", ["query-id\tcorpus-id\tscore", ...texts.map((_, i) => `q${i}\td${i}\t1`)]);
+    trainWordPiece(texts, { vocabularySize: 120, minFrequency: 1 }).save(path("words"));
+  });
+
+  test.each([
+    ["splade", "splade"],
+    ["unicoil", "splade"],
+    ["colbert", "colbert"],
+  ])("%s, from nothing: its folder says how it is searched with, and is gone on with", async (kind, pipeline) => {
+    const common = ["train", path("pairs.jsonl"), "--batch-size", "4", "--max-length", "24", "--out", path(kind)];
+    const start = ["--tokenizer", path("words"), "--size", "tiny", "--learning-rate", "0.001"];
+    await run(addTrain, ...common, "--encoder", kind, ...start, "--steps", "12");
+    const first = await found(kind);
+    expect(first.pipeline).toBe(pipeline);
+    expect(first["ndcg@10"]).toBeGreaterThan(0.3);
+    expect(await found(kind, "--pipeline", pipeline)).toMatchObject({ "ndcg@10": first["ndcg@10"] });
+    await run(addTrain, ...common, "--model", path(kind), "--steps", "2");
+    expect((await found(kind)).pipeline).toBe(pipeline);
+    await expect(
+      run(addTrain, ...common, "--model", path(kind), "--steps", "2", "--dev", path("sts.tsv")),
+    ).rejects.toThrow(code("OPTION_CONFLICT"));
+  });
+
+  test("an embedder has no vectors of tokens", async () => {
+    await expect(
+      run(addEvaluateRetrieval, "retrieval", "--data", path("set"), "--model", model, "--pipeline", "colbert"),
+    ).rejects.toThrow(code("ENCODER_KIND"));
   });
 });
 

@@ -1,7 +1,6 @@
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
-import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
@@ -26,11 +25,11 @@ import {
 import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
-import { fusionWeights, pipelines } from "./fusion-option.js";
+import { encoderFor, pipelineOf } from "./encoder-option.js";
+import { fusionWeights, memoryPipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
 import { openCrossEncoder, type RerankOptions, rerankerOf, withRerankOptions } from "./rerank-options.js";
-import { vectorsOf } from "./text-vectors.js";
 
 interface EvaluateRetrievalOptions extends CommonOptions, RerankOptions {
   rerank?: string;
@@ -39,7 +38,7 @@ interface EvaluateRetrievalOptions extends CommonOptions, RerankOptions {
   data: string;
   split?: string;
   model?: string;
-  pipeline?: (typeof pipelines)[number];
+  pipeline?: (typeof memoryPipelines)[number];
   run?: string;
   readRun?: string;
   writeQrels?: string;
@@ -196,11 +195,15 @@ export function addEvaluateRetrieval(program: Command): void {
     .description("search a test collection (BEIR's layout) and score what is found, as trec_eval does")
     .requiredOption("--data <folder>", "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, or flat, packed or not")
     .option("--split <name>", "which judgements (default: test, or the only ones)")
-    .option(`--model ${modelArgument}`, "an embedder, for dense and hybrid")
+    .option(
+      `--model ${modelArgument}`,
+      "an embedder for dense and hybrid, an encoder of cloze train --encoder for splade and colbert",
+    )
     .addOption(
-      new Option("--pipeline <name>", "how documents are found (default: dense with a model, else bm25)").choices(
-        pipelines,
-      ),
+      new Option(
+        "--pipeline <name>",
+        "how documents are found (default: as the model is made for, bm25 without one)",
+      ).choices(memoryPipelines),
     )
     .option("--run <file>", "write the run there, as TREC does")
     .option("--read-run <file>", "score this TREC run instead of searching")
@@ -233,7 +236,8 @@ export function addEvaluateRetrieval(program: Command): void {
 async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<void> {
   const progress = progressFor(options);
   const warnings = createWarnings();
-  const name = options.pipeline ?? (options.model === undefined ? "bm25" : "dense");
+  const folder = options.model === undefined ? undefined : await modelFolder(options.model, options);
+  const name = options.pipeline ?? (folder === undefined ? "bm25" : pipelineOf(folder));
   if (name !== "bm25" && options.model === undefined && options.readRun === undefined) {
     throw new ClozeError("OPTION_MISSING", `The pipeline ${name} needs a model`, {
       expected: `--model ${modelArgument}`,
@@ -252,13 +256,12 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
   let fused: Omit<Fused, "run"> | undefined;
   if (options.readRun !== undefined) run = await readRun(options.readRun, warnings);
   else {
-    const needsVectors = name !== "bm25";
-    const embedder = needsVectors ? loadEmbedder(await modelFolder(options.model as string, options)) : undefined;
+    const encoder = name === "bm25" ? undefined : encoderFor(name, folder as string, { ...options, warnings });
     const bytes = createMeter("index", () => 0);
     const index = await indexCollection(readDocuments(files.corpus, warnings), {
-      lexical: name !== "dense",
+      lexical: name === "bm25" || name === "hybrid",
       bm25: options,
-      vectors: embedder && vectorsOf(embedder, { ...options, warnings }),
+      ...encoder?.parts,
       warnings,
       onProgress: (count) => progress.update(bytes.event(count)),
     });
@@ -271,9 +274,9 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
         progress.note(`${same} queries have the id of a document: if they are the same texts, add --ignore-identical`);
     }
     if (name === "hybrid") ({ run, ...fused } = await hybrid(index, queries, files.split, options, progress));
-    else run = await searchAll(index[name] as Retriever, queries, options, progress);
+    else run = await searchAll(index[encoder?.found ?? "bm25"] as Retriever, queries, options, progress);
     index.dispose();
-    embedder?.dispose();
+    encoder?.dispose();
   }
   if (options.writeCandidates !== undefined) await writeCandidates(run, queries, qrels, files.corpus, options);
   if (options.rerank !== undefined) run = await rerankAll(run, queries, files.corpus, options, progress);

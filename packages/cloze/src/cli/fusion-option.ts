@@ -4,6 +4,9 @@ import { InvalidArgumentError } from "commander";
 /** How documents are found. */
 export const pipelines = ["bm25", "dense", "hybrid"] as const;
 
+/** Those, and what is found over documents in memory alone. */
+export const memoryPipelines = [...pipelines, "splade", "colbert"] as const;
+
 /** Two numbers of at least 0 with a comma between them. */
 export function fusionWeights(text: string): [number, number] {
   const numbers = text.split(",").map((one) => (one.trim() === "" ? Number.NaN : Number(one)));

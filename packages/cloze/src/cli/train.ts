@@ -9,7 +9,7 @@ import { stsEvaluator } from "../embedding/evaluation/sts.js";
 import { embeddingLosses, type LossConfig, rowsOfLoss } from "../embedding/losses/index.js";
 import { poolingModes } from "../embedding/pooling.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
-import { type EmbeddingRow, trainEmbedder } from "../embedding/train-embedder.js";
+import { type EmbeddingRow, type TrainEmbedderResult, trainEmbedder } from "../embedding/train-embedder.js";
 import { readEmbeddingRows, rowOf, type TextPair } from "../embedding/training/rows.js";
 import { ClozeError } from "../errors.js";
 import { createModel, type Model } from "../families/index.js";
@@ -21,13 +21,22 @@ import { noteGuesses, noteWarnings } from "./data-options.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
 import { progressFor } from "./output.js";
+import {
+  type EncoderKind,
+  encoderKind,
+  encoderKinds,
+  startEncoder,
+  type TrainedEncoder,
+  usualLoss,
+} from "./trained-encoder.js";
 import { printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
 
 interface TrainCommandOptions extends TrainingOptions {
   tokenizer?: string;
   model?: string;
   size: ModelSize;
-  loss: string;
+  encoder?: EncoderKind;
+  loss?: string;
   set?: Record<string, unknown>;
   column?: Record<string, string | null>;
   format?: DataFormat;
@@ -173,15 +182,24 @@ async function startEmbedder(options: TrainCommandOptions, start: string | undef
 export function addTrain(program: Command): void {
   const command = program
     .command("train")
-    .description("train an embedder: on pairs (the default loss), scores, classes, or a teacher's judgements")
+    .description(
+      "train an embedder, or a SPLADE, uniCOIL or ColBERT encoder: on pairs, scores, classes, or a teacher's judgements",
+    )
     .argument("<files...>", "files of rows")
     .option("--tokenizer <path>", "tokenizer.json or its folder, for a new model")
     .option(`--model ${modelArgument}`, "go on from this model, with its tokenizer")
     .addOption(new Option("--size <size>", "size of a new model").choices(Object.keys(modelSizes)).default("mini"))
     .addOption(
-      new Option("--loss <loss>", "what is learnt, see below")
-        .choices(embeddingLosses.flatMap(({ type, aliases = [] }) => [type, ...aliases]))
-        .default("multiple-negatives"),
+      new Option(
+        "--loss <loss>",
+        "what is learnt, see below (default: multiple-negatives; splade, colbert for such encoders)",
+      ).choices(embeddingLosses.flatMap(({ type, aliases = [] }) => [type, ...aliases])),
+    )
+    .addOption(
+      new Option(
+        "--encoder <kind>",
+        "dense: a vector of a text; splade, unicoil: weighted terms; colbert: a vector of each token (default: as the model or the loss is)",
+      ).choices(encoderKinds),
     )
     .option("--set <name=value>", "an option of the loss, see below; may be repeated", setting)
     .option("--column <part=column>", "the column that plays a part; may be repeated", partColumn)
@@ -217,16 +235,24 @@ export function addTrain(program: Command): void {
       });
     }
     const progress = progressFor(options);
-    const isDefault = options.loss === "multiple-negatives" || options.loss === "mnrl" || options.loss === "info-nce";
+    const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
+    const kind = encoderKind(options.encoder, start, options.loss ?? "multiple-negatives");
+    const name = options.loss ?? usualLoss[kind];
+    const isDefault = kind === "dense" && ["multiple-negatives", "mnrl", "info-nce"].includes(name);
     const loss: LossConfig = {
-      type: options.loss,
+      type: name,
       ...(isDefault ? { scale: 1 / options.temperature, symmetric: true } : {}),
       ...options.set,
     };
     const rows = await readRows(files, loss, options, progress);
-    const start = options.model === undefined ? undefined : await modelFolder(options.model, options);
-    const embedder = await startEmbedder(options, start);
-    progress.note(`${rows.length} rows for ${options.loss}`);
+    if (kind !== "dense" && options.dev !== undefined) {
+      throw new ClozeError("OPTION_CONFLICT", "Pairs with scores measure embedders of whole texts", {
+        expected: "--encoder dense",
+        received: `--dev with ${kind}`,
+        remedy: "Leave --dev out, and compare with cloze evaluate retrieval.",
+      });
+    }
+    progress.note(`${rows.length} rows for ${name}`);
     const other = async (model: string | undefined) =>
       model === undefined ? undefined : loadEmbedder(await modelFolder(model, options));
     const [guide, teacher] = [await other(options.guide), await other(options.teacher)];
@@ -234,11 +260,10 @@ export function addTrain(program: Command): void {
     const dev =
       options.dev === undefined ? undefined : stsEvaluator((await readSimilarityRows(options.dev, warnings)).rows);
     noteWarnings(progress, warnings.list());
-    const result = await trainEmbedder(embedder, rows, {
+    const training = {
       loss,
       guide,
       teacher,
-      dev,
       steps: options.steps,
       epochs: options.epochs,
       minutes: options.minutes,
@@ -253,10 +278,20 @@ export function addTrain(program: Command): void {
       resume: options.resume,
       checkpointMinutes: options.checkpointMinutes,
       progress,
-    });
-    saveEmbedder(embedder, options.out);
+    };
+    let trained: TrainedEncoder;
+    let result: TrainEmbedderResult;
+    if (kind === "dense") {
+      const embedder = await startEmbedder(options, start);
+      trained = { encoder: embedder, save: (out) => saveEmbedder(embedder, out), dispose: () => embedder.dispose() };
+      result = await trainEmbedder(embedder, rows, { ...training, dev });
+    } else {
+      trained = startEncoder(kind, start, options);
+      result = await trainEmbedder(trained.encoder, rows, training);
+    }
+    trained.save(options.out);
     if (result.best !== undefined && !result.interrupted) removeCheckpoints(options.out);
     printRun(options, result);
-    for (const one of [embedder, guide, teacher]) one?.dispose();
+    for (const one of [trained, guide, teacher]) one?.dispose();
   });
 }

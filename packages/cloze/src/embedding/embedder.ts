@@ -72,6 +72,10 @@ export interface EmbedOptions extends TextKind {
 /** Sequences, and how many of their first tokens are a prompt that does not count in the pooling. */
 export interface TextBatch extends PackedBatch {
   readonly promptTokens?: number;
+  /** What the texts are, where that is known and matters. */
+  readonly role?: keyof TextRoles;
+  /** How many leading tokens of each sequence can be looked at; default: all. [sequences] */
+  readonly visible?: Int32Array;
 }
 
 /** An encoder that turns texts into vectors. */
@@ -111,6 +115,17 @@ export interface Embedder {
   /** A smaller embedder with copies of the weights: the first layers, the first numbers of a vector. @throws INVALID_OPTION */
   truncate(options: TruncateOptions): Embedder;
   dispose(): void;
+}
+
+/** What training asks of an encoder of texts: an embedder, or one whose vectors are sparse, or of tokens. */
+export interface TrainableEncoder
+  extends Pick<
+    Embedder,
+    "model" | "parameters" | "width" | "tokenize" | "packTokens" | "embedBatch" | "poolTokens" | "documentLevel"
+  > {
+  readonly options: Pick<Embedder["options"], "normalize">;
+  /** Present where a text has several vectors: where the rows of each text of a batch begin. [sequences + 1] */
+  rowOffsets?(batch: TextBatch): Int32Array;
 }
 
 /** What an embedder runs with. */

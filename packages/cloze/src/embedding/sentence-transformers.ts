@@ -160,6 +160,8 @@ function loadDocumentEmbedder(folder: string, model: Model): Embedder {
 export interface LoadEmbedderOptions {
   /** How the encoder runs in `embed`: "int8" is smaller and faster, and rounds. Default "float32". */
   weights?: CompileOptions["weights"];
+  /** False: the folder's vectors are of tokens, and how they are compared is not asked. Default true. */
+  pooled?: boolean;
 }
 
 /**
@@ -171,7 +173,7 @@ export interface LoadEmbedderOptions {
  * const embedder = loadEmbedder("all-MiniLM-L6-v2");
  * const vectors = embedder.embed(["How are you?"]); // [1, 384]
  */
-export function loadEmbedder(folder: string, { weights }: LoadEmbedderOptions = {}): Embedder {
+export function loadEmbedder(folder: string, { weights, pooled = true }: LoadEmbedderOptions = {}): Embedder {
   const listed = optional(join(folder, "modules.json"), modulesSchema);
   const steps = (listed ?? []).map(({ path, type }) => ({ path, type: type.split(".").pop() ?? "" }));
   const transformer = join(folder, steps.find(({ type }) => type === "Transformer")?.path ?? "");
@@ -207,10 +209,17 @@ export function loadEmbedder(folder: string, { weights }: LoadEmbedderOptions = 
     lowerCase: limits?.do_lower_case ?? undefined,
     prompts: Object.fromEntries(prompts),
     defaultPrompt: extra?.default_prompt_name ?? undefined,
-    similarity: readSimilarity(extra?.similarity_fn_name, folder),
+    similarity: pooled ? readSimilarity(extra?.similarity_fn_name, folder) : undefined,
     specialTokens: extra?.cloze?.specialTokens,
     roles: extra?.cloze?.roles as TextRoles | undefined,
   });
+}
+
+export interface SaveEmbedderOptions {
+  /** False: vectors of tokens are what counts, and no pooling is named. Default true. */
+  pooled?: boolean;
+  /** Further fields of config_sentence_transformers.json. */
+  settings?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -219,7 +228,11 @@ export function loadEmbedder(folder: string, { weights }: LoadEmbedderOptions = 
  *
  * @throws FILE_WRITE, DISK_FULL
  */
-export function saveEmbedder(embedder: Embedder, folder: string): void {
+export function saveEmbedder(
+  embedder: Embedder,
+  folder: string,
+  { pooled = true, settings = {} }: SaveEmbedderOptions = {},
+): void {
   const { pooling, includePrompt, normalize, maxLength, lowerCase, prompts, defaultPrompt, similarity } =
     embedder.options;
   const { roles, specialTokens } = embedder.options;
@@ -240,27 +253,26 @@ export function saveEmbedder(embedder: Embedder, folder: string): void {
     saveDocumentLevel(documentLevel, folder);
     return;
   }
-  mkdirSync(join(folder, "1_Pooling"), { recursive: true });
+  if (pooled) mkdirSync(join(folder, "1_Pooling"), { recursive: true });
   const modes = modesOf(pooling);
   const inOldOrder = poolingModes.filter((mode) => modes.includes(mode)).join() === modes.join();
-  write("1_Pooling/config.json", {
-    word_embedding_dimension: embedder.model.encoder.config.hiddenSize,
-    // Old readers know flags only; an order of their own needs the new field.
-    ...(inOldOrder
-      ? Object.fromEntries(poolingModes.map((mode) => [poolingNames[mode][0], modes.includes(mode)]))
-      : { pooling_mode: modes.map((mode) => poolingNames[mode][1]) }),
-    include_prompt: includePrompt,
-  });
+  if (pooled)
+    write("1_Pooling/config.json", {
+      word_embedding_dimension: embedder.model.encoder.config.hiddenSize,
+      // Old readers know flags only; an order of their own needs the new field.
+      ...(inOldOrder
+        ? Object.fromEntries(poolingModes.map((mode) => [poolingNames[mode][0], modes.includes(mode)]))
+        : { pooling_mode: modes.map((mode) => poolingNames[mode][1]) }),
+      include_prompt: includePrompt,
+    });
   write("config_sentence_transformers.json", {
     prompts,
     default_prompt_name: defaultPrompt ?? null,
     similarity_fn_name: similarity,
     cloze: { roles, specialTokens },
+    ...settings,
   });
-  const modules = [
-    { idx: 0, name: "0", path: "", type: "sentence_transformers.models.Transformer" },
-    { idx: 1, name: "1", path: "1_Pooling", type: "sentence_transformers.models.Pooling" },
-  ];
+  const modules = [{ idx: 0, name: "0", path: "", type: "sentence_transformers.models.Transformer" }];
   const add = (type: string): string => {
     const idx = modules.length;
     const path = `${idx}_${type}`;
@@ -268,6 +280,7 @@ export function saveEmbedder(embedder: Embedder, folder: string): void {
     modules.push({ idx, name: String(idx), path, type: `sentence_transformers.${named}` });
     return path;
   };
+  if (pooled) add("Pooling");
   for (const module of embedder.modules) {
     const path = add(module.type);
     mkdirSync(join(folder, path), { recursive: true });

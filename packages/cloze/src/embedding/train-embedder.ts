@@ -8,8 +8,8 @@ import { cachedLoss, normalizeRows } from "../objectives/contrastive.js";
 import { type EvaluationRecord, followBest } from "../training/best-checkpoint.js";
 import { findCheckpoint, removeCheckpoints } from "../training/checkpoint.js";
 import { silentProgress } from "../training/progress.js";
-import { type TrainOptions, type TrainResult, train } from "../training/trainer.js";
-import type { Embedder, TextBatch } from "./embedder.js";
+import { type StepContext, type TrainOptions, type TrainResult, train } from "../training/trainer.js";
+import type { Embedder, TextBatch, TrainableEncoder } from "./embedder.js";
 import type { EmbeddingEvaluator } from "./evaluation/evaluator.js";
 import {
   createLoss,
@@ -46,7 +46,7 @@ type RunOptions = Pick<
   | "task"
 >;
 
-export interface TrainEmbedderOptions extends RunOptions {
+export interface TrainEmbedderOptions<Encoder = Embedder> extends RunOptions {
   /** What is learnt. Default: multiple negatives with `temperature`, `symmetric`. */
   loss?: LossConfig;
   /** Times that every row is seen, instead of `steps`. */
@@ -76,7 +76,7 @@ export interface TrainEmbedderOptions extends RunOptions {
   /** Gives the vectors of the loss `mse` where rows have none. */
   teacher?: Embedder;
   /** Scores the embedder during the run: the weights of the best evaluation are the result. */
-  dev?: EmbeddingEvaluator;
+  dev?: EmbeddingEvaluator<Encoder>;
   /** Steps between evaluations. Default: a tenth of the run. */
   evaluateEvery?: number;
   /** Evaluations without improvement that end the run. Default: never. */
@@ -115,16 +115,41 @@ function columnsOf(rows: Tensor, counts: readonly number[]): Tensor[] {
   return counts.map((count, i) => slice(rows, [{ start: ends[i] - count, end: ends[i] }]));
 }
 
+/** The columns of a batch; several rows a text where there are offsets. */
+const shaped = (all: Tensor, batch: EmbeddingBatch, offsets?: readonly Int32Array[]) => ({
+  columns: columnsOf(all, offsets?.map((column) => column[column.length - 1]) ?? batch.counts),
+  ...(offsets === undefined ? {} : { offsets }),
+});
+
 /** What the forward passes of a batch give a loss. */
-function lossRunner(embedder: Embedder, rows: readonly EmbeddingRow[], loss: EmbeddingLoss, depth: number | undefined) {
+function lossRunner(
+  embedder: TrainableEncoder,
+  rows: readonly EmbeddingRow[],
+  loss: EmbeddingLoss,
+  depth: number | undefined,
+) {
   const { encoder } = embedder.model;
   // Tensor are normalised as the embedder does it, unless that changes nothing.
   const finish = (x: Tensor) => (embedder.options.normalize && !loss.scaleInvariant ? normalizeRows(x) : x);
-  const input = (batch: EmbeddingBatch, all: Tensor, seed: number): LossInput => ({
-    columns: columnsOf(all, batch.counts),
+  const { rowOffsets } = embedder;
+  /** Where the rows of each text begin, column by column. */
+  const offsetsOf = (batch: EmbeddingBatch): Int32Array[] | undefined => {
+    if (rowOffsets === undefined) return undefined;
+    const lengths = batch.parts.flatMap((part) => {
+      const offsets = rowOffsets(part);
+      return Array.from(offsets.subarray(1), (end, s) => end - offsets[s]);
+    });
+    return batch.counts.map((count) => {
+      let end = 0;
+      return Int32Array.from([0, ...lengths.splice(0, count).map((length) => (end += length))]);
+    });
+  };
+  const input = (batch: EmbeddingBatch, all: Tensor, { step, seed }: StepContext): LossInput => ({
+    ...shaped(all, batch, offsetsOf(batch)),
     labels: batch.labels,
     labelWidth: batch.labelWidth,
     seed,
+    step,
     ...(loss.needs?.texts ? { texts: textColumns(rows, batch.positions) } : {}),
   });
   const embed = (batch: TextBatch, seed: number) => finish(embedder.embedBatch(batch, { training: true, seed, depth }));
@@ -143,20 +168,22 @@ function lossRunner(embedder: Embedder, rows: readonly EmbeddingRow[], loss: Emb
   };
   const partSeed = (seed: number, place: number) => (seed * 31 + place) | 0;
   return {
-    plain(batch: EmbeddingBatch, seed: number): Tensor {
+    plain(batch: EmbeddingBatch, context: StepContext): Tensor {
+      const { seed } = context;
       if (!loss.needs?.depths) {
         const all = join(batch.parts.map((part, place) => embed(part, partSeed(seed, place))));
-        return loss.forward(input(batch, all, seed));
+        return loss.forward(input(batch, all, context));
       }
       const parts = batch.parts.map((part, place) => embedDepths(part, partSeed(seed, place)));
       const depths = parts[0].map((_, layer) => join(parts.map((part) => part[layer])));
       const last = depths.pop() as Tensor;
       return loss.forward({
-        ...input(batch, last, seed),
+        ...input(batch, last, context),
         depths: depths.map((layer) => columnsOf(layer, batch.counts)),
       });
     },
-    inChunks(batch: EmbeddingBatch, seed: number, size: number): number {
+    inChunks(batch: EmbeddingBatch, context: StepContext, size: number): number {
+      const { seed } = context;
       const pieces = batch.parts.flatMap((part) => {
         const sequences = part.offsets.length - 1;
         return Array.from({ length: Math.ceil(sequences / size) }, (_, i) =>
@@ -166,7 +193,7 @@ function lossRunner(embedder: Embedder, rows: readonly EmbeddingRow[], loss: Emb
       return cachedLoss(
         pieces.length,
         (i) => embed(pieces[i], partSeed(seed, i)),
-        (all) => loss.forward(input(batch, all, seed)),
+        (all) => loss.forward(input(batch, all, context)),
         loss.parameters?.values(),
       );
     },
@@ -174,7 +201,10 @@ function lossRunner(embedder: Embedder, rows: readonly EmbeddingRow[], loss: Emb
 }
 
 /** AdamW with the tables in a group of their own; vectors and tables do not decay. */
-function optimizerFor(parameters: ReadonlyMap<string, Tensor>, options: TrainEmbedderOptions) {
+function optimizerFor(
+  parameters: ReadonlyMap<string, Tensor>,
+  options: Pick<TrainEmbedderOptions, "learningRate" | "tableLearningRate" | "weightDecay" | "beta2">,
+) {
   const { learningRate = 2e-5, weightDecay = 0.01, beta2 = 0.999 } = options;
   const { tableLearningRate = learningRate } = options;
   const isTable = (name: string) => name.startsWith("embeddings.");
@@ -201,7 +231,7 @@ const stepOf = (folder: string | undefined): number => {
 };
 
 /**
- * Trains an embedder; without a `loss` so that each query is nearest to its own document among those of its batch. With `dev`
+ * Trains an embedder, or an encoder whose vectors are sparse or of tokens; without a `loss` so that each query is nearest to its own document among those of its batch. With `dev`
  * the weights of the best evaluation are the result. A run of `steps` or `epochs` that was stopped and resumed equals one that
  * was not.
  *
@@ -211,10 +241,10 @@ const stepOf = (folder: string | undefined): number => {
  * await trainEmbedder(embedder, [{ query: "a small cat", document: "kitten" }, …], { steps: 500 });
  * await trainEmbedder(embedder, [{ texts: ["a cat", "a dog"], label: 0.4 }, …], { loss: "cosent", epochs: 4, dev: stsEvaluator(pairs) });
  */
-export async function trainEmbedder(
-  embedder: Embedder,
+export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>(
+  embedder: Encoder,
   given: readonly (TextPair | EmbeddingRow)[],
-  options: TrainEmbedderOptions = {},
+  options: TrainEmbedderOptions<Encoder> = {},
 ): Promise<TrainEmbedderResult> {
   const { temperature = 0.05, symmetric = true, seed = 1, depth, folder, progress = silentProgress } = options;
   const config = options.loss ?? { type: "multiple-negatives", scale: 1 / temperature, symmetric };
@@ -236,13 +266,26 @@ export async function trainEmbedder(
       remedy: shape === "vector" ? "Give vectors, or a teacher." : undefined,
     });
   }
+  const plan = epochPlan(shape, rows, { size: batchSize, seed, noDuplicates: options.noDuplicates ?? true });
+  const perEpoch = options.epochs === undefined ? 0 : plan(0).length;
+  const steps =
+    options.steps ?? (options.epochs === undefined ? undefined : Math.max(1, Math.round(options.epochs * perEpoch)));
   const loss = createLoss(config, {
     width: embedder.width,
     layers: embedder.model.config.layers.length,
     classes: labels?.classes.length || undefined,
     seed,
+    steps,
     guide: guide === undefined ? undefined : (texts) => guide.embed(texts),
   });
+  const byToken = embedder.rowOffsets !== undefined;
+  if (byToken !== (loss.needs?.offsets === true)) {
+    throw new ClozeError("LOSS_OPTIONS", "This loss is not for this kind of encoder", {
+      expected: byToken ? "a loss over the vectors of tokens: colbert" : "a loss over one vector for each text",
+      received: innermostKind(config).type,
+      remedy: byToken ? undefined : "Train a ColBERT encoder with it (--encoder colbert).",
+    });
+  }
   if (loss.needs?.depths && embedder.documentLevel !== undefined) {
     throw new ClozeError("LOSS_OPTIONS", "This loss wants the vectors of texts after each layer of one encoder", {
       received: "an embedder of documents, which has two",
@@ -250,11 +293,7 @@ export async function trainEmbedder(
   }
   const parameters = new Map(embedder.parameters);
   for (const [name, value] of loss.parameters ?? []) parameters.set(`loss.${name}`, value);
-  const plan = epochPlan(shape, rows, { size: batchSize, seed, noDuplicates: options.noDuplicates ?? true });
   const source = plannedBatches(plan, batchMaker(embedder, rows, innermostKind(config), labels));
-  const perEpoch = options.epochs === undefined ? 0 : plan(0).length;
-  const steps =
-    options.steps ?? (options.epochs === undefined ? undefined : Math.max(1, Math.round(options.epochs * perEpoch)));
   const chunkSize = options.chunkSize ?? Number.POSITIVE_INFINITY;
   if (chunkSize < batchSize && !isCacheable(config)) {
     throw new ClozeError("LOSS_OPTIONS", "This loss cannot be computed in chunks", {
@@ -300,7 +339,7 @@ export async function trainEmbedder(
         rows: rows.length,
       },
       loss: (batch, context) =>
-        chunkSize < batchSize ? runner.inChunks(batch, context.seed, chunkSize) : runner.plain(batch, context.seed),
+        chunkSize < batchSize ? runner.inChunks(batch, context, chunkSize) : runner.plain(batch, context),
       afterStep: (step) => (dev !== undefined && (step % every === 0 || step === steps) ? evaluate(step) : false),
       describe: ({ positions }) => Array.from(positions.subarray(0, 8), (i) => rows[i]),
     });

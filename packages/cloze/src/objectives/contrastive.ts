@@ -26,10 +26,12 @@ export function normalizeRows(x: Tensor): Tensor {
 }
 
 export interface ContrastiveOptions {
-  /** What cosines are divided by; default 0.05. */
+  /** What scores are divided by; default 0.05. */
   temperature?: number;
   /** Also rank queries for each document (not the hard negatives); default true. */
   symmetric?: boolean;
+  /** How a query and a document are scored; default "cosine". */
+  similarity?: "cosine" | "dot";
 }
 
 /**
@@ -40,7 +42,7 @@ export interface ContrastiveOptions {
  * @throws CONTRASTIVE_SHAPE when there are fewer documents than queries
  */
 export function contrastiveLoss(queries: Tensor, documents: Tensor, options: ContrastiveOptions = {}): Tensor {
-  const { temperature = 0.05, symmetric = true } = options;
+  const { temperature = 0.05, symmetric = true, similarity = "cosine" } = options;
   const pairs = queries.shape[0];
   if (documents.shape[0] < pairs) {
     throw new ClozeError("CONTRASTIVE_SHAPE", "Each query needs its document in the same row", {
@@ -49,8 +51,7 @@ export function contrastiveLoss(queries: Tensor, documents: Tensor, options: Con
     });
   }
   const targets = tensor(Int32Array.from({ length: pairs }, (_, i) => i));
-  const q = normalizeRows(queries);
-  const d = normalizeRows(documents);
+  const [q, d] = similarity === "dot" ? [queries, documents] : [normalizeRows(queries), normalizeRows(documents)];
   const scores = mul(matmul(q, transpose(d)), 1 / temperature); // [pairs, documents]
   const forward = crossEntropy(scores, targets);
   if (!symmetric) return forward;
@@ -84,7 +85,13 @@ export function cachedLoss(
     own.forEach((leaf, i) => {
       scope(() => backward(leaf, { gradient: gradients[parts + i] }));
     });
-    for (let i = 0; i < parts; i++) scope(() => backward(encode(i), { gradient: gradients[i] }));
+    for (let i = 0; i < parts; i++) {
+      scope(() => {
+        const rows = encode(i);
+        // Parts that nothing learned has a share in (queries that are only counted).
+        if (rows.requiresGrad) backward(rows, { gradient: gradients[i] });
+      });
+    }
     return value.item();
   });
 }

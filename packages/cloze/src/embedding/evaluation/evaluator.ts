@@ -6,12 +6,12 @@ import type { Embedder, EmbedOptions } from "../embedder.js";
 export type EmbeddingScores = Readonly<Record<string, number>>;
 
 /** Data that an embedder can be scored on, again and again. */
-export interface EmbeddingEvaluator {
+export interface EmbeddingEvaluator<Encoder = Embedder> {
   /** "sts", "retrieval" … */
   readonly name: string;
   /** The score that decides between embedders; more is better. */
   readonly headline: string;
-  evaluate(embedder: Embedder): Promise<EmbeddingScores>;
+  evaluate(embedder: Encoder): Promise<EmbeddingScores>;
 }
 
 /** Vectors of texts, [texts, width]; each different text is embedded once. */

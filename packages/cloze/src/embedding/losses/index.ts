@@ -5,6 +5,7 @@ import { angle } from "./angle.js";
 import { batchAllTriplet } from "./batch-all-triplet.js";
 import { batchHardTriplet } from "./batch-hard-triplet.js";
 import { batchSemiHardTriplet } from "./batch-semi-hard-triplet.js";
+import { colbert } from "./colbert.js";
 import { contrastive } from "./contrastive.js";
 import { cosent } from "./cosent.js";
 import { cosine } from "./cosine.js";
@@ -18,6 +19,7 @@ import { multipleNegatives } from "./multiple-negatives.js";
 import { onlineContrastive } from "./online-contrastive.js";
 import { pairMatching } from "./pair-matching.js";
 import { softmaxClassifier } from "./softmax.js";
+import { splade } from "./splade.js";
 import { triplet } from "./triplet.js";
 
 export const embeddingLosses: readonly EmbeddingLossKind[] = [
@@ -38,6 +40,8 @@ export const embeddingLosses: readonly EmbeddingLossKind[] = [
   mse,
   matryoshka,
   matryoshka2d,
+  splade,
+  colbert,
 ];
 
 /** The kind of a loss. @throws LOSS_UNKNOWN */

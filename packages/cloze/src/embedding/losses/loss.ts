@@ -32,6 +32,10 @@ export interface LossInput {
   readonly labelWidth?: number;
   /** Differs for each step, the same in a resumed run. */
   readonly seed: number;
+  /** Steps that are done. Default 0. */
+  readonly step?: number;
+  /** Where each text's rows begin in each column, where texts have a vector for each token. [texts + 1] */
+  readonly offsets?: readonly Int32Array[];
   /** The texts of each column, where the loss asks for them. */
   readonly texts?: readonly (readonly string[])[];
   /** The columns at each depth below the last one, where the loss asks for them: depths[l][column]; 0 is the embeddings. */
@@ -45,7 +49,7 @@ export interface EmbeddingLoss {
   /** True where the length of vectors does not matter: they need not be normalised first. */
   readonly scaleInvariant: boolean;
   /** Which fields of the input it wants beyond the columns. */
-  readonly needs?: { readonly texts?: boolean; readonly depths?: boolean };
+  readonly needs?: { readonly texts?: boolean; readonly depths?: boolean; readonly offsets?: boolean };
   /** -> one number */
   forward(input: LossInput): Tensor;
 }
@@ -62,6 +66,8 @@ export interface LossSetup {
   /** Classes of "class-pair" rows. */
   readonly classes?: number;
   readonly seed: number;
+  /** Steps of the run, where they are known. */
+  readonly steps?: number;
   /** Vectors of a guiding model, [texts, its width], without gradients. */
   readonly guide?: (texts: readonly string[]) => Tensor;
   /** Makes the loss that this one wraps. */

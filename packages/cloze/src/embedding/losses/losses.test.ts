@@ -114,11 +114,13 @@ describe("gradients are those of finite differences", () => {
   });
 });
 
-test("every loss of the registry has a case, except what sentence-transformers lacks and the one over depths, which needs an encoder", () => {
+test("every loss of the registry has a case, except what sentence-transformers lacks and those that need an encoder of their own", () => {
   const tested = new Set(cases.map(({ config }) => config.type));
   expect(embeddingLosses.map(({ type }) => type).filter((type) => !tested.has(type))).toEqual([
     "pair-matching",
     "matryoshka2d",
+    "splade",
+    "colbert",
   ]);
 });
 

@@ -5,7 +5,8 @@ import { defineLoss } from "./loss.js";
 
 /**
  * Multiple negatives ranking (InfoNCE, arXiv 1705.00652): -log softmax(scale x cos(anchor, positive)) over all positives and
- * negatives of the batch. Symmetric: the anchors are ranked for each positive too.
+ * negatives of the batch. Symmetric: the anchors are ranked for each positive too. With inner products and a scale of 1 it is
+ * the loss of DPR (arXiv 2004.04906).
  *
  * Rows: (anchor, positive) or (anchor, positive, negatives …). Take large batches (in parts where memory is short) in which no
  * text occurs twice. Relations: `gist` leaves out what a guide holds for a false negative.
@@ -17,14 +18,15 @@ export const multipleNegatives = defineLoss({
   rows: "pair",
   search: true,
   options: z.strictObject({
-    scale: z.number().positive().default(20).describe("what cosines are multiplied by (1 / temperature)"),
+    similarity: z.enum(["cosine", "dot"]).default("cosine").describe("how an anchor and a positive are scored"),
+    scale: z.number().positive().default(20).describe("what scores are multiplied by (1 / temperature); 1 suits dot"),
     symmetric: z.boolean().default(false).describe("rank the anchors for each positive too"),
   }),
-  create: ({ scale, symmetric }) => ({
-    scaleInvariant: true,
+  create: ({ similarity, scale, symmetric }) => ({
+    scaleInvariant: similarity === "cosine",
     forward({ columns: [anchors, positives, negatives] }) {
       const documents = negatives === undefined ? positives : concat([positives, negatives], 0);
-      return contrastiveLoss(anchors, documents, { temperature: 1 / scale, symmetric });
+      return contrastiveLoss(anchors, documents, { temperature: 1 / scale, symmetric, similarity });
     },
   }),
 });

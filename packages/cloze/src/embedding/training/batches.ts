@@ -3,7 +3,7 @@ import type { BatchSource } from "../../data/batch-source.js";
 import type { PackedBatch } from "../../data/packed-batch.js";
 import { randomOrder, randomSource } from "../../data/random-source.js";
 import { ClozeError } from "../../errors.js";
-import type { Embedder, TextBatch, TextKind } from "../embedder.js";
+import type { TextBatch, TextKind, TrainableEncoder } from "../embedder.js";
 import type { EmbeddingLossKind, RowShape } from "../losses/index.js";
 import type { EmbeddingRow } from "./rows.js";
 
@@ -160,6 +160,7 @@ function joinBatches(batches: readonly TextBatch[]): TextBatch {
     positions: new Int32Array(tokens),
     offsets: new Int32Array(sequences + 1),
     promptTokens: batches[0].promptTokens,
+    role: batches[0].role,
   };
   let [at, s] = [0, 0];
   for (const { ids, segments, positions, offsets } of batches) {
@@ -190,7 +191,7 @@ export function sliceBatch<Batch extends PackedBatch>(batch: Batch, start: numbe
  * @throws TRAINING_ROWS where rows have different numbers of texts and the shape does not allow it
  */
 export function batchMaker(
-  embedder: Embedder,
+  embedder: Pick<TrainableEncoder, "tokenize" | "packTokens">,
   rows: readonly EmbeddingRow[],
   kind: Pick<EmbeddingLossKind, "search">,
   labels: RowLabels | undefined,

@@ -3,6 +3,8 @@ import { scope, tensor } from "@cloze/tensor";
 import type { Bm25Index } from "../bm25.js";
 import type { Ranking } from "../evaluation/ranking.js";
 import type { ExactIndex } from "../exact.js";
+import type { LateInteractionIndex, LateSearchOptions } from "../late-interaction/late-interaction-index.js";
+import type { ImpactIndex, SparseVector } from "../learned-sparse/impact-index.js";
 import type { SearchHit } from "../search-hit.js";
 import type { Retriever } from "./retriever.js";
 import type { TextVectors } from "./text-vectors.js";
@@ -35,6 +37,48 @@ export const denseRetriever = (
     return found.map((hits) =>
       ranking(
         hits.filter(({ index: document }) => !dead.has(document)),
+        ids,
+      ).slice(0, depth),
+    );
+  },
+});
+
+/** What a query encoder of these retrievers is: a SparseEncoder, a TokenEncoder. */
+export interface QueryEncoder<Vector> {
+  encode(texts: readonly string[], options: { role: "query" }): Vector[];
+}
+
+/** Inner products of sparse vectors. @param dead documents that are never found */
+export const impactRetriever = (
+  index: ImpactIndex,
+  ids: readonly string[],
+  encoder: QueryEncoder<SparseVector>,
+  dead: ReadonlySet<number> = new Set(),
+): Retriever => ({
+  name: "sparse",
+  unfound: 0,
+  async search(queries, { depth }) {
+    return encoder.encode(queries, { role: "query" }).map((query) =>
+      ranking(
+        index.search(query, depth + dead.size).filter(({ index: document }) => !dead.has(document)),
+        ids,
+      ).slice(0, depth),
+    );
+  },
+});
+
+/** MaxSim over the vectors of tokens. @param dead documents that are never found */
+export const lateInteractionRetriever = (
+  index: LateInteractionIndex,
+  ids: readonly string[],
+  encoder: QueryEncoder<Float32Array>,
+  { dead = new Set<number>(), ...options }: LateSearchOptions & { dead?: ReadonlySet<number> } = {},
+): Retriever => ({
+  name: "late interaction",
+  async search(queries, { depth }) {
+    return encoder.encode(queries, { role: "query" }).map((query) =>
+      ranking(
+        index.search(query, depth + dead.size, options).filter(({ index: document }) => !dead.has(document)),
         ids,
       ).slice(0, depth),
     );

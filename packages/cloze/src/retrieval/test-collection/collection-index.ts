@@ -4,9 +4,18 @@ import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import { Bm25Index, type Bm25Options } from "../bm25.js";
 import { createExactIndex } from "../exact.js";
+import { createLateInteractionIndex } from "../late-interaction/late-interaction-index.js";
+import type { TokenEncoder } from "../late-interaction/token-encoder.js";
+import { createImpactIndex, type SparseVector } from "../learned-sparse/impact-index.js";
+import type { SparseEncoder } from "../learned-sparse/sparse-encoder.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { createPostingsBuilder } from "../lexical/postings.js";
-import { bm25Retriever, denseRetriever } from "../pipeline/memory-retrievers.js";
+import {
+  bm25Retriever,
+  denseRetriever,
+  impactRetriever,
+  lateInteractionRetriever,
+} from "../pipeline/memory-retrievers.js";
 import type { Retriever } from "../pipeline/retriever.js";
 import type { TextVectors } from "../pipeline/text-vectors.js";
 import { type CollectionDocument, fullText } from "./texts.js";
@@ -17,6 +26,10 @@ export interface CollectionIndexOptions {
   bm25?: Bm25Options;
   /** Index vectors with it. */
   vectors?: TextVectors;
+  /** Index weighted terms with it. */
+  sparse?: Pick<SparseEncoder, "encode">;
+  /** Index the vectors of tokens with it. */
+  tokens?: Pick<TokenEncoder, "encode" | "width">;
   warnings: DataWarnings;
   /** Called with the number of documents that were read. */
   onProgress?: (documents: number) => void;
@@ -28,6 +41,8 @@ export interface CollectionIndex {
   has(id: string): boolean;
   readonly bm25?: Retriever;
   readonly dense?: Retriever;
+  readonly sparse?: Retriever;
+  readonly tokens?: Retriever;
   dispose(): void;
 }
 
@@ -70,7 +85,7 @@ function createVectorStore(width: number) {
  */
 export async function indexCollection(
   documents: AsyncIterable<CollectionDocument>,
-  { lexical = true, bm25, vectors, warnings, onProgress }: CollectionIndexOptions,
+  { lexical = true, bm25, vectors, sparse, tokens, warnings, onProgress }: CollectionIndexOptions,
 ): Promise<CollectionIndex> {
   const analyze = createAnalyzer(bm25);
   const postings = createPostingsBuilder();
@@ -78,9 +93,15 @@ export async function indexCollection(
   const numbers = new Map<string, number>();
   const ids: string[] = [];
   const dead = new Set<number>();
+  const terms: SparseVector[] = [];
+  const tokenVectors: Float32Array[] = [];
+  const encodes = vectors !== undefined || sparse !== undefined || tokens !== undefined;
   let texts: string[] = [];
   const embed = async () => {
-    if (vectors !== undefined && texts.length > 0) store?.add(await vectors.embed(texts, "document"));
+    if (texts.length === 0) return;
+    if (vectors !== undefined) store?.add(await vectors.embed(texts, "document"));
+    for (const one of sparse?.encode(texts) ?? []) terms.push(one);
+    for (const one of tokens?.encode(texts) ?? []) tokenVectors.push(one);
     texts = [];
   };
   for await (const document of documents) {
@@ -94,7 +115,7 @@ export async function indexCollection(
     ids.push(id);
     const text = fullText(document);
     if (lexical) postings.add(analyze(text));
-    if (vectors !== undefined) texts.push(text);
+    if (encodes) texts.push(text);
     if (texts.length === chunk) await embed();
     if (ids.length % 256 === 0) onProgress?.(ids.length);
   }
@@ -107,6 +128,9 @@ export async function indexCollection(
     has: (id) => numbers.has(id),
     bm25: lexical ? bm25Retriever(new Bm25Index(postings, { ...bm25, keep }), ids) : undefined,
     dense: exact && vectors && denseRetriever(exact, ids, vectors, dead),
+    sparse: sparse && impactRetriever(createImpactIndex(terms), ids, sparse, dead),
+    tokens:
+      tokens && lateInteractionRetriever(createLateInteractionIndex(tokenVectors, tokens.width), ids, tokens, { dead }),
     dispose: () => exact?.dispose(),
   };
 }

@@ -1,0 +1,97 @@
+// Encoders that `cloze train` trains beside embedders: of weighted terms, and of tokens.
+import type { TrainableEncoder } from "../embedding/embedder.js";
+import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import { createModel } from "../families/index.js";
+import { createTokenEncoder } from "../retrieval/late-interaction/token-encoder.js";
+import {
+  isTokenEncoderFolder,
+  loadTokenEncoder,
+  saveTokenEncoder,
+} from "../retrieval/late-interaction/token-encoder-folder.js";
+import { createSparseEncoder, type SparseEncoder } from "../retrieval/learned-sparse/sparse-encoder.js";
+import {
+  isSparseEncoderFolder,
+  loadSparseEncoder,
+  saveSparseEncoder,
+} from "../retrieval/learned-sparse/sparse-encoder-folder.js";
+import { encoderOfSize, type ModelSize } from "./model-size.js";
+import { type TrainingOptions, tokenizerFor } from "./training-options.js";
+
+export const encoderKinds = ["dense", "splade", "unicoil", "colbert"] as const;
+export type EncoderKind = (typeof encoderKinds)[number];
+
+/** An encoder, and how it is saved. */
+export interface TrainedEncoder {
+  readonly encoder: TrainableEncoder;
+  save(folder: string): void;
+  dispose(): void;
+}
+
+interface StartOptions extends TrainingOptions {
+  tokenizer?: string;
+  size: ModelSize;
+  maxLength: number;
+}
+
+/** The loss that an encoder learns by, unless told. */
+export const usualLoss: Readonly<Record<EncoderKind, string>> = {
+  dense: "multiple-negatives",
+  splade: "splade",
+  unicoil: "splade",
+  colbert: "colbert",
+};
+
+/** The kind that was asked for, that of the folder, or the one that the loss is for. */
+export function encoderKind(asked: EncoderKind | undefined, start: string | undefined, loss: string): EncoderKind {
+  if (asked !== undefined) return asked;
+  if (start !== undefined && isTokenEncoderFolder(start)) return "colbert";
+  // Its folder says which of the two it is.
+  if (start !== undefined && isSparseEncoderFolder(start)) return "splade";
+  const fitting = encoderKinds.find((kind) => kind !== "dense" && usualLoss[kind] === loss);
+  return fitting ?? "dense";
+}
+
+const newModel = (options: StartOptions, architecture: "Model" | "ForMaskedLM") => {
+  const tokenizer = tokenizerFor(options);
+  const config = encoderOfSize(options.size, tokenizer.vocabularySize, options.maxLength);
+  return { tokenizer, model: createModel({ architecture, config, seed: options.seed }) };
+};
+
+const sparse = (encoder: SparseEncoder): TrainedEncoder => ({
+  encoder,
+  save: (folder) => saveSparseEncoder(encoder, folder),
+  dispose: () => encoder.dispose(),
+});
+
+/** By kind: from a folder, or new. */
+const starts: Readonly<
+  Record<Exclude<EncoderKind, "dense">, (start: string | undefined, options: StartOptions) => TrainedEncoder>
+> = {
+  splade(start, options) {
+    if (start !== undefined) return sparse(loadSparseEncoder(start));
+    const { model, tokenizer } = newModel(options, "ForMaskedLM");
+    return sparse(createSparseEncoder(model, tokenizer, { maxLength: options.maxLength }));
+  },
+  unicoil(start, options) {
+    if (start !== undefined && isSparseEncoderFolder(start)) return sparse(loadSparseEncoder(start));
+    const { model, tokenizer } = start === undefined ? newModel(options, "Model") : loadEmbedder(start);
+    const { maxLength, seed } = options;
+    return sparse(createSparseEncoder(model, tokenizer, { weighting: "unicoil", maxLength, seed }));
+  },
+  colbert(start, options) {
+    const { maxLength: documentLength, seed } = options;
+    const how = { documentLength, seed };
+    const encoder =
+      start === undefined
+        ? (({ model, tokenizer }) => createTokenEncoder(model, tokenizer, how))(newModel(options, "Model"))
+        : loadTokenEncoder(start, isTokenEncoderFolder(start) ? {} : how);
+    return { encoder, save: (folder) => saveTokenEncoder(encoder, folder), dispose: () => encoder.dispose() };
+  },
+};
+
+/** What training starts from. @throws SPLADE_HEAD, and what loading throws */
+export const startEncoder = (
+  kind: Exclude<EncoderKind, "dense">,
+  start: string | undefined,
+  options: StartOptions,
+): TrainedEncoder => starts[kind](start, options);

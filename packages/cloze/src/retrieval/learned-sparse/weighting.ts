@@ -1,0 +1,14 @@
+// How a model says which terms a text is about: a kind of sparse encoder.
+import type { Tensor } from "@cloze/tensor";
+import type { TextBatch } from "../../embedding/embedder.js";
+import type { EncoderOptions } from "../../encoder/encoder.js";
+
+/** What stands between an encoder and the weights of terms. */
+export interface SparseWeighting {
+  readonly type: "splade" | "unicoil";
+  /** What it learns beside the encoder, by name. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Weights of at least 0, with gradients where recorded: [sequences, vocabulary] */
+  weigh(batch: TextBatch, options?: EncoderOptions): Tensor;
+  dispose(): void;
+}
