@@ -59,7 +59,19 @@ export { createDense, type DenseOptions, type EmbedderModule } from "./embedding
 export * from "./embedding/pair-scorer/index.js";
 export { type Pooling, type PoolingMode, pool } from "./embedding/pooling.js";
 export { type LoadEmbedderOptions, loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js";
+export {
+  createSparseEncoder,
+  type SparseEncoder,
+  type SparseEncoderOptions,
+} from "./embedding/sparse-encoder/sparse-encoder.js";
+export { loadSparseEncoder, saveSparseEncoder } from "./embedding/sparse-encoder/sparse-encoder-folder.js";
 export type { TextCounts } from "./embedding/text-roles.js";
+export {
+  createTokenEncoder,
+  type TokenEncoder,
+  type TokenEncoderOptions,
+} from "./embedding/token-encoder/token-encoder.js";
+export { loadTokenEncoder, saveTokenEncoder } from "./embedding/token-encoder/token-encoder-folder.js";
 export {
   type EmbeddingRow,
   type TextPair,
@@ -125,19 +137,7 @@ export {
   type LateInteractionIndex,
   maxSim,
 } from "./retrieval/late-interaction/late-interaction-index.js";
-export {
-  createTokenEncoder,
-  type TokenEncoder,
-  type TokenEncoderOptions,
-} from "./retrieval/late-interaction/token-encoder.js";
-export { loadTokenEncoder, saveTokenEncoder } from "./retrieval/late-interaction/token-encoder-folder.js";
 export { createImpactIndex, type ImpactIndex, type SparseVector } from "./retrieval/learned-sparse/impact-index.js";
-export {
-  createSparseEncoder,
-  type SparseEncoder,
-  type SparseEncoderOptions,
-} from "./retrieval/learned-sparse/sparse-encoder.js";
-export { loadSparseEncoder, saveSparseEncoder } from "./retrieval/learned-sparse/sparse-encoder-folder.js";
 export { type SpladeOptions, spladeVectors } from "./retrieval/learned-sparse/splade.js";
 export { type AnalyzerOptions, createAnalyzer } from "./retrieval/lexical/analyzer.js";
 export { type FusionOptions, fuseRankings, fuseRetrievers } from "./retrieval/pipeline/fusion.js";

@@ -1,10 +1,10 @@
 // Encoders of several kinds behind one option: of texts, of weighted terms, of tokens.
 import type { DataWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { emptyCounts, type TextCounts } from "../embedding/text-roles.js";
+import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
-import { isTokenEncoderFolder, loadTokenEncoder } from "../retrieval/late-interaction/token-encoder-folder.js";
-import { isSparseEncoderFolder, loadSparseEncoder } from "../retrieval/learned-sparse/sparse-encoder-folder.js";
 import type { CollectionIndex, CollectionIndexOptions } from "../retrieval/test-collection/index.js";
 import { vectorsOf } from "./text-vectors.js";
 

@@ -1,19 +1,19 @@
 // Encoders that `cloze train` trains beside embedders: of weighted terms, and of tokens.
 import type { TrainableEncoder } from "../embedding/embedder.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
-import { createModel } from "../families/index.js";
-import { createTokenEncoder } from "../retrieval/late-interaction/token-encoder.js";
-import {
-  isTokenEncoderFolder,
-  loadTokenEncoder,
-  saveTokenEncoder,
-} from "../retrieval/late-interaction/token-encoder-folder.js";
-import { createSparseEncoder, type SparseEncoder } from "../retrieval/learned-sparse/sparse-encoder.js";
+import { createSparseEncoder, type SparseEncoder } from "../embedding/sparse-encoder/sparse-encoder.js";
 import {
   isSparseEncoderFolder,
   loadSparseEncoder,
   saveSparseEncoder,
-} from "../retrieval/learned-sparse/sparse-encoder-folder.js";
+} from "../embedding/sparse-encoder/sparse-encoder-folder.js";
+import { createTokenEncoder } from "../embedding/token-encoder/token-encoder.js";
+import {
+  isTokenEncoderFolder,
+  loadTokenEncoder,
+  saveTokenEncoder,
+} from "../embedding/token-encoder/token-encoder-folder.js";
+import { createModel } from "../families/index.js";
 import { encoderOfSize, type ModelSize } from "./model-size.js";
 import { type TrainingOptions, tokenizerFor } from "./training-options.js";
 

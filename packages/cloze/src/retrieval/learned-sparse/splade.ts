@@ -1,12 +1,11 @@
 // SPLADE (Formal 2021): a masked-language head says which words of the vocabulary a text is about, also those that it does
 // not use. w_j = max over tokens of log(1 + ReLU(logit_j)); v1 sums instead.
-import { add, log, noGrad, relu, scope, segmentMax, segmentSum, type Tensor, tensor } from "@cloze/tensor";
+import { noGrad, scope, segmentMax, segmentSum, tensor } from "@cloze/tensor";
 import { groupByTokenBudget, packSequences } from "../../data/packed-batch.js";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/model.js";
 import type { Tokenizer } from "../../text/index.js";
 import type { SparseVector } from "./impact-index.js";
-import type { SparseWeighting } from "./weighting.js";
 
 export interface SpladeOptions {
   /** "max" (default, SPLADE v2) or "sum" (v1). */
@@ -19,36 +18,14 @@ export interface SpladeOptions {
   tokenBudget?: number;
 }
 
-/** What `spladeVectors` and `spladeWeighting` take. @throws SPLADE_HEAD */
-function checkHead(model: Model): void {
+/** Sparse vectors come of a masked-language head. @throws SPLADE_HEAD */
+export function checkSpladeHead(model: Model): void {
   if (model.head.config.type === "masked-language") return;
   throw new ClozeError("SPLADE_HEAD", "Sparse vectors come from a masked-language head", {
     expected: "a model ForMaskedLM",
     received: model.architecture,
     remedy: "Load a masked language model, or one that was trained as SPLADE.",
   });
-}
-
-/**
- * The weights of SPLADE with gradients: the masked-language head's logits, log(1 + ReLU), pooled over the tokens of each text.
- *
- * @throws SPLADE_HEAD
- */
-export function spladeWeighting(model: Model, pooling: "max" | "sum" = "max"): SparseWeighting {
-  checkHead(model);
-  return {
-    type: "splade",
-    parameters: model.head.parameters,
-    weigh: (batch, options) =>
-      scope(() => {
-        const logits = model.forward(batch, options).logits as Tensor; // [tokens, vocabulary]
-        const offsets = tensor(batch.offsets);
-        const weights = (x: Tensor) => log(add(relu(x), 1));
-        // log(1 + ReLU) grows with its argument: the largest of it is that of the largest logit.
-        return pooling === "max" ? weights(segmentMax(logits, offsets)) : segmentSum(weights(logits), offsets);
-      }),
-    dispose() {},
-  };
 }
 
 /** Numbers above 0, the heaviest if there are too many, terms ascending. */
@@ -78,7 +55,7 @@ export function spladeVectors(
   options: SpladeOptions = {},
 ): SparseVector[] {
   const { pooling = "max", maxLength = 256, most = Number.POSITIVE_INFINITY, tokenBudget = 512 } = options;
-  checkHead(model);
+  checkSpladeHead(model);
   const sequences = texts.map((text) => tokenizer.encodeIds(text, { truncation: { maxLength } }));
   const vectors: SparseVector[] = new Array(texts.length);
   for (const group of groupByTokenBudget(

@@ -7,7 +7,7 @@ import type { LateInteractionIndex, LateSearchOptions } from "../late-interactio
 import type { ImpactIndex, SparseVector } from "../learned-sparse/impact-index.js";
 import type { SearchHit } from "../search-hit.js";
 import type { Retriever } from "./retriever.js";
-import type { TextVectors } from "./text-vectors.js";
+import type { TextEncoder, TextVectors } from "./text-vectors.js";
 
 const ranking = (hits: readonly SearchHit[], ids: readonly string[]): Ranking =>
   hits.map(({ index, score }) => ({ id: ids[index], score }));
@@ -43,16 +43,11 @@ export const denseRetriever = (
   },
 });
 
-/** What a query encoder of these retrievers is: a SparseEncoder, a TokenEncoder. */
-export interface QueryEncoder<Vector> {
-  encode(texts: readonly string[], options: { role: "query" }): Vector[];
-}
-
 /** Inner products of sparse vectors. @param dead documents that are never found */
 export const impactRetriever = (
   index: ImpactIndex,
   ids: readonly string[],
-  encoder: QueryEncoder<SparseVector>,
+  encoder: TextEncoder<SparseVector>,
   dead: ReadonlySet<number> = new Set(),
 ): Retriever => ({
   name: "sparse",
@@ -71,7 +66,7 @@ export const impactRetriever = (
 export const lateInteractionRetriever = (
   index: LateInteractionIndex,
   ids: readonly string[],
-  encoder: QueryEncoder<Float32Array>,
+  encoder: TextEncoder<Float32Array>,
   { dead = new Set<number>(), ...options }: LateSearchOptions & { dead?: ReadonlySet<number> } = {},
 ): Retriever => ({
   name: "late interaction",

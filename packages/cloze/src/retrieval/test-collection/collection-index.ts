@@ -5,9 +5,7 @@ import { ClozeError } from "../../errors.js";
 import { Bm25Index, type Bm25Options } from "../bm25.js";
 import { createExactIndex } from "../exact.js";
 import { createLateInteractionIndex } from "../late-interaction/late-interaction-index.js";
-import type { TokenEncoder } from "../late-interaction/token-encoder.js";
 import { createImpactIndex, type SparseVector } from "../learned-sparse/impact-index.js";
-import type { SparseEncoder } from "../learned-sparse/sparse-encoder.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { createPostingsBuilder } from "../lexical/postings.js";
 import {
@@ -17,7 +15,7 @@ import {
   lateInteractionRetriever,
 } from "../pipeline/memory-retrievers.js";
 import type { Retriever } from "../pipeline/retriever.js";
-import type { TextVectors } from "../pipeline/text-vectors.js";
+import type { TextEncoder, TextVectors } from "../pipeline/text-vectors.js";
 import { type CollectionDocument, fullText } from "./texts.js";
 
 export interface CollectionIndexOptions {
@@ -27,9 +25,9 @@ export interface CollectionIndexOptions {
   /** Index vectors with it. */
   vectors?: TextVectors;
   /** Index weighted terms with it. */
-  sparse?: Pick<SparseEncoder, "encode">;
+  sparse?: TextEncoder<SparseVector>;
   /** Index the vectors of tokens with it. */
-  tokens?: Pick<TokenEncoder, "encode" | "width">;
+  tokens?: TextEncoder<Float32Array> & { readonly width: number };
   warnings: DataWarnings;
   /** Called with the number of documents that were read. */
   onProgress?: (documents: number) => void;
@@ -100,8 +98,8 @@ export async function indexCollection(
   const embed = async () => {
     if (texts.length === 0) return;
     if (vectors !== undefined) store?.add(await vectors.embed(texts, "document"));
-    for (const one of sparse?.encode(texts) ?? []) terms.push(one);
-    for (const one of tokens?.encode(texts) ?? []) tokenVectors.push(one);
+    for (const one of sparse?.encode(texts, { role: "document" }) ?? []) terms.push(one);
+    for (const one of tokens?.encode(texts, { role: "document" }) ?? []) tokenVectors.push(one);
     texts = [];
   };
   for await (const document of documents) {

@@ -1,14 +1,14 @@
 // Texts to a vector for each of their tokens (ColBERT, arXiv 2004.12832), as an encoder that is trained, saved and searched with.
 import { noGrad, scope, type Tensor, take, tensor } from "@cloze/tensor";
 import { groupByTokenBudget } from "../../data/packed-batch.js";
-import { createEmbedder, type Embedder, type TextBatch, type TrainableEncoder } from "../../embedding/embedder.js";
-import { createDense, type EmbedderModule } from "../../embedding/modules/index.js";
-import { cutIds, frameOf, type TextCounts, type TextRoles, wholeIds } from "../../embedding/text-roles.js";
 import type { EncoderOptions } from "../../encoder/encoder.js";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/model.js";
 import { normalizeRows } from "../../objectives/contrastive.js";
 import type { Tokenizer } from "../../text/index.js";
+import { createEmbedder, type Embedder, type TextBatch, type TrainableEncoder } from "../embedder.js";
+import { createDense, type EmbedderModule } from "../modules/index.js";
+import { cutIds, frameOf, type TextCounts, type TextRoles, wholeIds } from "../text-roles.js";
 
 export interface TokenEncoderOptions {
   /** Length of a token's vector. Default 128. */

@@ -1,8 +1,7 @@
 // uniCOIL (Lin and Ma, arXiv 2106.14807): a weight for each token of a text, ReLU(w . h + b); a text's terms are its tokens.
 import { reshape, scatterRows, scope, segmentMax, take, tensor } from "@cloze/tensor";
-import type { EmbedderModule } from "../../embedding/modules/index.js";
 import type { Model } from "../../families/model.js";
-import type { SparseVector } from "./impact-index.js";
+import type { EmbedderModule } from "../modules/index.js";
 import type { SparseWeighting } from "./weighting.js";
 
 /**
@@ -47,19 +46,5 @@ export function unicoilWeighting(
     dispose() {
       for (const value of projection.parameters.values()) value.dispose();
     },
-  };
-}
-
-/**
- * Weights as whole numbers from 0 to 255, as uniCOIL's index keeps them: round(w / largest x 256); terms of 0 are left out.
- *
- * @param largest the weight that becomes 256, and is cut there; 5 unless told
- */
-export function quantizeWeights({ terms, weights }: SparseVector, largest = 5): SparseVector {
-  const codes = weights.map((weight) => Math.min(255, Math.round((weight / largest) * 256)));
-  const kept = Array.from(codes.keys()).filter((i) => codes[i] > 0);
-  return {
-    terms: Uint32Array.from(kept, (i) => terms[i]),
-    weights: Float32Array.from(kept, (i) => codes[i]),
   };
 }

@@ -1,14 +1,15 @@
 // Texts to sparse vectors over a vocabulary, as an encoder that is trained, saved and searched with.
 import { noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
 import { groupByTokenBudget } from "../../data/packed-batch.js";
-import { createEmbedder, type TextBatch, type TrainableEncoder } from "../../embedding/embedder.js";
-import { createDense, type EmbedderModule } from "../../embedding/modules/index.js";
-import type { TextCounts, TextRoles } from "../../embedding/text-roles.js";
 import type { EncoderOptions } from "../../encoder/encoder.js";
 import type { Model } from "../../families/model.js";
+import type { SparseVector } from "../../retrieval/learned-sparse/impact-index.js";
+import { sparseVector } from "../../retrieval/learned-sparse/splade.js";
 import type { Tokenizer } from "../../text/index.js";
-import type { SparseVector } from "./impact-index.js";
-import { sparseVector, spladeWeighting } from "./splade.js";
+import { createEmbedder, type TextBatch, type TrainableEncoder } from "../embedder.js";
+import { createDense, type EmbedderModule } from "../modules/index.js";
+import type { TextCounts, TextRoles } from "../text-roles.js";
+import { spladeWeighting } from "./splade.js";
 import { unicoilWeighting } from "./unicoil.js";
 import type { SparseWeighting } from "./weighting.js";
 

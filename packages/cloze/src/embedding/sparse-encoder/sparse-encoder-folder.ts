@@ -1,11 +1,11 @@
 // Sparse encoders on disk: sentence-transformers' layout (MLMTransformer, SpladePooling); uniCOIL's one weight a token as Dense.
 import { files, paths, writeFileAtomic } from "@cloze/tensor";
 import { z } from "zod";
-import { createEmbedder } from "../../embedding/embedder.js";
-import { loadEmbedder, saveEmbedder } from "../../embedding/sentence-transformers.js";
 import { ClozeError } from "../../errors.js";
 import { loadModel, saveModel } from "../../families/index.js";
 import { loadTokenizer } from "../../text/tokenizer.js";
+import { createEmbedder } from "../embedder.js";
+import { loadEmbedder, saveEmbedder } from "../sentence-transformers.js";
 import { createSparseEncoder, type SparseEncoder } from "./sparse-encoder.js";
 
 const { existsSync, mkdirSync, readFileSync } = files;

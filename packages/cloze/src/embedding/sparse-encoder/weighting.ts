@@ -1,7 +1,7 @@
 // How a model says which terms a text is about: a kind of sparse encoder.
 import type { Tensor } from "@cloze/tensor";
-import type { TextBatch } from "../../embedding/embedder.js";
 import type { EncoderOptions } from "../../encoder/encoder.js";
+import type { TextBatch } from "../embedder.js";
 
 /** What stands between an encoder and the weights of terms. */
 export interface SparseWeighting {

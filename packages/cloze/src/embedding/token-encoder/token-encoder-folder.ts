@@ -1,8 +1,8 @@
 // ColBERT encoders on disk, as PyLate lays them: a sentence-transformers folder with a Dense and no pooling.
 import { files, paths } from "@cloze/tensor";
 import { z } from "zod";
-import { loadEmbedder, saveEmbedder } from "../../embedding/sentence-transformers.js";
 import { ClozeError } from "../../errors.js";
+import { loadEmbedder, saveEmbedder } from "../sentence-transformers.js";
 import { createTokenEncoder, type TokenEncoder, type TokenEncoderOptions } from "./token-encoder.js";
 
 const { existsSync, readFileSync } = files;
