@@ -1,34 +1,23 @@
 // Candidates in the order of their relevance to a query: answer-sentence selection, reranking.
-import {
-  add,
-  binaryCrossEntropy,
-  crossEntropy,
-  div,
-  mul,
-  reshape,
-  slice,
-  softplus,
-  sub,
-  sum,
-  type Tensor,
-  take,
-  tensor,
-} from "@cloze/tensor";
+import { add, binaryCrossEntropy, div, mul, reshape, slice, sum, type Tensor, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { type RankingRow, readTaskRows } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
 import { summarizeRankedLists } from "../metrics/ranked-lists.js";
 import { encodeText } from "./encode-text.js";
 import { rowsOfSequences } from "./outputs.js";
+import { type RankingLoss, rankingLosses } from "./ranking-losses.js";
 import { defineTask, type TaskBatch } from "./task.js";
 
-const losses = ["pointwise", "pairwise", "listwise"] as const;
+const losses = ["pointwise", ...(Object.keys(rankingLosses) as RankingLoss[])] as const;
 const settingsSchema = z.strictObject({ loss: z.enum(losses) });
 const optionsSchema = z.strictObject({
   loss: z
     .enum(losses)
     .optional()
-    .describe("pointwise (each candidate alone, the default), pairwise (better above worse), listwise (all at once)"),
+    .describe(
+      "pointwise (each candidate alone, the default); pairwise, hinge (better above worse); listwise, list-net, list-mle, p-list-mle (all at once); lambda-rank, ndcg-loss2, ndcg-loss2++ (pairs by what they change in NDCG)",
+    ),
 });
 
 function relevanceOf({ relevance, row }: RankingRow): readonly number[] {
@@ -38,37 +27,12 @@ function relevanceOf({ relevance, row }: RankingRow): readonly number[] {
   });
 }
 
-/** Mean of log(1 + exp(worse - better)) over pairs of one query (RankNet); undefined where all are alike. */
-function pairLoss(scores: Tensor, grades: ArrayLike<number>): Tensor | undefined {
-  const better: number[] = [];
-  const worse: number[] = [];
-  for (let i = 0; i < grades.length; i++) {
-    for (let j = 0; j < grades.length; j++) {
-      if (grades[i] <= grades[j]) continue;
-      better.push(i);
-      worse.push(j);
-    }
-  }
-  if (better.length === 0) return undefined;
-  const [high, low] = [better, worse].map((places) => take(scores, tensor(Int32Array.from(places))));
-  return div(sum(softplus(sub(low, high))), better.length);
-}
-
-/** Cross-entropy of a softmax over the candidates to the share that each has of the grades; undefined where none has. */
-function listLoss(scores: Tensor, grades: ArrayLike<number>): Tensor | undefined {
-  const positive = Array.from(grades, (grade) => Math.max(0, grade));
-  const total = positive.reduce((a, b) => a + b, 0);
-  if (total === 0) return undefined;
-  const line = reshape(scores, [1, positive.length]);
-  return positive
-    .flatMap((grade, place) =>
-      grade === 0 ? [] : [mul(crossEntropy(line, tensor(Int32Array.of(place))), grade / total)],
-    )
-    .reduce(add);
-}
-
 /** Mean over the queries of a batch that have something to say. logits: [sequences, 1] */
-function groupedLoss(logits: Tensor, { rowOffsets, labels }: TaskBatch, each: typeof pairLoss): Tensor {
+function groupedLoss(
+  logits: Tensor,
+  { rowOffsets, labels }: TaskBatch,
+  each: (typeof rankingLosses)[RankingLoss],
+): Tensor {
   const grades = labels as Float32Array;
   const terms = Array.from(rowOffsets.subarray(1), (end, row) => {
     const start = rowOffsets[row];
@@ -114,8 +78,7 @@ export const ranking = defineTask<RankingRow, z.output<typeof settingsSchema>, R
   inputs: (batch) => ({ batch, labels: {} }),
   loss({ logits }, batch, { loss }) {
     const scores = logits as Tensor; // [sequences, 1]
-    if (loss === "pairwise") return groupedLoss(scores, batch, pairLoss);
-    if (loss === "listwise") return groupedLoss(scores, batch, listLoss);
+    if (loss !== "pointwise") return groupedLoss(scores, batch, rankingLosses[loss]);
     const targets = Float32Array.from(batch.labels ?? [], (grade) => Number(grade > 0));
     return binaryCrossEntropy(scores, tensor(targets, scores.shape));
   },
