@@ -1,16 +1,6 @@
 // Multi-level training on hidden word classes: the same loss for less work?
-import { noGrad, scope } from "@cloze/tensor";
-import {
-  type Model,
-  maskTokens,
-  memoryStore,
-  packSequences,
-  pretrain,
-  pretrainFlops,
-  pretrainVCycle,
-  uniformEncoder,
-} from "cloze";
-import { defineRecipe, hiddenWordClasses, newModel } from "cloze/recipes";
+import { type Model, memoryStore, pretrain, pretrainFlops, pretrainVCycle, uniformEncoder } from "cloze";
+import { defineRecipe, hiddenWordClasses, maskedLoss, newModel } from "cloze/recipes";
 
 const steps = 1500;
 const batch = 32;
@@ -29,19 +19,7 @@ export default defineRecipe({
     const language = hiddenWordClasses(seed);
     const { vocabulary } = language;
     const corpus = memoryStore(language.sentences(scaled(steps) * batch, 1));
-    const sentences = language.sentences(500, 2).map((ids) => ({ ids: [vocabulary.clsId, ...ids, vocabulary.sepId] }));
-    const random = (() => {
-      let state = seed;
-      return () => {
-        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-        return state / 2 ** 32;
-      };
-    })();
-    const held = maskTokens(packSequences(sentences), vocabulary, random);
-    const lossOf = (model: Model): number =>
-      scope(() =>
-        noGrad(() => model.forward(held.batch, { rows: held.rows, targets: held.targets }).loss?.item() ?? 0),
-      );
+    const lossOf = maskedLoss(language.sentences(500, 2), vocabulary);
     const { vocabularySize } = vocabulary;
     const shape = { vocabularySize, hiddenSize: 64, layers: 4, heads: 4, maxPositions: 18, dropout: 0 };
     const create = (): Model => newModel(uniformEncoder(shape), objective, seed);
@@ -60,7 +38,6 @@ export default defineRecipe({
     const count = scaled(steps);
     let before = Number.NaN;
     let blended = Number.NaN;
-    let done = 0;
     const { stages } = await pretrainVCycle(model, vocabulary, corpus, {
       ...training,
       steps: Math.round(0.75 * count),
@@ -68,14 +45,11 @@ export default defineRecipe({
       smallSteps: Math.ceil(0.5 * count),
       alpha,
       seed,
-      onStage: () => {
-        done++;
-        if (done === 1) before = lossOf(model);
+      onStage: ({ phase }) => {
+        if (phase === "initial") before = lossOf(model);
       },
-      afterStep(step) {
-        // The first step of the last stage: the blended model, hardly touched.
-        if (done === 2 && step === 1) blended = lossOf(model);
-        return false;
+      onBlend: () => {
+        blended = lossOf(model);
       },
     });
     const loss = lossOf(model);

@@ -1,19 +1,22 @@
 import { mkdirSync } from "node:fs";
 import { type Command, Option } from "commander";
+import { amplified, type WeightedText } from "../data/corpus/index.js";
 import { readLines, type Tokenizer, trainBpe, trainUnigram, trainWordLevel, trainWordPiece } from "../text/index.js";
 import { wholeNumber } from "./arguments.js";
 import { type CommonOptions, printResult } from "./output.js";
 
+type TrainingTexts = Iterable<string | WeightedText>;
+
 /** Trainers by the name of their model. */
 const trainers = {
-  wordpiece: (texts: Iterable<string>, { vocabularySize, cased }: TrainOptions): Tokenizer =>
+  wordpiece: (texts: TrainingTexts, { vocabularySize, cased }: TrainOptions): Tokenizer =>
     trainWordPiece(texts, { vocabularySize, lowercase: cased !== true }),
-  bpe: (texts: Iterable<string>, { vocabularySize }: TrainOptions): Tokenizer => trainBpe(texts, { vocabularySize }),
-  unigram: (texts: Iterable<string>, { vocabularySize }: TrainOptions): Tokenizer =>
+  bpe: (texts: TrainingTexts, { vocabularySize }: TrainOptions): Tokenizer => trainBpe(texts, { vocabularySize }),
+  unigram: (texts: TrainingTexts, { vocabularySize }: TrainOptions): Tokenizer =>
     trainUnigram(texts, { vocabularySize }),
-  words: (texts: Iterable<string>, { vocabularySize, cased }: TrainOptions): Tokenizer =>
+  words: (texts: TrainingTexts, { vocabularySize, cased }: TrainOptions): Tokenizer =>
     trainWordLevel(texts, { vocabularySize, lowercase: cased !== true }),
-  characters: (texts: Iterable<string>, { vocabularySize, cased }: TrainOptions): Tokenizer =>
+  characters: (texts: TrainingTexts, { vocabularySize, cased }: TrainOptions): Tokenizer =>
     trainWordLevel(texts, { unit: "characters", vocabularySize, lowercase: cased !== true }),
 };
 
@@ -22,7 +25,11 @@ interface TrainOptions extends CommonOptions {
   type: keyof typeof trainers;
   vocabularySize: number;
   cased?: boolean;
+  balance?: "bytes";
 }
+
+const textsOf = (files: readonly string[], { balance }: TrainOptions): TrainingTexts =>
+  balance === undefined ? readLines(files) : amplified(files.map((file) => readLines(file)));
 
 /** `cloze tokenizer train` */
 export function addTokenizer(program: Command): void {
@@ -35,9 +42,15 @@ export function addTokenizer(program: Command): void {
     .addOption(new Option("--type <type>", "the model").choices(Object.keys(trainers)).default("wordpiece"))
     .option("--vocabulary-size <count>", "entries, special tokens included", wholeNumber(10), 30522)
     .option("--cased", "keep upper case and accents (wordpiece, words, characters)")
+    .addOption(
+      new Option(
+        "--balance <measure>",
+        "each file counts as much as the largest, so that words of small ones stay whole (arXiv 2005.07202)",
+      ).choices(["bytes"]),
+    )
     .action((files: string[], options: TrainOptions) => {
       const start = performance.now();
-      const trained = trainers[options.type](readLines(files), options);
+      const trained = trainers[options.type](textsOf(files, options), options);
       mkdirSync(options.out, { recursive: true });
       trained.save(options.out);
       const seconds = (performance.now() - start) / 1000;

@@ -103,7 +103,10 @@ function draw(candidates: Int32Array, original: number, random: RandomSource): n
  *
  * @throws OBJECTIVE_COMBINATION where there is no corpus to count, REPLACEMENTS_EMPTY
  */
-export function replacementOf(config: ReplacementConfig, frame: ObjectiveFrame): MaskingOptions["replacement"] {
+export function replacementOf(
+  config: ReplacementConfig,
+  frame: Pick<ObjectiveFrame, "vocabulary" | "texts">,
+): MaskingOptions["replacement"] {
   if (config.replacement === "uniform") return undefined;
   const { vocabulary, texts } = frame;
   if (texts === undefined) {

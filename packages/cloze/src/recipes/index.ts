@@ -2,12 +2,15 @@
 
 export { randomOrder, randomSource } from "../data/random-source.js";
 export { sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "../objectives/pairs/paragraph-pairs.js";
+export * from "./data/contract-clauses.js";
 export * from "./data/hidden-word-classes.js";
 export * from "./data/planted-phrases.js";
 export * from "./data/question-articles.js";
+export * from "./data/registers.js";
 export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
 export * from "./data/topic-documents.js";
 export { checkout, loadRecipe, recipeFolder, recipeNames, withResult } from "./find.js";
+export * from "./masked-loss.js";
 export * from "./pair-probe.js";
 export { papersPage, type RecipeWithResult } from "./papers-page.js";
 export { drawPicture } from "./picture.js";
@@ -23,6 +26,7 @@ export {
   type Scale,
   scaleFactors,
 } from "./recipe.js";
+export * from "./replacement-share.js";
 export { commitOf, machineWords, readResult, type StoredResult, writeResult } from "./result-file.js";
 export * from "./retriever-probe.js";
 export { type OverSeeds, type RecipeResult, type ResultRow, type RunRecipeOptions, runRecipe } from "./run-recipe.js";

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { readTaskRows, type TextRow } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
 import { classScores, confusionMatrix, matthewsCorrelation } from "../metrics/classification.js";
-import { bestLabelThresholds, multiLabelReport } from "../metrics/multi-label.js";
+import { bestLabelThresholds, labelRankingAveragePrecision, multiLabelReport } from "../metrics/multi-label.js";
 import { encodeText } from "./encode-text.js";
 import {
   checkSeveralLabels,
@@ -100,9 +100,10 @@ function singleScores(gold: readonly string[], predicted: readonly string[], { n
 
 function multiScores(
   gold: readonly (readonly string[])[],
-  predicted: readonly (readonly string[])[],
+  predictions: readonly ClassificationPrediction[],
   settings: Settings,
 ) {
+  const predicted = predictions.map(({ labels = [] }) => labels);
   const names = [...settings.names, ...sortLabels(gold.flat().filter((label) => !settings.names.includes(label)))];
   const rows = (all: readonly (readonly string[])[]) => all.map((labels) => indicators(labels, names));
   const { micro, macro, weighted, samples } = multiLabelReport(rows(gold), rows(predicted));
@@ -119,6 +120,11 @@ function multiScores(
       microPrecision: micro.precision,
       microRecall: micro.recall,
       exactMatch: same.length / gold.length,
+      // Labels that the model does not know rank behind all others.
+      labelRankingAveragePrecision: labelRankingAveragePrecision(
+        rows(gold),
+        predictions.map(({ scores }) => names.map((name) => scores[name] ?? -1)),
+      ),
     },
   };
 }
@@ -193,12 +199,7 @@ function classificationTask(name: "classification" | "multi-label", problem: Pro
       const gold = rows.map((row) => labelsOf(row, problem));
       const placed = rows.flatMap(({ row }, i) => gold[i].map((label) => [label, row] as const));
       warnUnseen(placed, settings.names, warnings);
-      if (problem === "multi")
-        return multiScores(
-          gold,
-          predictions.map(({ labels = [] }) => labels),
-          settings,
-        );
+      if (problem === "multi") return multiScores(gold, predictions, settings);
       return singleScores(
         gold.map(([label]) => label),
         predictions.map(({ label = "" }) => label),

@@ -11,6 +11,7 @@ export {
   trainingDocuments,
 } from "./corpus-sequences.js";
 export { type DocumentUnit, sampleDocuments } from "./documents.js";
+export { type MixCorporaOptions, type MixedCorpora, mixCorpora } from "./mix-corpora.js";
 export {
   amplification,
   amplified,

@@ -1,9 +1,6 @@
 // Pairs of sentences from the data beside the checkout, for recipes of sentence encoders.
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { ClozeError } from "../../errors.js";
-import { checkout } from "../find.js";
+import { sharedText } from "./shared-text.js";
 
 /** Two sentences and what stands beside them. */
 export interface SentencePair {
@@ -19,14 +16,13 @@ export interface SentencePair {
  * @throws RECIPE_DATA when it is not there
  */
 export function sharedTable(name: string): Record<string, string>[] {
-  const path = [name, `${name}.gz`].map((one) => join(checkout(), "..", "shared", "data", one)).find(existsSync);
-  if (path === undefined) {
+  const text = sharedText(name);
+  if (text === undefined) {
     throw new ClozeError("RECIPE_DATA", `../shared/data/${name} is not here`, {
       remedy: "This recipe is about real sentences; put the data folder beside the repository.",
     });
   }
-  const bytes = readFileSync(path);
-  const [header, ...lines] = (path.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8").trimEnd().split("\n");
+  const [header, ...lines] = text.trimEnd().split("\n");
   const names = header.trimEnd().split("\t");
   return lines.map((line) => {
     const fields = line.replace(/\r$/, "").split("\t");

@@ -4,7 +4,7 @@ import type { JsonObject } from "../json-reader.js";
 import { ByteLevelPreTokenizer } from "../pre-tokenizers/byte-level.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, emptyCorpus, inCodePointOrder, joinSpecialTokens } from "./alphabet.js";
-import { countPieces } from "./count-pieces.js";
+import { type CountedText, countPieces } from "./count-pieces.js";
 import { learnMerges, type SymbolWords } from "./learn-merges.js";
 import { specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
 
@@ -55,7 +55,7 @@ function toSymbols(pieces: ReadonlyMap<string, number>, byteIds: Int32Array): Sy
  * const tokenizer = trainBpe(readLines("corpus.txt"), { vocabularySize: 8000 });
  * tokenizer.decode(tokenizer.encodeIds("any text, 😀 too")); // "any text, 😀 too"
  */
-export function trainBpe(texts: Iterable<string>, options: BpeTrainerOptions = {}): Tokenizer {
+export function trainBpe(texts: Iterable<CountedText>, options: BpeTrainerOptions = {}): Tokenizer {
   const { vocabularySize = 30000, minFrequency = 2, addPrefixSpace = false } = options;
   const special = joinSpecialTokens(options.specialTokens ?? [], ROBERTA_TOKENS);
   checkTrainerOptions(vocabularySize, minFrequency, special);

@@ -4,7 +4,7 @@ import { readNormalizer } from "../normalizers/index.js";
 import { MetaspacePreTokenizer } from "../pre-tokenizers/metaspace.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, countCharacters, emptyCorpus, joinSpecialTokens } from "./alphabet.js";
-import { countPieces } from "./count-pieces.js";
+import { type CountedText, countPieces } from "./count-pieces.js";
 import { bertTemplate, specialTokenEntries } from "./tokenizer-json.js";
 import { learnUnigram } from "./unigram-learner.js";
 
@@ -39,7 +39,7 @@ const LONGEST_WORD = 512;
  * @example
  * const tokenizer = trainUnigram(readLines("corpus.txt"), { vocabularySize: 8000 });
  */
-export function trainUnigram(texts: Iterable<string>, options: UnigramTrainerOptions = {}): Tokenizer {
+export function trainUnigram(texts: Iterable<CountedText>, options: UnigramTrainerOptions = {}): Tokenizer {
   const { vocabularySize = 8000, lowercase = true, longestPiece = 16 } = options;
   const { stripAccents = lowercase, limitAlphabet = Number.POSITIVE_INFINITY } = options;
   const special = joinSpecialTokens(options.specialTokens ?? [], ALBERT_TOKENS);

@@ -4,7 +4,7 @@ import { BertPreTokenizer } from "../pre-tokenizers/bert-pre-tokenizer.js";
 import type { PreTokenizer } from "../pre-tokenizers/pre-tokenizer.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, emptyCorpus, joinSpecialTokens } from "./alphabet.js";
-import { countPieces } from "./count-pieces.js";
+import { type CountedText, countPieces } from "./count-pieces.js";
 import { bertTemplate, specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
 
 /** Options of {@link trainWordLevel}. */
@@ -52,7 +52,7 @@ const units = {
  * @example
  * const tokenizer = trainWordLevel(texts, { unit: "characters", vocabularySize: 200 });
  */
-export function trainWordLevel(texts: Iterable<string>, options: WordLevelTrainerOptions = {}): Tokenizer {
+export function trainWordLevel(texts: Iterable<CountedText>, options: WordLevelTrainerOptions = {}): Tokenizer {
   const { unit = "words", vocabularySize = 30522, lowercase = true, minFrequency = 1 } = options;
   const special = joinSpecialTokens(options.specialTokens ?? [], BERT_TOKENS);
   checkTrainerOptions(vocabularySize, minFrequency, special);

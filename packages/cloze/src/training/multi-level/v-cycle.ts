@@ -43,6 +43,8 @@ export interface VCycleOptions extends Omit<PretrainOptions, "minutes" | "folder
   readonly schemes?: readonly Required<LevelScheme>[];
   /** Called after each stage. */
   readonly onStage?: (stage: VCycleStage, model: Model) => void;
+  /** Called when a level has been blended with what was grown, before it is trained on. */
+  readonly onBlend?: (level: number, model: Model) => void;
 }
 
 export interface VCycleStage {
@@ -69,7 +71,7 @@ export async function pretrainVCycle(
   corpus: PretrainCorpus,
   options: VCycleOptions,
 ): Promise<{ readonly stages: readonly VCycleStage[]; readonly interrupted: boolean }> {
-  const { steps, levels = 2, alpha = 0.5, smallRate = 2, learningRate = 1e-4, onStage, ...rest } = options;
+  const { steps, levels = 2, alpha = 0.5, smallRate = 2, learningRate = 1e-4, onStage, onBlend, ...rest } = options;
   const { initialSteps = Math.ceil(0.05 * steps), smallSteps = Math.ceil(0.5 * steps), seed = 1 } = options;
   const stages: VCycleStage[] = [];
   let interrupted = false;
@@ -105,6 +107,7 @@ export async function pretrainVCycle(
       const grown = decoalesce(small, scheme);
       interpolate(one, grown, alpha);
       grown.dispose();
+      onBlend?.(level, one);
     } finally {
       small.dispose();
     }
