@@ -63,7 +63,7 @@ export default defineRecipe({
       task: taskOf("multi-label"),
       train: clauses.labelled,
       dev: clauses.test,
-      epochs: 8,
+      epochs: 20,
     });
     const names = await probe(model, tokenizer, {
       ...how,

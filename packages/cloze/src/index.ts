@@ -196,7 +196,13 @@ export {
   type LearningRateTestOptions,
   learningRateSvg,
 } from "./training/learning-rate-test.js";
-export { interpolate, pretrainVCycle, type VCycleOptions, type VCycleStage } from "./training/multi-level/v-cycle.js";
+export {
+  interpolate,
+  pretrainVCycle,
+  type VCycleOptions,
+  type VCycleResult,
+  type VCycleStage,
+} from "./training/multi-level/v-cycle.js";
 export { coalesce, decoalesce, halfScheme, type LevelScheme } from "./training/multi-level/width-and-depth.js";
 export { createNewModel, type NewModelName, type NewModelOptions, newModels } from "./training/new-model.js";
 export { type AverageOptions, type AveragingOptimizer, averageWeights } from "./training/policies/average.js";

@@ -32,8 +32,15 @@ import { printResult, progressFor } from "./output.js";
 import { type PretrainingPreset, presetsHelp, pretrainingPreset } from "./pretraining-presets.js";
 import { openProbes, type ProbeOptions, withProbeOptions } from "./probe-options.js";
 import { checkLength, printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
+import {
+  checkVCycle,
+  estimateVCycle,
+  runVCycle,
+  type VCycleCommandOptions,
+  withVCycleOptions,
+} from "./v-cycle-options.js";
 
-interface PretrainCommandOptions extends TrainingOptions, CorpusOptions, ProbeOptions {
+interface PretrainCommandOptions extends TrainingOptions, CorpusOptions, ProbeOptions, VCycleCommandOptions {
   preset?: string;
   dryRun?: boolean;
   findLearningRate?: boolean;
@@ -130,7 +137,11 @@ function announce(
   progress: ProgressReporter,
 ): boolean {
   if (options.dryRun !== true && options.quiet === true) return false;
-  const estimate = estimateRun(model, tokenizer, corpus, training);
+  const { steps } = options;
+  const estimate =
+    options.vCycle === undefined || steps === undefined
+      ? estimateRun(model, tokenizer, corpus, training)
+      : estimateVCycle(model, tokenizer, corpus, training, { ...options, steps });
   const length = `about ${formatDuration(estimate.seconds)}, ${formatBytes(estimate.residentBytes)}`;
   if (options.dryRun === true) {
     printResult(options, estimate, () => `${length}; ${estimate.steps} steps`);
@@ -195,7 +206,7 @@ export function addPretrain(program: Command): void {
     .option("--find-learning-rate", "train with a growing learning rate instead, and say which one to take")
     .addHelpText("after", () => `\nPresets:\n${presetsHelp()}`)
     .addHelpText("after", () => `\nObjectives, and their options (--set name=value):\n${objectivesHelp()}`);
-  withProbeOptions(withCorpusOptions(command));
+  withProbeOptions(withCorpusOptions(withVCycleOptions(command)));
   withTrainingOptions(command).action(async (sources: string[], options: PretrainCommandOptions) => {
     if (options.findLearningRate !== true) checkLength(options);
     const preset = options.preset === undefined ? undefined : pretrainingPreset(options.preset);
@@ -213,6 +224,7 @@ export function addPretrain(program: Command): void {
     let model = startModel(start, tokenizer, architecture, preset, options);
     checkVocabulary(model, tokenizer);
     checkObjective(objective, model.config, model.head.config);
+    checkVCycle(model, options);
     if (options.extendVocabulary !== undefined) {
       if (start === undefined) {
         throw new ClozeError("OPTION_CONFLICT", "--extend-vocabulary goes with --model", {
@@ -277,7 +289,10 @@ export function addPretrain(program: Command): void {
         return;
       }
       if (announce(model, tokenizer, corpus, training, options, progress)) return;
-      const result = await pretrain(model, tokenizer, corpus, training);
+      const result =
+        options.vCycle === undefined || steps === undefined
+          ? await pretrain(model, tokenizer, corpus, training)
+          : await runVCycle(model, tokenizer, corpus, training, { ...options, steps });
       const last = probes.records.at(-1)?.step;
       if (!result.interrupted && last !== result.steps) await probes.run(model, tokenizer, result.steps);
       if (options.lora !== undefined) model = mergeLora(model);

@@ -2,6 +2,7 @@
 
 export { randomOrder, randomSource } from "../data/random-source.js";
 export { sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "../objectives/pairs/paragraph-pairs.js";
+export * from "./copies-apart.js";
 export * from "./data/contract-clauses.js";
 export * from "./data/hidden-word-classes.js";
 export * from "./data/planted-phrases.js";

@@ -1,9 +1,18 @@
 // The V-cycle (arXiv 2404.07999): train a little, shrink, train the small model, grow it again, blend, and finish.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { copyInto, mixInPlace, sameShape } from "@cloze/tensor";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/index.js";
 import type { ObjectiveVocabulary } from "../../objectives/index.js";
-import { type PretrainCorpus, type PretrainOptions, pretrain, pretrainFlops } from "../pretrain.js";
+import { findCheckpoint, removeCheckpoints } from "../checkpoint.js";
+import {
+  type PretrainCorpus,
+  type PretrainOptions,
+  type PretrainResult,
+  pretrain,
+  pretrainFlops,
+} from "../pretrain.js";
 import { warmupLinear } from "../trainer.js";
 import { coalesce, decoalesce, halfScheme, type LevelScheme } from "./width-and-depth.js";
 
@@ -26,9 +35,13 @@ export function interpolate(target: Model, other: Model, alpha: number): void {
   }
 }
 
-export interface VCycleOptions extends Omit<PretrainOptions, "minutes" | "folder" | "resume" | "steps"> {
+export interface VCycleOptions extends Omit<PretrainOptions, "minutes" | "steps"> {
   /** Steps of the model itself after the cycle. */
   readonly steps: number;
+  /** Each stage has a folder in it, `stage-1` and so on, with its checkpoints. */
+  readonly folder?: string;
+  /** Goes through the cycle again from the checkpoints of its stages: what was done is read, not trained. */
+  readonly resume?: boolean;
   /** Models, the given one included. Default 2. */
   readonly levels?: number;
   /** Steps of each level before it is made smaller. Default: 5 % of `steps`. */
@@ -57,9 +70,23 @@ export interface VCycleStage {
   readonly flops: number;
 }
 
+/** Steps of the stages beside the last one, where they are not told. */
+export const vCycleSteps = (steps: number): { initialSteps: number; smallSteps: number } => ({
+  initialSteps: Math.ceil(0.05 * steps),
+  smallSteps: Math.ceil(0.5 * steps),
+});
+
+export interface VCycleResult {
+  /** In the order in which they ran. */
+  readonly stages: readonly VCycleStage[];
+  /** What the last of them gave. */
+  readonly last: PretrainResult | undefined;
+  readonly interrupted: boolean;
+}
+
 /**
  * Pre-trains a model by a V-cycle. Each stage starts with a fresh optimizer, the first one alone with a warm-up. The model
- * given is trained in place.
+ * given is trained in place. A resumed cycle gives the same parameters as one that was not interrupted.
  *
  * @throws MULTI_LEVEL_UNSUPPORTED, and what `pretrain` throws
  * @example
@@ -70,26 +97,42 @@ export async function pretrainVCycle(
   tokenizer: ObjectiveVocabulary,
   corpus: PretrainCorpus,
   options: VCycleOptions,
-): Promise<{ readonly stages: readonly VCycleStage[]; readonly interrupted: boolean }> {
-  const { steps, levels = 2, alpha = 0.5, smallRate = 2, learningRate = 1e-4, onStage, onBlend, ...rest } = options;
-  const { initialSteps = Math.ceil(0.05 * steps), smallSteps = Math.ceil(0.5 * steps), seed = 1 } = options;
+): Promise<VCycleResult> {
+  const { steps, levels = 2, alpha = 0.5, smallRate = 2, learningRate = 1e-4, folder, resume } = options;
+  const { onStage, onBlend, ...rest } = options;
+  const { initialSteps, smallSteps } = { ...vCycleSteps(steps), ...options };
+  const { seed = 1 } = options;
   const stages: VCycleStage[] = [];
-  let interrupted = false;
-  const train = async (one: Model, level: number, phase: VCycleStage["phase"], count: number): Promise<void> => {
-    if (interrupted || count === 0) return;
-    const schedule = stages.length === 0 ? (options.schedule ?? warmupLinear(0.06)) : warmupLinear(0);
+  const count = 2 * levels - 1;
+  const folderOf = (stage: number): string | undefined =>
+    folder === undefined ? undefined : join(folder, `stage-${stage + 1}`);
+  let last: PretrainResult | undefined;
+  const train = async (one: Model, level: number, phase: VCycleStage["phase"], wanted: number): Promise<void> => {
+    if (wanted === 0) return;
+    const number = stages.length;
+    const own = folderOf(number);
+    const goesOn = resume === true && own !== undefined && findCheckpoint(own) !== undefined;
+    // What an earlier cycle left of later stages does not follow from this one.
+    for (let later = number + 1; !goesOn && later < count; later++) {
+      const stale = folderOf(later);
+      if (stale !== undefined && existsSync(stale)) removeCheckpoints(stale);
+    }
     const how = {
       ...rest,
-      schedule,
-      steps: count,
+      schedule: number === 0 ? (options.schedule ?? warmupLinear(0.06)) : warmupLinear(0),
+      steps: wanted,
       learningRate: level === 1 ? learningRate : learningRate * smallRate,
       // Each stage sees other batches.
-      seed: seed + 1000 * stages.length,
+      seed: seed + 1000 * number,
+      folder: own,
+      resume: goesOn,
     };
-    const flops = count * pretrainFlops(one, tokenizer, corpus, how);
-    const result = await pretrain(one, tokenizer, corpus, how);
-    interrupted = result.interrupted;
-    const stage = { level, phase, steps: result.steps, loss: result.loss, flops };
+    options.progress?.note(
+      `Stage ${number + 1} of ${count}: ${wanted} steps, ${one.config.layers.length} layers of ${one.config.hiddenSize}`,
+    );
+    const flops = wanted * pretrainFlops(one, tokenizer, corpus, how);
+    last = await pretrain(one, tokenizer, corpus, how);
+    const stage = { level, phase, steps: last.steps, loss: last.loss, flops };
     stages.push(stage);
     onStage?.(stage, one);
   };
@@ -100,10 +143,12 @@ export async function pretrainVCycle(
       return;
     }
     await train(one, level, "initial", initialSteps);
+    if (last?.interrupted) return;
     const scheme = options.schemes?.[level - 1] ?? halfScheme(one.config);
     const small = coalesce(one, scheme);
     try {
       await cycle(small, level + 1);
+      if (last?.interrupted) return;
       const grown = decoalesce(small, scheme);
       interpolate(one, grown, alpha);
       grown.dispose();
@@ -114,5 +159,5 @@ export async function pretrainVCycle(
     await train(one, level, level === 1 ? "final" : "small", level === 1 ? steps : smallSteps);
   };
   await cycle(model, 1);
-  return { stages, interrupted };
+  return { stages, last, interrupted: last?.interrupted ?? false };
 }

@@ -90,6 +90,21 @@ export function halfScheme(config: EncoderConfig): Required<LevelScheme> {
   };
 }
 
+/**
+ * Refuses a model that has no smaller copies, before anything is computed.
+ *
+ * @throws MULTI_LEVEL_UNSUPPORTED
+ */
+export function checkLevels(config: EncoderConfig, levels: number): void {
+  let { heads, layers } = sizesOf(config);
+  for (let level = 1; level < levels; level++) {
+    if (heads % 2 !== 0 || layers % 2 !== 0) {
+      throw unsupported(`${heads} heads, ${layers} layers`, `even numbers of both at level ${level}`);
+    }
+    [heads, layers] = [heads / 2, layers / 2];
+  }
+}
+
 /** Groups of units from groups of blocks of `size` units; `times` of them one below the other. */
 function unitGroups(groups: Groups, size: number, times = 1): number[][] {
   const blocks = groups.flat().length;
