@@ -53,6 +53,28 @@ async function pretrain(...args: string[]): Promise<{ output: string; notes: str
   return written;
 }
 
+test("--v-cycle trains through smaller copies, and says what does not go with it", async () => {
+  const common = [texts, "--tokenizer", tokenizer, "--out", path("v-cycle"), "--size", "tiny", "--quiet", "--json"];
+  const { output } = await pretrain(...common, "--v-cycle", "--steps", "4", "--learning-rate", "1e-3");
+  const { stages, steps } = JSON.parse(output);
+  expect(stages.map(({ phase, steps: count }: { phase: string; steps: number }) => [phase, count])).toEqual([
+    ["initial", 1],
+    ["small", 2],
+    ["final", 4],
+  ]);
+  expect(stages[1].flops / 2).toBeLessThan(stages[0].flops);
+  expect(steps).toBe(4);
+  const model = loadModel(path("v-cycle"));
+  expect(model.config.layers.length).toBe(2);
+  model.dispose();
+  vi.restoreAllMocks();
+  const estimate = JSON.parse((await pretrain(...common, "--v-cycle", "2", "--steps", "40", "--dry-run")).output);
+  expect(estimate.steps).toBe(40 + 2 + 20);
+  vi.restoreAllMocks();
+  await expect(pretrain(...common, "--v-cycle", "--minutes", "1")).rejects.toThrow(/does not go with --minutes/);
+  await expect(pretrain(...common, "--v-cycle", "5", "--steps", "4")).rejects.toThrow(/no smaller or larger copy/);
+});
+
 test("a folder of texts, JSON lines and a picture; held-out loss and a probe along the way", async () => {
   const rows = lines
     .slice(0, 12)

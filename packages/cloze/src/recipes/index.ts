@@ -2,6 +2,7 @@
 
 export { randomOrder, randomSource } from "../data/random-source.js";
 export { sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "../objectives/pairs/paragraph-pairs.js";
+export { copyOfEncoder } from "../training/probe.js";
 export * from "./copies-apart.js";
 export * from "./data/contract-clauses.js";
 export * from "./data/hidden-word-classes.js";
@@ -9,7 +10,9 @@ export * from "./data/planted-phrases.js";
 export * from "./data/question-articles.js";
 export * from "./data/registers.js";
 export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
+export * from "./data/swapped-words.js";
 export * from "./data/topic-documents.js";
+export * from "./encoder-time.js";
 export { checkout, loadRecipe, recipeFolder, recipeNames, withResult } from "./find.js";
 export * from "./masked-loss.js";
 export * from "./pair-probe.js";

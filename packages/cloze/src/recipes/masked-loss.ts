@@ -3,7 +3,7 @@ import { noGrad, scope } from "@cloze/tensor";
 import { packSequences } from "../data/packed-batch.js";
 import { randomSource } from "../data/random-source.js";
 import type { Model } from "../families/index.js";
-import type { ObjectiveVocabulary } from "../objectives/index.js";
+import type { Objective, ObjectiveVocabulary } from "../objectives/index.js";
 import { maskTokens } from "../objectives/masking.js";
 
 /**
@@ -31,4 +31,21 @@ export function maskedLoss(sequences: readonly ArrayLike<number>[], vocabulary: 
           hidden,
       0,
     );
+}
+
+/**
+ * The loss of an objective on sequences as it stands, without dropout and random choices that only serve training: of the
+ * model with what is trained beside it.
+ *
+ * @param sequences without special tokens
+ */
+export function objectiveLoss(
+  { prepare, loss }: Objective,
+  sequences: readonly ArrayLike<number>[],
+  { clsId, sepId }: ObjectiveVocabulary,
+): number {
+  if (prepare === undefined) throw new Error("the objective reads documents");
+  const batch = packSequences(sequences.map((ids) => ({ ids: Int32Array.from([clsId, ...Array.from(ids), sepId]) })));
+  const prepared = prepare(batch, randomSource(0x5eed));
+  return scope(() => noGrad(() => loss(prepared, { seed: 0, step: 0, training: false }).item()));
 }

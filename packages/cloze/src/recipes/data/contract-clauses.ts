@@ -57,17 +57,8 @@ function assemble(train: readonly Clause[], more: readonly Clause[], test: reado
   };
 }
 
-/** Terms of service of ../shared/data with their unfair clauses, or made contracts where these are not at hand. */
-export function contractClauses(seed: number): ContractClauses {
-  const read = (part: string): Clause[] =>
-    sharedTable(`unfair_tos/en_${part}.tsv`).map(({ document, sentence, tags }) => ({
-      document,
-      sentence,
-      tags: tags === "" ? [] : tags.split(/[\s,;]+/),
-    }));
-  if (sharedText("unfair_tos/en_train.tsv") !== undefined) {
-    return assemble(read("train"), read("dev"), read("test"), seed);
-  }
+/** Made contracts. */
+export function madeContracts(seed: number): ContractClauses {
   const language = madeSentences(seed, 1, { topics: 16 });
   const random = randomSource(seed, 52);
   const make = (documents: number, from: number): Clause[] =>
@@ -80,4 +71,18 @@ export function contractClauses(seed: number): ContractClauses {
       }),
     ).flat();
   return assemble(make(120, 0), [], make(10, 1000), seed);
+}
+
+/** Terms of service of ../shared/data with their unfair clauses, or made contracts where these are not at hand. */
+export function contractClauses(seed: number): ContractClauses {
+  const read = (part: string): Clause[] =>
+    sharedTable(`unfair_tos/en_${part}.tsv`).map(({ document, sentence, tags }) => ({
+      document,
+      sentence,
+      tags: tags === "" ? [] : tags.split(/[\s,;]+/),
+    }));
+  if (sharedText("unfair_tos/en_train.tsv") !== undefined) {
+    return assemble(read("train"), read("dev"), read("test"), seed);
+  }
+  return madeContracts(seed);
 }

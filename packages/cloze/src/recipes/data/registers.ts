@@ -72,14 +72,8 @@ function divide(
   };
 }
 
-/** Novels and news of ../shared/data, or two made registers where these are not at hand. */
-export function novelsAndNews(seed: number, sizes: RegisterSizes): Registers {
-  const [books, held] = [sharedText("corpus_books/train.txt"), sharedText("corpus_books/valid.txt")];
-  if (books !== undefined && held !== undefined && sharedText("agnews/train.tsv") !== undefined) {
-    const rows = (name: string): TextRow[] =>
-      sharedTable(`agnews/${name}.tsv`).map(({ text, label }, i) => ({ text, label, row: i + 1 }));
-    return divide(passages(books), passages(held), rows("train"), rows("test"), sizes, seed);
-  }
+/** Two made registers. */
+export function madeRegisters(seed: number, sizes: RegisterSizes): Registers {
   const [novels, news] = [madeSentences(seed, 1), madeSentences(seed, 2)];
   const random = randomSource(seed, 42);
   const page = (): string => {
@@ -94,4 +88,15 @@ export function novelsAndNews(seed: number, sizes: RegisterSizes): Registers {
   const pages = (bytes: number): string[] => Array.from({ length: Math.ceil(bytes / 1200) }, page);
   const rows = Array.from({ length: Math.ceil((sizes.small + sizes.held) / 120) + sizes.labelled }, row);
   return divide(pages(sizes.large), pages(sizes.held), rows, Array.from({ length: sizes.test }, row), sizes, seed);
+}
+
+/** Novels and news of ../shared/data, or two made registers where these are not at hand. */
+export function novelsAndNews(seed: number, sizes: RegisterSizes): Registers {
+  const [books, held] = [sharedText("corpus_books/train.txt"), sharedText("corpus_books/valid.txt")];
+  if (books !== undefined && held !== undefined && sharedText("agnews/train.tsv") !== undefined) {
+    const rows = (name: string): TextRow[] =>
+      sharedTable(`agnews/${name}.tsv`).map(({ text, label }, i) => ({ text, label, row: i + 1 }));
+    return divide(passages(books), passages(held), rows("train"), rows("test"), sizes, seed);
+  }
+  return madeRegisters(seed, sizes);
 }

@@ -1,4 +1,7 @@
 // Coalescing, de-coalescing, interpolation (arXiv 2404.07999): the identities of the operators, and the cycle.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { backward, scope, type Tensor } from "@cloze/tensor";
 import { describe, expect, test } from "vitest";
 import { memoryStore } from "../../data/memory-store.js";
@@ -8,7 +11,7 @@ import { encoderSpecs } from "../../encoder/encoder.js";
 import { createModel, familyOf, type Model } from "../../families/index.js";
 import { madeVocabulary } from "../../recipes/index.js";
 import { interpolate, pretrainVCycle } from "./v-cycle.js";
-import { coalesce, decoalesce, halfScheme } from "./width-and-depth.js";
+import { checkLevels, coalesce, decoalesce, halfScheme } from "./width-and-depth.js";
 
 const vocabulary = madeVocabulary(30);
 const { vocabularySize } = vocabulary;
@@ -280,4 +283,55 @@ test("a V-cycle trains the model in place through its levels", async () => {
   expect(stages[2].flops / stages[2].steps).toBeLessThan(stages[0].flops / stages[0].steps / 4);
   expect(values(model)).not.toEqual(before);
   model.dispose();
+});
+
+test("a V-cycle that was stopped in any of its stages and resumed ends as one that was not", async () => {
+  const corpus = memoryStore(Array.from({ length: 40 }, (_, i) => [5 + (i % 6), 11 + (i % 6), 17 + (i % 6)]));
+  const root = mkdtempSync(join(tmpdir(), "cloze-v-cycle-"));
+  const options = { steps: 5, initialSteps: 3, smallSteps: 4, learningRate: 1e-2, batchTokens: 60, seed: 2 };
+  const whole = create(encoder(4, 2));
+  await pretrainVCycle(whole, vocabulary, corpus, options);
+  for (const [stopIn, stopAt] of [
+    [1, 2],
+    [2, 1],
+    [3, 3],
+  ]) {
+    const folder = join(root, String(stopIn));
+    // What another run left there must not be gone on with.
+    if (stopIn === 1) {
+      const other = create(encoder(4, 2), "ForMaskedLM", 9);
+      await pretrainVCycle(other, vocabulary, corpus, { ...options, folder });
+      other.dispose();
+    }
+    let stages = 0;
+    const first = create(encoder(4, 2));
+    const stopped = await pretrainVCycle(first, vocabulary, corpus, {
+      ...options,
+      folder,
+      onStage: () => {
+        stages++;
+      },
+      shouldStop: (step) => stages === stopIn - 1 && step === stopAt,
+    });
+    first.dispose();
+    expect([stopped.interrupted, stopped.stages.length, stopped.last?.steps]).toEqual([true, stopIn, stopAt]);
+    const second = create(encoder(4, 2));
+    const { interrupted, last } = await pretrainVCycle(second, vocabulary, corpus, {
+      ...options,
+      folder,
+      resume: true,
+    });
+    expect([interrupted, last?.steps]).toEqual([false, 5]);
+    expect(values(second)).toEqual(values(whole));
+    second.dispose();
+  }
+  whole.dispose();
+  rmSync(root, { recursive: true, force: true });
+});
+
+test("models without smaller copies are refused before anything runs", () => {
+  const { config } = create(encoder(4, 4));
+  expect(() => checkLevels(config, 3)).not.toThrow();
+  expect(() => checkLevels(config, 4)).toThrow(/no smaller or larger copy/);
+  expect(() => checkLevels(create(encoder(3, 2)).config, 2)).toThrow(/no smaller or larger copy/);
 });
