@@ -2,7 +2,7 @@
 import { memoryStore, probe, taskOf, trainWordPiece, uniformEncoder } from "cloze";
 import { contractClauses, defineRecipe, pretrainArm, replacementShare } from "cloze/recipes";
 
-const steps = 600;
+const steps = 400;
 const batchTokens = 2048;
 const maxLength = 64;
 

@@ -13,7 +13,7 @@ import {
 } from "cloze";
 import { defineRecipe, maskedLoss, novelsAndNews, pretrainArm } from "cloze/recipes";
 
-const steps = 700;
+const steps = 400;
 const batchTokens = 2048;
 const maxLength = 64;
 const window = maxLength - 2;

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { packSequences } from "../data/packed-batch.js";
 import { randomSource } from "../data/random-source.js";
+import { createWarnings } from "../data/readers/warnings.js";
 import { uniformEncoder } from "../encoder/config.js";
 import { createModel } from "../families/index.js";
 import { createObjective, parseObjective } from "./index.js";
@@ -179,5 +180,35 @@ test("placeholders need attention to all of a sequence, and a lexicon its tokeni
   ).not.toThrow();
   expect(() => lossOf({ lexicon: [{ ids: [6, 99] }] })).toThrow(/another tokenizer/);
   expect(() => lossOf({ lexicon: "/nowhere/lexicon.json" })).toThrow(/lexicon/);
+  model.dispose();
+});
+
+test("a lexicon of which nothing stands in the texts is a counted warning; in evaluation nothing is dropped", () => {
+  const dropping = uniformEncoder({ vocabularySize: 30, hiddenSize: 16, layers: 1, heads: 4, dropout: 0.5 });
+  const model = createModel({ architecture: "ForMaskedLM", config: dropping, seed: 2 });
+  const frame = { model, vocabulary, maxLength: 30, batchTokens: 100, seed: 1 };
+  const found = (entries: readonly number[][]) => {
+    const warnings = createWarnings();
+    const config = parseObjective({ type: "ngram-mlm", lexicon: entries.map((ids) => ({ ids })), rate: 0.5 });
+    const texts = () => [[5, 6, 7, 9], [8]];
+    return { objective: createObjective(config, { ...frame, texts, warnings }), warnings: warnings.list() };
+  };
+  const unused = found([
+    [7, 6],
+    [9, 8],
+    [6, 7, 8],
+  ]);
+  expect(unused.warnings).toMatchObject([{ code: "LEXICON_UNUSED", count: 3 }]);
+  const { objective, warnings } = found([
+    [9, 8],
+    [6, 7],
+  ]);
+  expect(warnings).toEqual([]);
+  const prepared = objective.prepare!(batch, randomSource(1));
+  const loss = (seed: number, training: boolean) =>
+    scope(() => objective.loss(prepared, { seed, step: 0, training }).item());
+  expect(loss(1, false)).toBe(loss(2, false));
+  expect(loss(1, true)).not.toBe(loss(2, true));
+  for (const one of [unused.objective, objective]) one.dispose();
   model.dispose();
 });

@@ -25,7 +25,7 @@ import { denseSpecs } from "../heads/head.js";
 import { createGenerator, generatorEncoder } from "./generator/generator.js";
 import { sampleRows } from "./generator/sample.js";
 import { headFlops } from "./head-flops.js";
-import { loadNgramLexicon, type NgramEntry, type NgramLexicon, ngramLexicon } from "./ngrams/lexicon.js";
+import { loadNgramLexicon, type NgramEntry, type NgramLexicon, ngramLexicon, standsIn } from "./ngrams/lexicon.js";
 import { hidePieces, hideTokens, type PieceBatch, withPlaceholders } from "./ngrams/segments.js";
 import { cannotCombine, defineObjective, lossOf } from "./objective.js";
 
@@ -118,6 +118,13 @@ function createNgramOutput(
   };
 }
 
+/** How a model runs for a loss. */
+interface Forward {
+  readonly seed: number;
+  readonly recompute: boolean;
+  readonly training: boolean;
+}
+
 const lexiconOf = (given: string | readonly NgramEntry[]): NgramLexicon =>
   typeof given === "string" ? loadNgramLexicon(given) : ngramLexicon(given);
 
@@ -143,6 +150,14 @@ export const ngramLanguage = defineObjective({
         expected: `ids below ${vocabularySize}`,
         received: outside.ids.join(", "),
       });
+    }
+    if (lexicon.entries.length > 0 && frame.texts !== undefined && !standsIn(lexicon, frame.texts())) {
+      frame.warnings?.add(
+        "LEXICON_UNUSED",
+        "n-grams of the lexicon, of which none stands in these texts; tokens are hidden one by one",
+        typeof config.lexicon === "string" ? config.lexicon : "the lexicon",
+        lexicon.entries.length,
+      );
     }
     const enhanced = config.mode === "enhanced";
     const placeholders = hasPlaceholders(config) ? lexicon.longest : 0;
@@ -181,11 +196,12 @@ export const ngramLanguage = defineObjective({
     const readId = (identity: number): number => (identity < vocabularySize ? identity : identity + placeholders);
 
     /** What the generator guesses for each piece, and its loss. */
-    function propose({ batch, chosen }: PieceBatch, at: number, recompute?: boolean) {
+    function propose({ batch, chosen }: PieceBatch, how: Forward) {
+      const { seed: at, recompute, training } = how;
       if (generator === undefined || guess === undefined) throw new Error("there is no generator");
       const rows = Int32Array.from(chosen, ({ row }) => row);
       const { hidden } = generator.encoder.forward(batch, {
-        training: true,
+        training,
         seed: deriveSeed(at, "generator"),
         recompute,
       });
@@ -199,28 +215,19 @@ export const ngramLanguage = defineObjective({
       };
     }
 
-    function piecesLoss(pieces: PieceBatch, at: number, recompute?: boolean): Tensor {
+    function piecesLoss(pieces: PieceBatch, how: Forward): Tensor {
       const { batch, chosen } = pieces;
       const rows = Int32Array.from(chosen, ({ row }) => row);
-      const { hidden, logits } = model.forward(batch, { rows, training: true, seed: at, recompute });
+      const { hidden, logits } = model.forward(batch, { rows, ...how });
       const targets = tensor(Int32Array.from(chosen, ({ identity }) => identity));
       return crossEntropy(output.logits(logits as Tensor, take(hidden, tensor(rows))), targets);
     }
 
     /** Identities at the pieces, tokens at the placeholders; where pieces were replaced, which ones. */
-    function comprehensiveLoss(
-      pieces: PieceBatch,
-      read: Int32Array,
-      replaced: Uint8Array | undefined,
-      at: number,
-      recompute?: boolean,
-    ) {
+    function comprehensiveLoss(pieces: PieceBatch, read: Int32Array, replaced: Uint8Array | undefined, how: Forward) {
       const { batch, pieceRows, kept, rows, targets } = withPlaceholders(pieces, (slot) => vocabularySize + slot, read);
       const asked = Int32Array.from([...pieceRows, ...rows]);
-      const { hidden, logits } = model.forward(
-        { ...batch, extraWords },
-        { rows: asked, training: true, seed: at, recompute },
-      );
+      const { hidden, logits } = model.forward({ ...batch, extraWords }, { rows: asked, ...how });
       const [pieceLogits, tokenLogits] = [
         slice(logits as Tensor, [{ start: 0, end: pieceRows.length }]),
         slice(logits as Tensor, [{ start: pieceRows.length, end: asked.length }]),
@@ -242,14 +249,15 @@ export const ngramLanguage = defineObjective({
       parameters: all,
       state: new Map(),
       prepare: (batch: PackedBatch, random): PieceBatch => hidePieces(batch, lexicon, vocabulary, random, config.rate),
-      loss(pieces, { seed: at, recompute }) {
+      loss(pieces, { seed: at, recompute = false, training = true }) {
+        const how = { seed: at, recompute, training };
         if (config.mode === "contiguous") {
           const { batch, rows, targets } = hideTokens(pieces);
-          return lossOf(model.forward(batch, { rows, targets, training: true, seed: at, recompute }));
+          return lossOf(model.forward(batch, { rows, targets, ...how }));
         }
-        if (config.mode === "explicit") return piecesLoss(pieces, at, recompute);
-        if (!enhanced) return comprehensiveLoss(pieces, pieces.batch.ids, undefined, at, recompute);
-        const { sampled, loss } = propose(pieces, at, recompute);
+        if (config.mode === "explicit") return piecesLoss(pieces, how);
+        if (!enhanced) return comprehensiveLoss(pieces, pieces.batch.ids, undefined, how);
+        const { sampled, loss } = propose(pieces, how);
         const read = pieces.batch.ids.slice();
         const replaced = new Uint8Array(read.length);
         pieces.chosen.forEach(({ row, identity }, i) => {
@@ -257,7 +265,7 @@ export const ngramLanguage = defineObjective({
           // A guess that is right is the original.
           replaced[row] = Number(sampled[i] !== identity);
         });
-        return add(loss, comprehensiveLoss(pieces, read, replaced, deriveSeed(at, "model"), recompute));
+        return add(loss, comprehensiveLoss(pieces, read, replaced, { ...how, seed: deriveSeed(at, "model") }));
       },
       tokens: ({ batch }) => batch.ids.length,
       flops(pieces) {

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { DocumentSource } from "../data/document-source.js";
 import type { PackedBatch } from "../data/packed-batch.js";
 import type { RandomSource } from "../data/random-source.js";
+import type { DataWarnings } from "../data/readers/index.js";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
 import type { Encoder, EncoderOptions, EncoderOutput } from "../encoder/encoder.js";
@@ -37,6 +38,8 @@ export interface ObjectiveFrame {
   readonly seed: number;
   /** Documents of the corpus without special tokens, for objectives that count them before the run. Each call reads anew. */
   readonly texts?: () => Iterable<ArrayLike<number>>;
+  /** For what is odd about the options and the corpus but stops nothing. */
+  readonly warnings?: DataWarnings;
 }
 
 /** What a loss depends on besides the batch. */

@@ -1,6 +1,7 @@
 // Pre-training of a model on a corpus, with whatever objective.
 import { createAdamW, decayGroups, type Optimizer, type Tensor } from "@cloze/tensor";
 import type { BatchSource } from "../data/batch-source.js";
+import { createWarnings, type DataWarning } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/model.js";
 import {
@@ -87,6 +88,8 @@ export function checkVocabulary({ encoder }: Model, tokenizer: Pick<Tokenizer, "
 export interface PretrainResult extends TrainResult {
   /** Losses on what the corpus holds out. */
   readonly validation: readonly ValidationRecord[];
+  /** What was odd about the options and the corpus. */
+  readonly warnings: readonly DataWarning[];
 }
 
 /** A run before its first step: what its loop needs, and what measures it beforehand. */
@@ -99,6 +102,7 @@ export interface Pretraining {
   /** What steps change, and what checkpoints hold beside it. */
   readonly trained: Map<string, Tensor>;
   readonly loss: LossFunction<unknown>;
+  readonly warnings: readonly DataWarning[];
   createOptimizer(): Optimizer;
   /** Frees what the objective made; the model stays. */
   dispose(): void;
@@ -122,7 +126,9 @@ export function preparePretraining(
   checkVocabulary(model, tokenizer);
   const config = parseObjective(options.objective ?? { type: "masked-language" });
   const texts = textsOf(corpus);
-  const objective = createObjective(config, { model, vocabulary: tokenizer, maxLength, batchTokens, seed, texts });
+  const warnings = createWarnings();
+  const frame = { model, vocabulary: tokenizer, maxLength, batchTokens, seed, texts, warnings };
+  const objective = createObjective(config, frame);
   try {
     const batches = { maxLength, batchTokens, seed, weights, crossDocuments };
     // Checkpoints hold what is trained: beside adapters, the rest is where it came from.
@@ -135,6 +141,7 @@ export function preparePretraining(
       source: batchesFor(corpus, objective, tokenizer, batches),
       trained,
       loss: (batch, { step, seed: batchSeed }) => objective.loss(batch, { step, seed: batchSeed, recompute }),
+      warnings: warnings.list(),
       createOptimizer: () => createAdamW(decayGroups(trained, { learningRate, weightDecay }), { beta2, epsilon }),
       dispose: () => objective.dispose(),
     };
@@ -186,6 +193,9 @@ export async function pretrain(
   const { learningRate = 1e-4, weightDecay = 0.01, average, weights, crossDocuments, validateEvery } = options;
   const prepared = preparePretraining(model, tokenizer, corpus, options);
   const { config, objective, batches, trained, source } = prepared;
+  for (const { code, message, count, first } of prepared.warnings) {
+    options.progress?.note(`${code}: ${count} × ${message} (first: ${first})`);
+  }
   const plain = prepared.createOptimizer();
   try {
     const averaging = average === undefined ? undefined : averageWeights(plain, trained, average);
@@ -225,7 +235,7 @@ export async function pretrain(
         validation?.finish(result.steps);
       }
       options.inspect?.(objective, model);
-      return { ...result, validation: validation?.records() ?? [] };
+      return { ...result, validation: validation?.records() ?? [], warnings: prepared.warnings };
     } finally {
       optimizer.dispose();
     }

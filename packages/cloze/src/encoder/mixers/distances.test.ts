@@ -2,7 +2,7 @@ import { tensor } from "@cloze/tensor";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { bucketOf } from "./disentangled-attention.js";
-import { biasBucket } from "./relative-bias-attention.js";
+import { biasBucket, pairBucket } from "./relative-bias-attention.js";
 import { relativeShift } from "./relative-shift.js";
 
 test("scores by distance become scores by place", () => {
@@ -46,4 +46,21 @@ test("bias buckets: a half of them for each side, the farthest share the last", 
   expect(biasBucket(-8, 32, 128)).toBe(8);
   expect(biasBucket(-1000, 32, 128)).toBe(15);
   expect(biasBucket(1000, 32, 128)).toBe(31);
+});
+
+test("reset buckets: off the first row and column the table is that of distances; there it is one number each", () => {
+  const length = 300;
+  for (let query = 0; query < length; query += 7) {
+    for (let key = 0; key < length; key += key < 10 ? 1 : 11) {
+      const bucket = pairBucket(query, key, 32, 128, true);
+      if (key === 0) expect(bucket).toBe(32);
+      else if (query === 0) expect(bucket).toBe(16);
+      else {
+        expect(bucket).toBe(biasBucket(key - query, 32, 128));
+        // Nothing else has what [CLS] has.
+        expect([16, 32]).not.toContain(bucket);
+      }
+      expect(pairBucket(query, key, 32, 128, false)).toBe(biasBucket(key - query, 32, 128));
+    }
+  }
 });

@@ -30,6 +30,7 @@ const mixers: Record<string, MixerConfigInput> = {
     heads: 1,
     rotary: { interleaved: true, values: true },
   },
+  "relative bias with reset": { type: "relative-bias-attention", heads: 2, buckets: 6, maxDistance: 5, reset: true },
   "relative bias": { type: "relative-bias-attention", heads: 2, buckets: 6, maxDistance: 5, rows: 7 },
   "disentangled attention with matrices for distances": { type: "disentangled-attention", heads: 2, maxDistance: 4 },
   "disentangled attention with shared matrices and buckets": {

@@ -1,8 +1,19 @@
 // Attention with a learned number for each bucket of distances (T5, arXiv 1910.10683; MPNet, arXiv 2004.09297).
-import { add, contiguous, mul, permute, reshape, slice, type Tensor, take, tensor } from "@cloze/tensor";
+import {
+  add,
+  contiguous,
+  mul,
+  type PlanValue,
+  permute,
+  reshape,
+  slice,
+  type Tensor,
+  take,
+  tensor,
+} from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
-import { defineSlot } from "../part.js";
+import { defineSlot, type PlanAccess } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 import { innerSize } from "./attention-size.js";
 import { attendComposed, splitColumns } from "./composed-attention.js";
@@ -20,6 +31,11 @@ const schema = z.strictObject({
   maxDistance: z.int().min(2).default(128),
   /** Of the table, where it has more than there are buckets. */
   rows: z.int().min(4).optional(),
+  /**
+   * The first token of a sequence ([CLS]) has no distances: as a key it has a number of its own (row `buckets`), as a query
+   * that of half of the buckets, which no distance has (ERNIE-Gram, arXiv 2010.12148). Needs a row more than buckets.
+   */
+  reset: z.boolean().default(false),
   bias: z.boolean().default(true),
   weights: z.strictObject({ queryKeyValue: weightSchema.optional(), output: weightSchema.optional() }).optional(),
 });
@@ -37,17 +53,40 @@ export function biasBucket(distance: number, buckets: number, maxDistance: numbe
   return side + Math.min(exact + Math.trunc(logarithmic), half - 1);
 }
 
+/**
+ * The bucket of a pair of places in a sequence. With `reset`, a key at 0 has the bucket `buckets`, and else a query at 0 has
+ * half of them: that of no distance, since keys after a query begin at one above.
+ */
+export function pairBucket(query: number, key: number, buckets: number, maxDistance: number, reset: boolean): number {
+  if (reset && key === 0) return buckets;
+  if (reset && query === 0) return Math.floor(buckets / 2);
+  return biasBucket(key - query, buckets, maxDistance);
+}
+
 /** Multi-head self-attention with a bias by distance that all layers share. */
 export const relativeBiasAttention = defineSlot({
   schema,
-  bind({ heads, headSize, dropout: rate, buckets, maxDistance, rows = buckets, bias }, hiddenSize, { maxPositions }) {
-    if (rows < buckets || maxDistance <= Math.floor(buckets / 4)) {
+  bind(config, hiddenSize, { maxPositions }) {
+    const { heads, headSize, dropout: rate, buckets, maxDistance, reset, bias } = config;
+    const used = buckets + Number(reset);
+    const { rows = used } = config;
+    if (rows < used || maxDistance <= Math.floor(buckets / 4)) {
       throw new ClozeError("CONFIG_INVALID", "relative-bias-attention: the buckets do not fit", {
         expected: "a row for each bucket, and a maxDistance above a quarter of them",
         received: `buckets ${buckets}, rows ${rows}, maxDistance ${maxDistance}`,
       });
     }
     const inner = innerSize("relative-bias-attention", heads, headSize, hiddenSize);
+    const plan = (x: PlanValue, { linear, shared, builder }: PlanAccess): PlanValue => {
+      const distances = Int32Array.from({ length: 2 * maxPositions - 1 }, (_, i) =>
+        biasBucket(i - maxPositions + 1, buckets, maxDistance),
+      );
+      const scale = 1 / Math.sqrt(inner / heads);
+      // Plans scale what is added, too. [2 maxPositions - 1, heads]
+      const table = mul(take(shared("distanceBias.weight"), tensor(distances)), 1 / scale);
+      const qkv = linear("queryKeyValue", x);
+      return linear("output", builder.relativeAttention(qkv, { heads, scale, bias: table, span: maxPositions }));
+    };
     return {
       flops: (length) => 4 * length * length * inner,
       matrices: [
@@ -61,9 +100,9 @@ export const relativeBiasAttention = defineSlot({
           (most, end, s) => Math.max(most, s === 0 ? 0 : end - batch.offsets[s - 1]),
           0,
         );
-        const places = once(`distance bias ${buckets} ${maxDistance}`, () =>
+        const places = once(`distance bias ${buckets} ${maxDistance} ${reset}`, () =>
           Int32Array.from({ length: longest * longest }, (_, at) =>
-            biasBucket((at % longest) - Math.floor(at / longest), buckets, maxDistance),
+            pairBucket(Math.floor(at / longest), at % longest, buckets, maxDistance, reset),
           ),
         );
         // The longest sequence's table holds those of the others in its corner. [heads, longest, longest]
@@ -85,16 +124,8 @@ export const relativeBiasAttention = defineSlot({
         });
         return linear("output", mixed);
       },
-      plan(x, { linear, shared, builder }) {
-        const distances = Int32Array.from({ length: 2 * maxPositions - 1 }, (_, i) =>
-          biasBucket(i - maxPositions + 1, buckets, maxDistance),
-        );
-        const scale = 1 / Math.sqrt(inner / heads);
-        // Plans scale what is added, too. [2 maxPositions - 1, heads]
-        const table = mul(take(shared("distanceBias.weight"), tensor(distances)), 1 / scale);
-        const qkv = linear("queryKeyValue", x);
-        return linear("output", builder.relativeAttention(qkv, { heads, scale, bias: table, span: maxPositions }));
-      },
+      // A plan's attention knows distances alone.
+      ...(reset ? {} : { plan }),
     };
   },
 });

@@ -155,6 +155,24 @@ export function segmentNgrams(ids: ArrayLike<number>, lexicon: NgramLexicon, sta
   return [...starts, end];
 }
 
+/**
+ * Whether any n-gram of a lexicon stands in texts; the first one ends the search.
+ *
+ * @param mostTokens looked at, at most. Default 10 million.
+ */
+export function standsIn(lexicon: NgramLexicon, texts: Iterable<ArrayLike<number>>, mostTokens = 10_000_000): boolean {
+  const lengths = [...new Set(lexicon.entries.map(({ ids }) => ids.length))];
+  let seen = 0;
+  for (const ids of texts) {
+    for (let start = 0; start < ids.length; start++) {
+      if (lengths.some((n) => start + n <= ids.length && lexicon.find(ids, start, n) !== undefined)) return true;
+    }
+    seen += ids.length;
+    if (seen >= mostTokens) break;
+  }
+  return false;
+}
+
 const schema = z.strictObject({
   version: z.literal(1),
   entries: z.array(z.strictObject({ ids: z.array(z.int().min(0)).min(2), count: z.int(), score: z.number() })).min(1),
