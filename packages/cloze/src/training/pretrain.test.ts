@@ -148,6 +148,15 @@ describe.each(Object.keys(objectives).filter((type) => type !== "causal-language
   });
 });
 
+test("a lexicon of which nothing stands in the corpus trains, and says so once", async () => {
+  const { model, run } = setup("ngram-language", encoders.bert, { lexicon: [{ ids: [6, 6, 6] }, { ids: [7, 7] }] });
+  const notes: string[] = [];
+  const { warnings } = await run({ progress: { update() {}, note: (text: string) => notes.push(text), done() {} } });
+  expect(warnings).toMatchObject([{ code: "LEXICON_UNUSED", count: 2 }]);
+  expect(notes.filter((text) => text.startsWith("LEXICON_UNUSED: 2 ×")).length).toBe(1);
+  model.dispose();
+});
+
 test("a model with another head is refused before anything is computed", async () => {
   const model = createModel({ architecture: "ForSequenceClassification", config: encoders.bert });
   const store = openTokenStore(join(shared, "tokens.bin"));

@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { afterAll, expect, test, vi } from "vitest";
+import { loadTokenizer } from "../text/index.js";
+import { addTokenizer } from "./tokenizer.js";
+
+const folder = mkdtempSync(join(tmpdir(), "cloze-tokenizer-command-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test.each([
+  ["wordpiece", 90],
+  ["bpe", 300],
+  ["words", 90],
+] as const)("cloze tokenizer train --balance keeps words of a small file, %s", (type, size) => {
+  const large = join(folder, "large.txt");
+  const small = join(folder, "small.txt");
+  writeFileSync(
+    large,
+    Array.from({ length: 300 }, (_, i) => `the old house on hill ${i} was quiet and its garden was green`).join("\n"),
+  );
+  writeFileSync(small, "estoppel bars the plaintiff\nthe plaintiff pleads estoppel\n");
+  const train = (out: string, ...more: string[]) => {
+    const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    const program = new Command("cloze").exitOverride();
+    addTokenizer(program);
+    program.commands[0].commands[0].option("--json").option("--quiet");
+    program.parse(
+      [
+        "tokenizer",
+        "train",
+        large,
+        small,
+        "--out",
+        join(folder, out),
+        "--vocabulary-size",
+        String(size),
+        "--type",
+        type,
+        ...more,
+      ],
+      { from: "user" },
+    );
+    written.mockRestore();
+    return loadTokenizer(join(folder, out));
+  };
+  const pieces = (tokenizer: ReturnType<typeof train>) => {
+    const { tokens } = tokenizer.encode("the plaintiff pleads estoppel", { addSpecialTokens: false });
+    return tokens.length + 10 * tokens.filter((token) => token === "[UNK]").length;
+  };
+  expect(pieces(train("balanced", "--balance", "bytes"))).toBeLessThan(pieces(train("plain")));
+});
