@@ -17,6 +17,7 @@ interface ServeCommandOptions extends CommonOptions {
   corsAllowOrigin: readonly string[];
   maxConcurrentRequests: number;
   maxQueueTime: number;
+  maxSlowdown: number;
   maxBatchTokens: number;
   maxBatchRequests?: number;
   maxClientBatchSize: number;
@@ -61,7 +62,8 @@ const setting = (flags: string, description: string): Option => {
 
 /** `cloze serve` */
 export function addServe(program: Command): void {
-  const { maxConcurrentRequests, maxQueueTime, maxBatchTokens, maxClientBatchSize, payloadLimit } = defaultSettings;
+  const { maxConcurrentRequests, maxQueueTime, maxSlowdown } = defaultSettings;
+  const { maxBatchTokens, maxClientBatchSize, payloadLimit } = defaultSettings;
   program
     .command("serve")
     .description("answer over HTTP: OpenAI's, Cohere's and text-embeddings-inference's endpoints, and search")
@@ -101,6 +103,11 @@ export function addServe(program: Command): void {
       setting("--max-queue-time <milliseconds>", "expected wait from which requests get 429")
         .argParser(wholeNumber())
         .default(maxQueueTime),
+    )
+    .addOption(
+      setting("--max-slowdown <times>", "under lasting overload, times what it takes alone that a request may take")
+        .argParser(numberBetween(1))
+        .default(maxSlowdown),
     )
     .addOption(
       setting("--max-batch-tokens <count>", "tokens of a forward pass")

@@ -1,4 +1,6 @@
 // One queue before one processor: requests wait in their turn, and what waits for the same program runs together.
+import { createOverloadWatch } from "./overload.js";
+import { createPace, type Pace } from "./pace.js";
 import { ServingError } from "./serving-error.js";
 
 /** What is computed for one sequence of a request. */
@@ -28,6 +30,8 @@ export interface SchedulerOptions {
   readonly maxConcurrentRequests: number;
   /** Milliseconds. */
   readonly maxQueueTime: number;
+  /** Under lasting overload, how many times what it takes alone a usual request may take. Above 1. */
+  readonly maxSlowdown: number;
   /** Called for each batch that ran. */
   onBatch?(batch: { program: string; units: number; tokens: number; milliseconds: number }): void;
 }
@@ -60,6 +64,9 @@ interface Entry {
   readonly units: readonly Unit[];
   readonly results: unknown[];
   readonly since: number;
+  readonly tokens: number;
+  /** When it is to be answered, where it was promised to be. */
+  readonly due: number;
   /** The first unit that has not started. */
   next: number;
   /** Units without a result. */
@@ -83,43 +90,47 @@ interface Part {
  */
 const worthwhileTokens = 1024;
 
-/** What older batches still count for in what is believed about speed. */
-const memory = 0.9;
+/** Larger ones only keep answers waiting. */
+const enoughTokens = 4096;
 
-/** A batch of a few tokens takes about as long as one of this many: what waits behind it will run together. */
-const smallestBatch = 128;
+/** What older requests still count for in what is believed to be usual. */
+const memory = 0.95;
 
-/** Milliseconds and tokens of the last batches, older ones less. */
-interface Pace {
-  milliseconds: number;
-  tokens: number;
-}
-
-const tokensOf = ({ units, next }: Entry): number => {
+const sumOf = (units: readonly Unit[], from = 0): number => {
   let tokens = 0;
-  for (let i = next; i < units.length; i++) tokens += units[i].tokens;
+  for (let i = from; i < units.length; i++) tokens += units[i].tokens;
   return tokens;
 };
+const tokensOf = ({ units, next, tokens }: Entry): number => (next === 0 ? tokens : sumOf(units, next));
 
 /**
  * Makes a scheduler. Batches hold at most `maxBatchTokens` (a longer sequence stands alone), first come, first served;
  * a request with more units than fit goes to the back of the queue with what is left, so that small ones are not held up.
  *
+ * Under lasting overload a request is taken only when it will wait for at most `maxSlowdown` - 1 times what requests usually
+ * take alone, and batches stay as small as what was promised asks for.
+ *
  * @example
  * const { results } = await scheduler.submit(program, [{ tokens: 3, ids: [101, 7592, 102] }]);
  */
 export function createScheduler(options: SchedulerOptions): Scheduler {
-  const { maxBatchTokens, maxBatchRequests = Number.POSITIVE_INFINITY, maxConcurrentRequests, maxQueueTime } = options;
+  const { maxBatchTokens, maxBatchRequests = Number.POSITIVE_INFINITY } = options;
+  const { maxConcurrentRequests, maxQueueTime, maxSlowdown } = options;
   let queue: Entry[] = [];
   let active = 0;
   let running: { startedAt: number; expected: number } | undefined;
   let scheduled = false;
   const paces = new Map<Program<Unit, unknown>, Pace>();
-  /** Milliseconds that tokens take. */
-  const timeFor = (program: Program<Unit, unknown>, tokens: number): number => {
-    const pace = paces.get(program);
-    return pace === undefined ? 0 : (tokens * pace.milliseconds) / pace.tokens;
+  const paceOf = (program: Program<Unit, unknown>): Pace => {
+    const found = paces.get(program) ?? createPace();
+    paces.set(program, found);
+    return found;
   };
+  const watch = createOverloadWatch();
+  /** Tokens and milliseconds of requests alone, on average. */
+  let usual = { tokens: 0, milliseconds: 0 };
+  /** Milliseconds in which a request is to be answered under overload. */
+  const allowance = (alone: number): number => alone + (maxSlowdown - 1) * usual.milliseconds;
   let listeners: (() => void)[] = [];
 
   const tellIdle = (): void => {
@@ -149,17 +160,22 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     entry.resolve({ results: all, queueTime: startedAt - since, computeTime: entry.computeTime });
   };
 
-  /** The next batch: parts of entries that wait for the program of the first. */
+  /** The next batch: parts of entries that wait for the program of the first, none of which is late for the others' sake. */
   const cut = (): { program: Program<Unit, unknown>; parts: Part[]; tokens: number } => {
     const { program } = queue[0];
     const same = queue.filter((entry) => entry.program === program);
     const waiting = same.reduce((sum, entry) => sum + tokensOf(entry), 0);
-    const budget = Math.min(maxBatchTokens, Math.max(worthwhileTokens, Math.ceil(waiting / 2)));
+    const worth = Math.max(worthwhileTokens, Math.min(enoughTokens, Math.ceil(waiting / 2)));
+    const budget = Math.min(maxBatchTokens, worth);
+    const now = performance.now();
+    let due = Number.POSITIVE_INFINITY;
     const parts: Part[] = [];
     let tokens = 0;
     let count = 0;
     for (const entry of same) {
       const from = entry.next;
+      due = Math.min(due, entry.due);
+      if (count > 0 && now + paceOf(program).timeFor(tokens + tokensOf(entry)) > due) break;
       while (entry.next < entry.units.length && count < maxBatchRequests) {
         const more = entry.units[entry.next].tokens;
         if (count > 0 && tokens + more > budget) break;
@@ -195,18 +211,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (running !== undefined || queue.length === 0) return;
     const { program, parts, tokens } = cut();
     const startedAt = performance.now();
-    running = { startedAt, expected: timeFor(program, tokens) };
+    running = { startedAt, expected: paceOf(program).timeFor(tokens) };
     const units = parts.flatMap(({ entry, from, to }) => entry.units.slice(from, to));
     for (const { entry } of parts) entry.startedAt ??= startedAt;
     let deliver: () => void;
     try {
       const results = await program.compute(units);
       const milliseconds = performance.now() - startedAt;
-      const before = paces.get(program) ?? { milliseconds: 0, tokens: 0 };
-      paces.set(program, {
-        milliseconds: memory * before.milliseconds + milliseconds,
-        tokens: memory * before.tokens + Math.max(smallestBatch, tokens),
-      });
+      paceOf(program).observe(tokens, milliseconds);
+      watch.ran(tokens, milliseconds, performance.now());
       options.onBatch?.({ program: program.name, units: units.length, tokens, milliseconds });
       deliver = () => {
         let at = 0;
@@ -234,15 +247,61 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     setImmediate(() => void run());
   };
 
+  /** Milliseconds until what runs and what waits is done. */
   const expectedWait = (): number => {
     const left = running === undefined ? 0 : Math.max(0, running.startedAt + running.expected - performance.now());
-    return queue.reduce((sum, entry) => sum + timeFor(entry.program, tokensOf(entry)), left);
+    const waiting = new Map<Program<Unit, unknown>, number>();
+    for (const entry of queue) waiting.set(entry.program, (waiting.get(entry.program) ?? 0) + tokensOf(entry));
+    return [...waiting].reduce((sum, [program, tokens]) => sum + paceOf(program).timeFor(tokens), left);
   };
+  const overloaded = (wait: number): ServingError => {
+    const seconds = Math.max(1, Math.ceil(wait / 1000));
+    return new ServingError("overloaded", `The server is busy; try again in ${seconds} s`, { retryAfter: seconds });
+  };
+  const tooMuch = (wait: number): boolean => active >= maxConcurrentRequests || wait > maxQueueTime;
   const admit = (): void => {
     const wait = expectedWait();
-    if (active < maxConcurrentRequests && wait <= maxQueueTime) return;
-    const seconds = Math.max(1, Math.ceil(wait / 1000));
-    throw new ServingError("overloaded", `The server is busy; try again in ${seconds} s`, { retryAfter: seconds });
+    if (!tooMuch(wait)) return;
+    watch.arrived(usual.tokens, performance.now());
+    throw overloaded(wait);
+  };
+
+  /** Refuses what waits and will not be answered in the time that is allowed from now on. */
+  const shed = (now: number): void => {
+    const [waiting, all] = [queue, expectedWait()];
+    queue = [];
+    let wait = expectedWait();
+    for (const entry of waiting) {
+      const rest = paceOf(entry.program).timeFor(tokensOf(entry));
+      if (entry.next === 0 && now + wait + rest > entry.since + allowance(rest)) fail(entry, overloaded(all));
+      else {
+        queue.push(entry);
+        wait += rest;
+      }
+    }
+  };
+  let limiting = false;
+  /**
+   * When a request of now is to be answered.
+   *
+   * @throws ServingError "overloaded"
+   */
+  const promise = (program: Program<Unit, unknown>, tokens: number): number => {
+    const [now, alone] = [performance.now(), paceOf(program).timeFor(tokens)];
+    watch.arrived(tokens, now);
+    const older = usual.tokens === 0 ? 0 : memory;
+    usual = {
+      tokens: older * usual.tokens + (1 - older) * tokens,
+      milliseconds: older * usual.milliseconds + (1 - older) * alone,
+    };
+    const before = limiting;
+    limiting = watch.overloaded(expectedWait(), now);
+    if (limiting && !before) shed(now);
+    const wait = expectedWait();
+    if (tooMuch(wait)) throw overloaded(wait);
+    if (!limiting) return Number.POSITIVE_INFINITY;
+    if (wait + alone > allowance(alone)) throw overloaded(wait);
+    return now + allowance(alone);
   };
 
   return {
@@ -261,15 +320,19 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     ): Promise<Answer<Result>> {
       if (units.length === 0) return { results: [], queueTime: 0, computeTime: 0 };
       signal?.throwIfAborted();
-      admit();
+      // A program is only ever given its own units.
+      const known = program as unknown as Program<Unit, unknown>;
+      const tokens = sumOf(units);
+      const due = promise(known, tokens);
       active++;
       return new Promise<Answer<Result>>((resolve, reject) => {
         const entry: Entry = {
-          // A program is only ever given its own units.
-          program: program as unknown as Program<Unit, unknown>,
+          program: known,
           units,
           results: new Array(units.length),
           since: performance.now(),
+          tokens,
+          due,
           next: 0,
           left: units.length,
           computeTime: 0,

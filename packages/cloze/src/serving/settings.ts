@@ -5,6 +5,11 @@ export interface ServerSettings {
   readonly maxConcurrentRequests: number;
   /** Milliseconds that a request may expect to wait before its turn; longer: 429. Default 5000. */
   readonly maxQueueTime: number;
+  /**
+   * Under lasting overload, how many times what it takes alone a usual request may take; those that would take longer get
+   * 429. Above 1. Default 2.
+   */
+  readonly maxSlowdown: number;
   /** Tokens of a forward pass at most. Default 16384. */
   readonly maxBatchTokens: number;
   /** Sequences of a forward pass at most. Default: as many as fit. */
@@ -35,6 +40,7 @@ export interface ServerSettings {
 export const defaultSettings: ServerSettings = {
   maxConcurrentRequests: 512,
   maxQueueTime: 5000,
+  maxSlowdown: 2,
   maxBatchTokens: 16384,
   maxClientBatchSize: 32,
   payloadLimit: 2_000_000,

@@ -1,0 +1,96 @@
+// Whether more comes than can be done, and goes on coming. Clients that send their next request when the last was answered
+// may fill a queue, but never make it grow for long; those who send whatever happens do.
+
+export interface OverloadWatch {
+  /** A request came, whether it was taken or not. */
+  arrived(tokens: number, now: number): void;
+  /** A batch ran, from then until now. */
+  ran(tokens: number, milliseconds: number, now: number): void;
+  /**
+   * Whether the server is overloaded.
+   *
+   * @param wait milliseconds that a request of now would wait
+   */
+  overloaded(wait: number, now: number): boolean;
+}
+
+/** Sums since the start, at a moment. */
+interface Sums {
+  readonly now: number;
+  readonly requests: number;
+  readonly arrived: number;
+  readonly computed: number;
+  /** Milliseconds in which the processor was busy. */
+  readonly busy: number;
+}
+
+/** Milliseconds between two looks at the sums. */
+const step = 125;
+
+/** Looks in the spans over which load is measured: much too much is seen soon, a little too much later. */
+const spans = [4, 16, 64, 256];
+
+/** A queue that is gone in so many milliseconds is none to speak of. */
+const patience = 250;
+
+/** How far beyond chance, in standard deviations of what comes at random, each half of a span must be. */
+const deviations = 2;
+
+/**
+ * Work that came, by what could have been done in that time; above 1 it is too much. What could be done is what was done,
+ * had the processor been busy all the time.
+ */
+function offeredLoad(from: Sums, to: Sums): number {
+  const [arrived, computed, busy] = [to.arrived - from.arrived, to.computed - from.computed, to.busy - from.busy];
+  if (arrived === 0) return 0;
+  // Where no batch ended, nothing is known.
+  return computed === 0 ? 1 : (arrived * busy) / (computed * (to.now - from.now));
+}
+
+const beyondChance = (from: Sums, to: Sums): boolean =>
+  offeredLoad(from, to) > 1 + deviations / Math.sqrt(Math.max(1, to.requests - from.requests));
+
+/**
+ * Overload begins when requests wait, and in both halves of some span more came than could be done, by more than chance
+ * would have it; it ends when in the last two seconds less came than could be done.
+ */
+export function createOverloadWatch(): OverloadWatch {
+  let [requests, arrived, computed, busy] = [0, 0, 0, 0];
+  let looks: Sums[] = [];
+  let state = false;
+  const look = (now: number): void => {
+    const last = looks[looks.length - 1];
+    if (last !== undefined && now - last.now < step) return;
+    // Nobody came for long: what was before says nothing any more.
+    if (last !== undefined && now - last.now > 8 * step) looks = [];
+    looks.push({ now, requests, arrived, computed, busy });
+    if (looks.length > 2 * spans[spans.length - 1]) looks = looks.slice(-spans[spans.length - 1] - 1);
+  };
+  return {
+    arrived(tokens, now) {
+      look(now);
+      requests++;
+      arrived += tokens;
+    },
+    ran(tokens, milliseconds, now) {
+      look(now);
+      computed += tokens;
+      busy += milliseconds;
+    },
+    overloaded(wait, now) {
+      const latest = looks.length - 1;
+      const at = (back: number): Sums => looks[Math.max(0, latest - back)];
+      if (latest < 0 || now - looks[latest].now > 8 * step) state = false;
+      else if (state) state = offeredLoad(at(16), looks[latest]) >= 1;
+      else {
+        state =
+          wait > patience &&
+          spans.some(
+            (span) =>
+              latest >= span && beyondChance(at(span), at(span / 2)) && beyondChance(at(span / 2), looks[latest]),
+          );
+      }
+      return state;
+    },
+  };
+}
