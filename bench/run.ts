@@ -8,6 +8,7 @@ import { memory } from "./suites/memory.js";
 import { objectives } from "./suites/objectives.js";
 import { ops } from "./suites/ops.js";
 import { retrieval } from "./suites/retrieval.js";
+import { serving } from "./suites/serving.js";
 import { tokenizer } from "./suites/tokenizer.js";
 import { training } from "./suites/training.js";
 import { wasm } from "./suites/wasm.js";
@@ -25,6 +26,7 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   wasm,
   embedding,
   "embedding-training": embeddingTraining,
+  serving,
 };
 const usage = `Usage: npm run --silent bench -- <suite> [case] [--json] [--peers-only]
   suites: ${Object.keys(suites).join(", ")}

@@ -18,8 +18,8 @@ export interface Served {
 }
 
 /** Starts a server program that prints a line of JSON with its `url` when it is ready. */
-export function startServer(command: string, args: readonly string[]): Promise<Served> {
-  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+export function startServer(command: string, args: readonly string[], env = process.env): Promise<Served> {
+  const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
   let [stdout, stderr] = ["", ""];
   let running = true;
   child.stderr.setEncoding("utf8").on("data", (text) => {

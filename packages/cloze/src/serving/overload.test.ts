@@ -3,7 +3,7 @@ import { createOverloadWatch } from "./overload.js";
 import { createPace } from "./pace.js";
 import { createScheduler, type Program, type Unit } from "./scheduler.js";
 
-const limits = { maxBatchTokens: 16384, maxConcurrentRequests: 512, maxQueueTime: 5000, maxSlowdown: 2 };
+const limits = { maxBatchTokens: 16384, maxConcurrentRequests: 512, maxQueueTime: 5000, maxSlowdown: 1.8 };
 
 /** mulberry32 */
 function randomOf(seed: number): () => number {
@@ -109,13 +109,13 @@ describe("a server whose time passes when it is told to", () => {
     vi.useRealTimers();
   });
 
-  test("five minutes at twice what can be done: nothing is lost, what is taken is quick, and nearly all that can be done is", async () => {
+  test("two minutes at twice what can be done: nothing is lost, what is taken is quick, and nearly all that can be done is", async () => {
     const server = simulate();
-    const asked = await openLoop(server, 300, 2 * sustainable);
+    const asked = await openLoop(server, 120, 2 * sustainable);
     const times = server.accepted();
     expect(times.length + server.refused()).toBe(asked);
     expect(times[Math.floor(0.99 * times.length)]).toBeLessThan(3 * alone);
-    expect(times.length / 300).toBeGreaterThan(0.9 * sustainable);
+    expect(times.length / 120).toBeGreaterThan(0.9 * sustainable);
   });
 
   test("below what can be done nobody is refused, and after overload it is so again", async () => {
@@ -164,6 +164,8 @@ test("overload is what lasts: not a burst, not a short queue, not what is over",
 describe("pace", () => {
   test("learns what a batch takes and what a token takes", () => {
     const pace = createPace();
+    pace.observe(2000, 5000);
+    pace.observe(200, 13);
     expect(pace.timeFor(100)).toBe(0);
     for (let i = 0; i < 50; i++) for (const tokens of [50, 200, 800]) pace.observe(tokens, 3 + 0.05 * tokens);
     expect(pace.timeFor(1)).toBeCloseTo(3, 0);
@@ -172,7 +174,7 @@ describe("pace", () => {
 
   test("from batches of one size takes small ones to be little quicker, and no batch to be quicker than none", () => {
     const pace = createPace();
-    for (let i = 0; i < 20; i++) pace.observe(2, 40);
+    for (let i = 0; i < 300; i++) pace.observe(2, 40);
     expect(pace.timeFor(2)).toBeCloseTo(40);
     expect(pace.timeFor(144)).toBeLessThan(100);
     expect(pace.timeFor(144)).toBeGreaterThan(40);

@@ -1,14 +1,17 @@
 // How long batches take, learnt from those that ran.
 
 export interface Pace {
-  /** A batch of so many tokens took so long. */
+  /** A batch of so many tokens took so long. The first, in which plans are made, says nothing about others. */
   observe(tokens: number, milliseconds: number): void;
-  /** Milliseconds that a batch of so many tokens will take; 0 before the first was seen. */
+  /** Milliseconds that a batch of so many tokens will take; 0 while little is known. */
   timeFor(tokens: number): number;
 }
 
 /** What older batches still count for. */
 const memory = 0.95;
+
+/** A few short texts may have been held up by anything: what many would take is said from so many tokens on. */
+const telling = 512;
 
 /** Before batches of several sizes were seen: one of no tokens takes as long as this many more. */
 const fixedTokens = 128;
@@ -22,8 +25,12 @@ const priorSpread = 64 ** 2;
  */
 export function createPace(): Pace {
   let [count, x, y, xx, xy] = [0, 0, 0, 0, 0];
+  /** Batches and tokens so far. */
+  let [batches, seen] = [0, 0];
   return {
     observe(tokens, milliseconds) {
+      if (batches++ === 0) return;
+      seen += tokens;
       count = memory * count + 1;
       x = memory * x + tokens;
       y = memory * y + milliseconds;
@@ -31,7 +38,7 @@ export function createPace(): Pace {
       xy = memory * xy + tokens * milliseconds;
     },
     timeFor(tokens) {
-      if (count === 0) return 0;
+      if (seen < telling) return 0;
       const [meanTokens, meanTime] = [x / count, y / count];
       const spread = Math.max(0, xx / count - meanTokens ** 2);
       const together = xy / count - meanTokens * meanTime;

@@ -65,8 +65,6 @@ interface Entry {
   readonly results: unknown[];
   readonly since: number;
   readonly tokens: number;
-  /** When it is to be answered, where it was promised to be. */
-  readonly due: number;
   /** The first unit that has not started. */
   next: number;
   /** Units without a result. */
@@ -129,8 +127,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const watch = createOverloadWatch();
   /** Tokens and milliseconds of requests alone, on average. */
   let usual = { tokens: 0, milliseconds: 0 };
-  /** Milliseconds in which a request is to be answered under overload. */
-  const allowance = (alone: number): number => alone + (maxSlowdown - 1) * usual.milliseconds;
+  let limiting = false;
+  /** Milliseconds that a request may wait under overload. */
+  const patience = (): number => (maxSlowdown - 1) * usual.milliseconds;
+  /** When a request is to be answered. */
+  const dueOf = ({ program, tokens, since }: Entry): number =>
+    limiting ? since + patience() + paceOf(program).timeFor(tokens) : Number.POSITIVE_INFINITY;
   let listeners: (() => void)[] = [];
 
   const tellIdle = (): void => {
@@ -174,7 +176,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     let count = 0;
     for (const entry of same) {
       const from = entry.next;
-      due = Math.min(due, entry.due);
+      due = Math.min(due, dueOf(entry));
       if (count > 0 && now + paceOf(program).timeFor(tokens + tokensOf(entry)) > due) break;
       while (entry.next < entry.units.length && count < maxBatchRequests) {
         const more = entry.units[entry.next].tokens;
@@ -208,7 +210,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   const run = async (): Promise<void> => {
     scheduled = false;
-    if (running !== undefined || queue.length === 0) return;
+    if (running !== undefined) return;
+    refuseLate();
+    if (queue.length === 0) return;
     const { program, parts, tokens } = cut();
     const startedAt = performance.now();
     running = { startedAt, expected: paceOf(program).timeFor(tokens) };
@@ -249,7 +253,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   /** Milliseconds until what runs and what waits is done. */
   const expectedWait = (): number => {
-    const left = running === undefined ? 0 : Math.max(0, running.startedAt + running.expected - performance.now());
+    // A batch that is late may be late for as long again.
+    const left = running === undefined ? 0 : Math.abs(running.startedAt + running.expected - performance.now());
     const waiting = new Map<Program<Unit, unknown>, number>();
     for (const entry of queue) waiting.set(entry.program, (waiting.get(entry.program) ?? 0) + tokensOf(entry));
     return [...waiting].reduce((sum, [program, tokens]) => sum + paceOf(program).timeFor(tokens), left);
@@ -266,42 +271,30 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     throw overloaded(wait);
   };
 
-  /** Refuses what waits and will not be answered in the time that is allowed from now on. */
-  const shed = (now: number): void => {
-    const [waiting, all] = [queue, expectedWait()];
-    queue = [];
-    let wait = expectedWait();
-    for (const entry of waiting) {
-      const rest = paceOf(entry.program).timeFor(tokensOf(entry));
-      if (entry.next === 0 && now + wait + rest > entry.since + allowance(rest)) fail(entry, overloaded(all));
-      else {
-        queue.push(entry);
-        wait += rest;
-      }
-    }
+  /** Refuses what waits for much longer than it should: what came before overload was seen, or before a batch that hung. */
+  const refuseLate = (): void => {
+    if (!limiting) return;
+    const soonest = performance.now() - usual.milliseconds / 2;
+    const late = queue.filter(({ next, since }) => next === 0 && since + patience() < soonest);
+    const wait = late.length > 0 ? expectedWait() : 0;
+    for (const entry of late) fail(entry, overloaded(wait));
   };
-  let limiting = false;
   /**
-   * When a request of now is to be answered.
+   * Takes a request of now, or does not.
    *
    * @throws ServingError "overloaded"
    */
-  const promise = (program: Program<Unit, unknown>, tokens: number): number => {
-    const [now, alone] = [performance.now(), paceOf(program).timeFor(tokens)];
+  const take = (program: Program<Unit, unknown>, tokens: number): void => {
+    const now = performance.now();
     watch.arrived(tokens, now);
     const older = usual.tokens === 0 ? 0 : memory;
     usual = {
       tokens: older * usual.tokens + (1 - older) * tokens,
-      milliseconds: older * usual.milliseconds + (1 - older) * alone,
+      milliseconds: older * usual.milliseconds + (1 - older) * paceOf(program).timeFor(tokens),
     };
-    const before = limiting;
-    limiting = watch.overloaded(expectedWait(), now);
-    if (limiting && !before) shed(now);
     const wait = expectedWait();
-    if (tooMuch(wait)) throw overloaded(wait);
-    if (!limiting) return Number.POSITIVE_INFINITY;
-    if (wait + alone > allowance(alone)) throw overloaded(wait);
-    return now + allowance(alone);
+    limiting = watch.overloaded(wait, now);
+    if (tooMuch(wait) || (limiting && wait > patience())) throw overloaded(wait);
   };
 
   return {
@@ -323,7 +316,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       // A program is only ever given its own units.
       const known = program as unknown as Program<Unit, unknown>;
       const tokens = sumOf(units);
-      const due = promise(known, tokens);
+      take(known, tokens);
       active++;
       return new Promise<Answer<Result>>((resolve, reject) => {
         const entry: Entry = {
@@ -332,7 +325,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
           results: new Array(units.length),
           since: performance.now(),
           tokens,
-          due,
           next: 0,
           left: units.length,
           computeTime: 0,
