@@ -155,9 +155,9 @@ describe("limits", () => {
     };
     const scheduler = createScheduler({ ...limits, maxQueueTime: 20 });
     for (const text of ["a", "b"]) await scheduler.submit(slow, [word(text, 600)]);
-    const first = scheduler.submit(slow, [word("b", 200)]);
+    const first = scheduler.submit(slow, [word("b", 600)]);
     expect(scheduler.expectedWait()).toBeGreaterThan(20);
-    await expect(scheduler.submit(slow, [word("c", 200)])).rejects.toMatchObject({ kind: "overloaded" });
+    await expect(scheduler.submit(slow, [word("c", 600)])).rejects.toMatchObject({ kind: "overloaded" });
     await first;
     expect(scheduler.expectedWait()).toBe(0);
   });
