@@ -191,7 +191,7 @@ const good =
   verdict.refusedWithoutRetryAfter === 0 &&
   verdict.p99OverQueueFree < 3 &&
   verdict.acceptedShare > 0.8 &&
-  Math.abs(verdict.memoryGrowth) < 0.05;
+  verdict.memoryGrowth < 0.05;
 console.log(
   JSON.stringify({
     good,

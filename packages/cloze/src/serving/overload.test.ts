@@ -3,7 +3,7 @@ import { createOverloadWatch } from "./overload.js";
 import { createPace } from "./pace.js";
 import { createScheduler, type Program, type Unit } from "./scheduler.js";
 
-const limits = { maxBatchTokens: 16384, maxConcurrentRequests: 512, maxQueueTime: 5000, maxSlowdown: 1.8 };
+const limits = { maxBatchTokens: 16384, maxConcurrentRequests: 512, maxQueueTime: 5000, maxSlowdown: 1.6 };
 
 /** mulberry32 */
 function randomOf(seed: number): () => number {
@@ -109,13 +109,13 @@ describe("a server whose time passes when it is told to", () => {
     vi.useRealTimers();
   });
 
-  test("two minutes at twice what can be done: nothing is lost, what is taken is quick, and nearly all that can be done is", async () => {
+  test("two minutes at twice what can be done: nothing is lost, what is taken is quick, and most of what can be done is", async () => {
     const server = simulate();
     const asked = await openLoop(server, 120, 2 * sustainable);
     const times = server.accepted();
     expect(times.length + server.refused()).toBe(asked);
     expect(times[Math.floor(0.99 * times.length)]).toBeLessThan(3 * alone);
-    expect(times.length / 120).toBeGreaterThan(0.9 * sustainable);
+    expect(times.length / 120).toBeGreaterThan(0.85 * sustainable);
   });
 
   test("below what can be done nobody is refused, and after overload it is so again", async () => {

@@ -7,7 +7,7 @@ interface Word extends Unit {
   readonly text: string;
 }
 const word = (text: string, tokens = text.length): Word => ({ text, tokens });
-const limits = { maxBatchTokens: 4096, maxConcurrentRequests: 100, maxQueueTime: 60_000, maxSlowdown: 1.8 };
+const limits = { maxBatchTokens: 4096, maxConcurrentRequests: 100, maxQueueTime: 60_000, maxSlowdown: 1.6 };
 
 /** Answers with the texts in capitals, a batch at a time, when it is let go. */
 function capitals({ hold = false }: { hold?: boolean } = {}) {

@@ -89,7 +89,7 @@ interface Part {
 const worthwhileTokens = 1024;
 
 /** Larger ones only keep answers waiting. */
-const enoughTokens = 4096;
+const enoughTokens = 2048;
 
 /** What older requests still count for in what is believed to be usual. */
 const memory = 0.95;
@@ -263,12 +263,21 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const seconds = Math.max(1, Math.ceil(wait / 1000));
     return new ServingError("overloaded", `The server is busy; try again in ${seconds} s`, { retryAfter: seconds });
   };
-  const tooMuch = (wait: number): boolean => active >= maxConcurrentRequests || wait > maxQueueTime;
-  const admit = (): void => {
+  /** @throws ServingError "overloaded" */
+  const checkWait = (): void => {
     const wait = expectedWait();
-    if (!tooMuch(wait)) return;
-    watch.arrived(usual.tokens, performance.now());
-    throw overloaded(wait);
+    limiting = watch.overloaded(wait, performance.now());
+    const most = limiting ? Math.min(maxQueueTime, patience()) : maxQueueTime;
+    if (active >= maxConcurrentRequests || wait > most) throw overloaded(wait);
+  };
+  const admit = (): void => {
+    try {
+      checkWait();
+    } catch (error) {
+      // It counts, though how large it is was not read.
+      watch.arrived(usual.tokens, performance.now());
+      throw error;
+    }
   };
 
   /** Refuses what waits for much longer than it should: what came before overload was seen, or before a batch that hung. */
@@ -285,16 +294,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
    * @throws ServingError "overloaded"
    */
   const take = (program: Program<Unit, unknown>, tokens: number): void => {
-    const now = performance.now();
-    watch.arrived(tokens, now);
+    watch.arrived(tokens, performance.now());
     const older = usual.tokens === 0 ? 0 : memory;
     usual = {
       tokens: older * usual.tokens + (1 - older) * tokens,
       milliseconds: older * usual.milliseconds + (1 - older) * paceOf(program).timeFor(tokens),
     };
-    const wait = expectedWait();
-    limiting = watch.overloaded(wait, now);
-    if (tooMuch(wait) || (limiting && wait > patience())) throw overloaded(wait);
+    checkWait();
   };
 
   return {

@@ -7,7 +7,7 @@ export interface ServerSettings {
   readonly maxQueueTime: number;
   /**
    * Under lasting overload, how many times what it takes alone a usual request may take; those that would take longer get
-   * 429. Above 1. Default 1.8.
+   * 429. Above 1. Default 1.6.
    */
   readonly maxSlowdown: number;
   /** Tokens of a forward pass at most. Default 16384. */
@@ -40,7 +40,7 @@ export interface ServerSettings {
 export const defaultSettings: ServerSettings = {
   maxConcurrentRequests: 512,
   maxQueueTime: 5000,
-  maxSlowdown: 1.8,
+  maxSlowdown: 1.6,
   maxBatchTokens: 16384,
   maxClientBatchSize: 32,
   payloadLimit: 2_000_000,
