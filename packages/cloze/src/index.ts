@@ -137,9 +137,17 @@ export {
   type LateInteractionIndex,
   maxSim,
 } from "./retrieval/late-interaction/late-interaction-index.js";
+export { type PlaidOptions, plaidSettings } from "./retrieval/late-interaction/plaid.js";
 export { createImpactIndex, type ImpactIndex, type SparseVector } from "./retrieval/learned-sparse/impact-index.js";
+export { quantizeWeights } from "./retrieval/learned-sparse/quantize-weights.js";
 export { type SpladeOptions, spladeVectors } from "./retrieval/learned-sparse/splade.js";
 export { type AnalyzerOptions, createAnalyzer } from "./retrieval/lexical/analyzer.js";
+export {
+  type DocumentExpansion,
+  expandDocuments,
+  expandQueries,
+  type QueryExpansion,
+} from "./retrieval/pipeline/expansion.js";
 export { type FusionOptions, fuseRankings, fuseRetrievers } from "./retrieval/pipeline/fusion.js";
 export { indexBm25, indexDense } from "./retrieval/pipeline/index-retrievers.js";
 export { indexRm3 } from "./retrieval/pipeline/index-rm3.js";
@@ -154,8 +162,11 @@ export { type Rm3Options, rm3Terms } from "./retrieval/pipeline/rm3.js";
 export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";
 export { openPostgresStore, type PostgresOptions } from "./retrieval/postgres/postgres-store.js";
 export { type CrossEncoder, type CrossEncoderOptions, crossEncoder } from "./retrieval/rerank/cross-encoder.js";
+export { createParade, type Parade, type ParadeDocument, type ParadeOptions } from "./retrieval/rerank/parade.js";
+export { loadParade, saveParade } from "./retrieval/rerank/parade-folder.js";
 export { aggregatePassages, cutPassages, type PassageAggregation } from "./retrieval/rerank/passages.js";
-export { rerankPairwise, rerankPointwise } from "./retrieval/rerank/rerankers.js";
+export { rerankPairwise, rerankParade, rerankPointwise } from "./retrieval/rerank/rerankers.js";
+export { type ParadeRow, type TrainParadeOptions, trainParade } from "./retrieval/rerank/train-parade.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
 export type { IndexedDocument } from "./retrieval/store/document.js";
 export type { FieldCondition, Filter } from "./retrieval/store/filter.js";

@@ -3,6 +3,7 @@
 import { ClozeError } from "../../errors.js";
 import type { SearchHit } from "../search-hit.js";
 import { topScores } from "../top-scores.js";
+import { type PlaidOptions, pruneByCentroids } from "./plaid.js";
 import { type TokenCodecOptions, type TokenCodes, trainTokenCodec } from "./token-codec.js";
 
 export interface LateInteractionOptions extends TokenCodecOptions {
@@ -10,10 +11,8 @@ export interface LateInteractionOptions extends TokenCodecOptions {
   sampleTokens?: number;
 }
 
-export interface LateSearchOptions {
-  /** Centroids of each query token whose documents are looked at; all documents are unless told. */
-  cells?: number;
-}
+/** All documents are decoded unless told; `plaidSettings(k)` gives the usual numbers. */
+export interface LateSearchOptions extends Partial<PlaidOptions> {}
 
 export interface LateInteractionIndex {
   readonly size: number;
@@ -45,7 +44,7 @@ export function maxSim(query: Float32Array, document: Float32Array, width: numbe
  * @throws INDEX_WIDTH
  * @example
  * const index = createLateInteractionIndex(tokenVectors, 128);
- * const hits = index.search(queryVectors, 10, { cells: 2 });
+ * const hits = index.search(queryVectors, 10, plaidSettings(10));
  */
 export function createLateInteractionIndex(
   documents: readonly Float32Array[],
@@ -93,9 +92,11 @@ export function createLateInteractionIndex(
   return {
     size: documents.length,
     bytes: codes.reduce((sum, { centroids, residuals }) => sum + centroids.byteLength + residuals.byteLength, 0),
-    search(query, k, { cells: count } = {}) {
+    search(query, k, { cells: count, threshold = Number.NEGATIVE_INFINITY, candidates: most } = {}) {
       const scores = new Float64Array(documents.length).fill(Number.NEGATIVE_INFINITY);
-      const candidates = count === undefined ? documents.keys() : candidatesOf(query, count);
+      const found = count === undefined ? documents.keys() : candidatesOf(query, count);
+      const candidates =
+        most === undefined ? found : pruneByCentroids(query, codec, codes, found, { threshold, candidates: most });
       for (const document of candidates) scores[document] = maxSim(query, codec.decode(codes[document]), width);
       return topScores(scores, k);
     },

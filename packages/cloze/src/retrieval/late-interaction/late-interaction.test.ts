@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { randomSource } from "../../data/random-source.js";
 import { createLateInteractionIndex, maxSim } from "./late-interaction-index.js";
+import { plaidSettings } from "./plaid.js";
 import { trainTokenCodec } from "./token-codec.js";
 
 const width = 16;
@@ -55,6 +56,24 @@ test("finds what MaxSim over all tokens finds; cells look at fewer", () => {
     expect(index.search(query, 60, { cells: 12 })).toEqual(hits);
   }
   expect(index.bytes).toBe(documents.reduce((sum, tokens) => sum + (tokens.length / width) * (4 + width), 0));
+});
+
+test("PLAID that prunes nothing is the search of all; pruned it looks at few, and at good ones", () => {
+  const index = createLateInteractionIndex(documents, width, { bits: 8, centroids: 12 });
+  const all = { cells: 12, threshold: Number.NEGATIVE_INFINITY, candidates: Number.POSITIVE_INFINITY };
+  for (let topic = 0; topic < 12; topic++) {
+    const query = tokensOf(topic, 3, 0.1);
+    const hits = index.search(query, 60);
+    expect(index.search(query, 60, all)).toEqual(hits);
+    // The threshold alone drops nothing where there is room for all.
+    expect(index.search(query, 60, { ...all, threshold: 2 })).toEqual(hits);
+    const few = index.search(query, 60, { cells: 2, threshold: 0.5, candidates: 20 });
+    expect(few.length).toBeLessThanOrEqual(5);
+    // What is left has its exact score.
+    for (const hit of few) expect(hits).toContainEqual(hit);
+    expect(hits.slice(0, 5)).toContainEqual(few[0]);
+  }
+  expect([1, 50, 2000].map((k) => plaidSettings(k).candidates)).toEqual([256, 1024, 8000]);
 });
 
 test("documents without tokens are last; what is no row is refused", () => {

@@ -3,6 +3,7 @@ import { standardizeScores } from "../../metrics/ranking.js";
 import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
 import type { Reranker } from "../pipeline/retriever.js";
 import type { CrossEncoder } from "./cross-encoder.js";
+import type { Parade } from "./parade.js";
 import { aggregatePassages, cutPassages, type PassageAggregation, type PassageOptions } from "./passages.js";
 
 /** What a reranker reads of a document; undefined for one that is not there. */
@@ -67,6 +68,23 @@ export function rerankPointwise(
         return aggregatePassages(summed ? own.map(probability) : own, aggregation);
       });
       return reorder(ranking, depth, byDocument, firstStageWeight);
+    },
+  };
+}
+
+/** Scores documents by all their passages at once (PARADE). */
+export function rerankParade(
+  model: Pick<Parade, "score">,
+  texts: DocumentTexts,
+  { depth = 100, firstStageWeight = 0 }: RerankOptions = {},
+): Reranker {
+  return {
+    name: "parade",
+    async rerank(query, ranking) {
+      const head = ranking.slice(0, depth);
+      if (head.length === 0) return ranking;
+      const documents = head.map(({ id }) => texts(id) ?? { text: "" });
+      return reorder(ranking, depth, model.score(query, documents), firstStageWeight);
     },
   };
 }

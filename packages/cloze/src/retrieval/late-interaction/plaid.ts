@@ -1,0 +1,66 @@
+// Which documents are worth decoding (PLAID, Santhanam 2022): centroids alone say it, stage by stage.
+import { topScores } from "../top-scores.js";
+import type { TokenCodec, TokenCodes } from "./token-codec.js";
+
+/** How many documents each stage keeps. */
+export interface PlaidOptions {
+  /** Centroids of each query token whose documents are looked at. */
+  readonly cells: number;
+  /** Tokens whose centroid has no inner product of at least this with any token of the query do not count at first. */
+  readonly threshold: number;
+  /** Documents that the first approximation keeps; the second, over all their tokens, keeps a quarter. */
+  readonly candidates: number;
+}
+
+/** The authors' settings for the best k. */
+export function plaidSettings(k: number): PlaidOptions {
+  if (k <= 10) return { cells: 1, threshold: 0.5, candidates: 256 };
+  if (k <= 100) return { cells: 2, threshold: 0.45, candidates: 1024 };
+  return { cells: 4, threshold: 0.4, candidates: Math.max(4 * k, 4096) };
+}
+
+/** Inner products of the query's tokens with all centroids: [query tokens][centroids] */
+function centroidScores(query: Float32Array, { centroids, width }: TokenCodec): Float32Array[] {
+  const count = centroids.length / width;
+  return Array.from({ length: query.length / width }, (_, q) =>
+    Float32Array.from({ length: count }, (_, c) => {
+      let product = 0;
+      for (let i = 0; i < width; i++) product += query[q * width + i] * centroids[c * width + i];
+      return product;
+    }),
+  );
+}
+
+/**
+ * The documents that are decoded, out of those with a token near the query's.
+ *
+ * @param found documents of the nearest cells
+ */
+export function pruneByCentroids(
+  query: Float32Array,
+  codec: TokenCodec,
+  codes: readonly TokenCodes[],
+  found: Iterable<number>,
+  { threshold, candidates }: Pick<PlaidOptions, "threshold" | "candidates">,
+): number[] {
+  const scores = centroidScores(query, codec);
+  const best = Float32Array.from(scores[0] ?? [], (_, c) => Math.max(...scores.map((row) => row[c])));
+  /** MaxSim with the centroids in place of tokens; centroids below the limit are as if they were not there. */
+  const approximate = (document: number, limit: number): number => {
+    const kept = codes[document].centroids.filter((centroid) => best[centroid] >= limit);
+    let total = 0;
+    for (const row of scores) {
+      let most = kept.length === 0 ? 0 : Number.NEGATIVE_INFINITY;
+      for (const centroid of kept) if (row[centroid] > most) most = row[centroid];
+      total += most;
+    }
+    return total;
+  };
+  const keep = (documents: readonly number[], count: number, limit: number): number[] => {
+    if (documents.length <= count) return [...documents];
+    const approximations = Float64Array.from(documents, (document) => approximate(document, limit));
+    return topScores(approximations, count).map(({ index }) => documents[index]);
+  };
+  const first = keep([...found], candidates, threshold);
+  return keep(first, Math.ceil(candidates / 4), Number.NEGATIVE_INFINITY);
+}
