@@ -5,6 +5,8 @@ import { contractClauses, defineRecipe, pretrainArm, replacementShare } from "cl
 const steps = 400;
 const batchTokens = 2048;
 const maxLength = 64;
+// As 0.02 at a width of 768: what a branch gives grows with the root of the width.
+const initializerRange = 0.07;
 
 export default defineRecipe({
   paper: "legalturk-bert",
@@ -45,7 +47,15 @@ export default defineRecipe({
   },
   async run({ objective }, { clauses, tokenizer, passages }, { seed, scaled }) {
     const { vocabularySize } = tokenizer;
-    const shape = { vocabularySize, hiddenSize: 64, layers: 2, heads: 4, maxPositions: maxLength, dropout: 0.1 };
+    const shape = {
+      vocabularySize,
+      hiddenSize: 64,
+      layers: 2,
+      heads: 4,
+      maxPositions: maxLength,
+      initializerRange,
+      dropout: 0.1,
+    };
     const { model, loss } = await pretrainArm({
       encoder: uniformEncoder({ ...shape, segmentVocabularySize: 2 }),
       corpus: memoryStore(passages),

@@ -16,6 +16,8 @@ import { defineRecipe, maskedLoss, novelsAndNews, pretrainArm } from "cloze/reci
 const steps = 400;
 const batchTokens = 2048;
 const maxLength = 64;
+// As 0.02 at a width of 768: what a branch gives grows with the root of the width.
+const initializerRange = 0.07;
 const window = maxLength - 2;
 const shardTokens = 6000;
 const perFile = 20;
@@ -89,7 +91,15 @@ export default defineRecipe({
       seed,
     });
     const { vocabularySize } = tokenizer;
-    const shape = { vocabularySize, hiddenSize: 64, layers: 2, heads: 4, maxPositions: maxLength, dropout: 0.1 };
+    const shape = {
+      vocabularySize,
+      hiddenSize: 64,
+      layers: 2,
+      heads: 4,
+      maxPositions: maxLength,
+      initializerRange,
+      dropout: 0.1,
+    };
     const { model } = await pretrainArm({
       encoder: uniformEncoder(shape),
       corpus: mixed,
