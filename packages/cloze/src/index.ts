@@ -162,6 +162,7 @@ export { type Rm3Options, rm3Terms } from "./retrieval/pipeline/rm3.js";
 export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";
 export { openPostgresStore, type PostgresOptions } from "./retrieval/postgres/postgres-store.js";
 export { type CrossEncoder, type CrossEncoderOptions, crossEncoder } from "./retrieval/rerank/cross-encoder.js";
+export { type ChosenWeight, chooseFirstStageWeight } from "./retrieval/rerank/first-stage-weight.js";
 export { createParade, type Parade, type ParadeDocument, type ParadeOptions } from "./retrieval/rerank/parade.js";
 export { loadParade, saveParade } from "./retrieval/rerank/parade-folder.js";
 export { aggregatePassages, cutPassages, type PassageAggregation } from "./retrieval/rerank/passages.js";

@@ -5,6 +5,7 @@ import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking } from "../retrieval/evaluation/ranking.js";
 import { readRun, runLines } from "../retrieval/evaluation/run-file.js";
+import { chooseFirstStageWeight } from "../retrieval/rerank/first-stage-weight.js";
 import { findCollection, readCandidateTexts, readJudgedQueries } from "../retrieval/test-collection/index.js";
 import { createMeter } from "../training/progress.js";
 import { noteWarnings } from "./data-options.js";
@@ -21,6 +22,7 @@ interface Options extends CommonOptions, RerankOptions {
   split?: string;
   run?: string;
   out?: string;
+  chooseWeight?: boolean;
 }
 
 /** `cloze rerank` */
@@ -35,7 +37,11 @@ export function addRerank(program: Command): void {
     .option("--data <folder>", "a test collection, as cloze evaluate retrieval takes")
     .option("--split <name>", "whose judgements the new order is scored by")
     .option("--run <file>", "the run whose documents are reordered")
-    .option("--out <file>", "write the new run there");
+    .option("--out <file>", "write the new run there")
+    .option(
+      "--choose-weight",
+      "take the --first-stage-weight that scores best here: on queries that the model did not learn from",
+    );
   withRerankOptions(command).action(async (given: string[], options: Options) => {
     if ((options.query === undefined) === (options.run === undefined) || (options.run !== undefined && !options.data)) {
       throw new ClozeError("OPTION_MISSING", "Say what is to be reranked", {
@@ -71,8 +77,9 @@ async function rerankRun(model: ReturnType<typeof openCrossEncoder>, options: Op
   const run = await readRun(options.run as string, warnings);
   const { queries, qrels } = await readJudgedQueries(files, warnings);
   const texts = await readCandidateTexts(files.corpus, run.values(), options.rerankDepth, warnings);
-  const reranker = rerankerOf(model, (id) => texts.get(id), options);
-  const result = new Map<string, Ranking>();
+  const alone = options.chooseWeight === true ? { ...options, firstStageWeight: 0 } : options;
+  const reranker = rerankerOf(model, (id) => texts.get(id), alone);
+  let result = new Map<string, Ranking>();
   const meter = createMeter("rerank", () => result.size / run.size);
   const start = performance.now();
   for (const [id, ranking] of run) {
@@ -87,6 +94,16 @@ async function rerankRun(model: ReturnType<typeof openCrossEncoder>, options: Op
     progress.update(meter.event(result.size));
   }
   progress.done();
+  let firstStageWeight = options.firstStageWeight;
+  if (options.chooseWeight === true) {
+    const ids = [...run.keys()].filter((id) => queries.has(id));
+    const [before, after] = [run, result].map((of) => ids.map((id) => of.get(id) as Ranking));
+    const score = (rankings: readonly Ranking[]) =>
+      measureRun(new Map(ids.map((id, q) => [id, rankings[q]])), qrels)["ndcg@10"];
+    const chosen = chooseFirstStageWeight(before, after, score, options.rerankDepth);
+    firstStageWeight = chosen.weight;
+    result = new Map([...result, ...ids.map((id, q) => [id, chosen.rankings[q]] as const)]);
+  }
   if (options.out !== undefined)
     writeFileAtomic(
       options.out,
@@ -97,9 +114,10 @@ async function rerankRun(model: ReturnType<typeof openCrossEncoder>, options: Op
   noteWarnings(progress, warnings.list());
   const measures = measureRun(result, qrels);
   const seconds = (performance.now() - start) / 1000;
-  printResult(options, { ...measures, out: options.out, seconds, warnings: warnings.list() }, () =>
+  printResult(options, { ...measures, firstStageWeight, out: options.out, seconds, warnings: warnings.list() }, () =>
     formatTable([
       [`${measures.queries} queries`, reranker.name],
+      ["first-stage weight", `${firstStageWeight}${options.chooseWeight ? `, the best here` : ""}`],
       ...(["ndcg@10", "recall@100", "mrr@10", "map"] as const).map((one) => [one, measures[one].toFixed(4)]),
     ]),
   );

@@ -1,8 +1,7 @@
 // Cross-encoders as stages of a pipeline.
-import { standardizeScores } from "../../metrics/ranking.js";
-import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
 import type { Reranker } from "../pipeline/retriever.js";
 import type { CrossEncoder } from "./cross-encoder.js";
+import { reorder } from "./first-stage-weight.js";
 import type { Parade } from "./parade.js";
 import { aggregatePassages, cutPassages, type PassageAggregation, type PassageOptions } from "./passages.js";
 
@@ -23,20 +22,6 @@ export interface PointwiseOptions extends RerankOptions, PassageOptions {
 
 const withTitle = ({ title = "", text }: { title?: string; text: string }, passage = text): string =>
   title === "" ? passage : `${title} ${passage}`.trimEnd();
-
-/** The first `depth` documents by new scores, then the rest in their order, with scores below. */
-function reorder(ranking: Ranking, depth: number, scores: ArrayLike<number>, firstStageWeight: number): Ranking {
-  const head = ranking.slice(0, depth);
-  let values: ArrayLike<number> = scores;
-  if (firstStageWeight > 0) {
-    const [before, now] = [standardizeScores(head.map(({ score }) => score)), standardizeScores(scores)];
-    values = Float64Array.from(before, (score, i) => firstStageWeight * score + (1 - firstStageWeight) * now[i]);
-  }
-  const sorted = head.map(({ id }, i) => ({ id, score: values[i] })).sort((a, b) => b.score - a.score);
-  const least = sorted.at(-1)?.score ?? 0;
-  const rest: ScoredDocument[] = ranking.slice(depth).map(({ id }, i) => ({ id, score: least - 1 - i }));
-  return [...sorted, ...rest];
-}
 
 /**
  * Scores each document by itself (monoBERT); with `aggregation`, by its passages (FirstP, MaxP, SumP), the title in front of
