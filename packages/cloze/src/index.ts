@@ -39,6 +39,7 @@ export {
   type TextKind,
 } from "./embedding/embedder.js";
 export * from "./embedding/evaluation/index.js";
+export { type ExtendEmbedderOptions, extendWithExperts } from "./embedding/extend-experts.js";
 export {
   type EmbeddedChunk,
   embedLongTexts,
@@ -124,6 +125,7 @@ export {
 } from "./objectives/ngrams/lexicon.js";
 export { hidePieces } from "./objectives/ngrams/segments.js";
 export { bodyFirst, inverseCloze, linkedPassage, type RetrievalPair } from "./objectives/pairs/retrieval-pairs.js";
+export { balanceLoss, informationLoss, type RouterLossWeights, routerLoss } from "./objectives/router-losses.js";
 export { sampledSoftmaxLoss } from "./objectives/sampled-softmax.js";
 export { type ApproximateIndex, type ApproximateOptions, createApproximateIndex } from "./retrieval/approximate.js";
 export { Bm25Index, type Bm25Options } from "./retrieval/bm25.js";
@@ -200,6 +202,7 @@ export {
 } from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
 export { type ComparedModel, type CompareOptions, type CompareTask, compareModels } from "./training/compare.js";
+export { type ExtendModelOptions, extendModelWithExperts } from "./training/extend-experts.js";
 export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";
 export { type FinetuneOptions, type FinetuneResult, finetune } from "./training/finetune.js";
 export {

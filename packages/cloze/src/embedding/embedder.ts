@@ -12,6 +12,7 @@ import { createSlice, type EmbedderModule, embedderModules } from "./modules/ind
 import { modesOf, type Pooling, pool } from "./pooling.js";
 import {
   emptyCounts,
+  frameOf,
   packIds,
   type TextCounts,
   type TextLayout,
@@ -45,6 +46,11 @@ export interface EmbedderOptions {
   similarity?: Similarity;
   /** How queries and documents differ for the encoder. Default: not at all. */
   roles?: TextRoles;
+  /**
+   * Fields that texts may be of, in the order of the encoder's experts. One whose name is a token of the tokenizer stands in
+   * place of the first special token of its texts. Default: none.
+   */
+  fields?: readonly string[];
 }
 
 /** What of a text's kind may be said. */
@@ -58,6 +64,8 @@ export interface TextKind {
   promptName?: string;
   /** A prompt, instead of a named one; "" for none. */
   prompt?: string;
+  /** The field of the texts, one of the embedder's; vectors of different fields are not to be compared. Default: none. */
+  field?: string;
 }
 
 export interface EmbedOptions extends TextKind {
@@ -76,6 +84,8 @@ export interface TextBatch extends PackedBatch {
   readonly role?: keyof TextRoles;
   /** How many leading tokens of each sequence can be looked at; default: all. [sequences] */
   readonly visible?: Int32Array;
+  /** The field of each sequence by its place among the embedder's, which is its expert. [sequences] */
+  readonly routes?: Int32Array;
 }
 
 /** An encoder that turns texts into vectors. */
@@ -90,6 +100,8 @@ export interface Embedder {
    * blocks end to end; what takes a text for one sequence of the encoder does not apply.
    */
   readonly documentLevel?: DocumentLevel;
+  /** Length of what the first of them takes. */
+  readonly pooledWidth: number;
   /** What is trained: the encoder's by their names, those of modules as `modules.0.linear.weight`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Length of a vector. */
@@ -98,6 +110,8 @@ export interface Embedder {
   promptOf(kind?: TextKind): string;
   /** Tokenizes texts, cut to the limit. */
   tokenize(texts: readonly string[], kind?: TextKind, counts?: TextCounts): Int32Array[];
+  /** The place of a field among the embedder's. @throws FIELD_UNKNOWN */
+  fieldIndex(field: string): number;
   /** Packs tokenized texts of a kind, as `embedBatch` wants them. */
   packTokens(ids: readonly Int32Array[], kind?: TextKind): TextBatch;
   /** Tokenizes and packs texts. */
@@ -120,9 +134,10 @@ export interface Embedder {
 /** What training asks of an encoder of texts: an embedder, or one whose vectors are sparse, or of tokens. */
 export interface TrainableEncoder
   extends Pick<
-    Embedder,
-    "model" | "parameters" | "width" | "tokenize" | "packTokens" | "embedBatch" | "poolTokens" | "documentLevel"
-  > {
+      Embedder,
+      "model" | "parameters" | "width" | "tokenize" | "packTokens" | "embedBatch" | "poolTokens" | "documentLevel"
+    >,
+    Partial<Pick<Embedder, "fieldIndex">> {
   readonly options: Pick<Embedder["options"], "normalize">;
   /** Present where a text has several vectors: where the rows of each text of a batch begin. [sequences + 1] */
   rowOffsets?(batch: TextBatch): Int32Array;
@@ -180,6 +195,31 @@ function checkPrompt(prompts: Readonly<Record<string, string>>, name: string | u
   });
 }
 
+/** What stands behind an embedder's pooling, with copies of the weights. */
+export const copyModules = ({ modules, pooledWidth }: Pick<Embedder, "modules" | "pooledWidth">): EmbedderModule[] =>
+  modules.map((module, i) => {
+    const kind = embedderModules.find(({ type }) => type === module.type);
+    const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
+    return kind?.load(module.config(), i === 0 ? pooledWidth : modules[i - 1].width, weight) ?? module;
+  });
+
+/** @throws FIELD_UNKNOWN */
+function fieldPlace(fields: readonly string[], field: string): number {
+  const place = fields.indexOf(field);
+  if (place >= 0) return place;
+  throw new ClozeError("FIELD_UNKNOWN", `The embedder has no field of the name "${field}"`, {
+    expected: fields.join(", ") || "no field, since it has none",
+    remedy: "Fields are given by extendWithExperts, or by the option fields of createEmbedder.",
+  });
+}
+
+const noPlaceForField = (field: string | undefined): ClozeError =>
+  new ClozeError("FIELD_TOKEN", "A field's token stands in place of the first special token of a text", {
+    expected: "texts that begin with a special token",
+    received: `the field "${field}", and no such token`,
+    remedy: "Leave specialTokens on, or take field names that are no tokens.",
+  });
+
 /**
  * Puts a model and a tokenizer together.
  *
@@ -202,6 +242,7 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     defaultPrompt: options.defaultPrompt,
     similarity: options.similarity ?? "cosine",
     roles: options.roles ?? {},
+    fields: options.fields ?? [],
   };
   const { pooling, prompts, roles } = settings;
   checkPrompt(prompts, settings.defaultPrompt);
@@ -235,12 +276,26 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     }
     return length;
   };
-  const tokenize: Embedder["tokenize"] = (texts, kind = {}, counts) =>
-    tokenizeTexts(tokenizer, texts, layoutOf(kind), roleOf(kind), counts);
+  const fieldIndex: Embedder["fieldIndex"] = (field) => fieldPlace(settings.fields, field);
+  /** The token of a field, where it has one. */
+  const fieldToken = (field: string | undefined): number | undefined =>
+    field === undefined ? undefined : tokenizer.tokenToId(settings.fields[fieldIndex(field)]);
+  const tokenize: Embedder["tokenize"] = (texts, kind = {}, counts) => {
+    const ids = tokenizeTexts(tokenizer, texts, layoutOf(kind), roleOf(kind), counts);
+    const token = fieldToken(kind.field);
+    if (token === undefined) return ids;
+    if (!settings.specialTokens || frameOf(tokenizer).before === 0) throw noPlaceForField(kind.field);
+    for (const text of ids) text[0] = token;
+    return ids;
+  };
   const packTokens: Embedder["packTokens"] = (ids, kind = {}) => {
     const skip = promptTokens(kind);
     const batch = packIds(ids, roleOf(kind));
-    return skip === 0 ? batch : { ...batch, promptTokens: skip };
+    return {
+      ...batch,
+      ...(skip === 0 ? {} : { promptTokens: skip }),
+      ...(kind.field === undefined ? {} : { routes: new Int32Array(ids.length).fill(fieldIndex(kind.field)) }),
+    };
   };
   const pack: Embedder["pack"] = (texts, kind = {}) => {
     const whole = typeof kind === "string" ? { role: kind } : kind;
@@ -291,10 +346,12 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     tokenizer,
     options: settings,
     modules,
+    pooledWidth,
     parameters,
     width,
     promptOf,
     tokenize,
+    fieldIndex,
     packTokens,
     pack,
     embedBatch,
@@ -346,18 +403,12 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     },
     truncate({ layers = model.config.layers.length, dims = width }) {
       checkPart("dims", dims, 1, width);
-      const copies = modules.map(copyModule);
+      const copies = copyModules({ modules, pooledWidth });
       return createEmbedder(truncateModel(model, layers), tokenizer, {
         ...settings,
         modules: dims === width ? copies : [...copies, createSlice(width, dims)],
         weights: options.weights,
       });
-      function copyModule(module: EmbedderModule, i: number): EmbedderModule {
-        const before = i === 0 ? pooledWidth : modules[i - 1].width;
-        const kind = embedderModules.find(({ type }) => type === module.type);
-        const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
-        return kind?.load(module.config(), before, weight) ?? module;
-      }
     },
     dispose() {
       plan.close();

@@ -56,6 +56,7 @@ const extraSchema = z.looseObject({
       roles: z.object({ query: roleSchema, document: roleSchema }).optional(),
       specialTokens: z.boolean().optional(),
       normalize: z.boolean().optional(),
+      fields: z.array(z.string()).optional(),
     })
     .optional(),
 });
@@ -211,6 +212,7 @@ export function loadEmbedder(folder: string, { weights, pooled = true }: LoadEmb
     defaultPrompt: extra?.default_prompt_name ?? undefined,
     similarity: pooled ? readSimilarity(extra?.similarity_fn_name, folder) : undefined,
     specialTokens: extra?.cloze?.specialTokens,
+    fields: extra?.cloze?.fields,
     roles: extra?.cloze?.roles as TextRoles | undefined,
   });
 }
@@ -235,7 +237,7 @@ export function saveEmbedder(
 ): void {
   const { pooling, includePrompt, normalize, maxLength, lowerCase, prompts, defaultPrompt, similarity } =
     embedder.options;
-  const { roles, specialTokens } = embedder.options;
+  const { roles, specialTokens, fields } = embedder.options;
   const { documentLevel } = embedder;
   mkdirSync(folder, { recursive: true });
   const write = (name: string, value: unknown) =>
@@ -269,7 +271,7 @@ export function saveEmbedder(
     prompts,
     default_prompt_name: defaultPrompt ?? null,
     similarity_fn_name: similarity,
-    cloze: { roles, specialTokens },
+    cloze: { roles, specialTokens, ...(fields.length > 0 ? { fields } : {}) },
     ...settings,
   });
   const modules = [{ idx: 0, name: "0", path: "", type: "sentence_transformers.models.Transformer" }];

@@ -1,10 +1,11 @@
 // Training of an embedder by any loss over vectors.
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { concat, createAdamW, scope, slice, type Tensor } from "@cloze/tensor";
+import { add, concat, createAdamW, scope, segmentMean, slice, type Tensor, tensor } from "@cloze/tensor";
 import { normalize as applyFinalNorm } from "../encoder/norm.js";
 import { ClozeError } from "../errors.js";
 import { cachedLoss, normalizeRows } from "../objectives/contrastive.js";
+import { type RouterLossWeights, routerLoss } from "../objectives/router-losses.js";
 import { type EvaluationRecord, followBest } from "../training/best-checkpoint.js";
 import { findCheckpoint, removeCheckpoints } from "../training/checkpoint.js";
 import { silentProgress } from "../training/progress.js";
@@ -67,6 +68,13 @@ export interface TrainEmbedderOptions<Encoder = Embedder> extends RunOptions {
   symmetric?: boolean;
   /** A batch of pairs holds no text twice. Default true. */
   noDuplicates?: boolean;
+  /**
+   * Where rows name fields: batches of all fields ("mixed": rows of other fields are easy wrong answers), or of one at a time,
+   * in turn. Which is better depends on the model and the data (arXiv 2401.15713). Default "mixed".
+   */
+  fieldBatches?: "mixed" | "in-turn";
+  /** What routers of experts are asked beside the loss, where rows name fields. Default: nothing. */
+  router?: RouterLossWeights;
   /** Use the first layers only; the others rest. Default: all. */
   depth?: number;
   /** Decay rate of the second moment. Default 0.999. */
@@ -126,7 +134,7 @@ function lossRunner(
   embedder: TrainableEncoder,
   rows: readonly EmbeddingRow[],
   loss: EmbeddingLoss,
-  depth: number | undefined,
+  { depth, router }: Pick<TrainEmbedderOptions, "depth" | "router">,
 ) {
   const { encoder } = embedder.model;
   // Tensor are normalised as the embedder does it, unless that changes nothing.
@@ -166,10 +174,28 @@ function lossRunner(
       return finish(embedder.poolTokens(normed, batch));
     });
   };
+  /** The loss, and what routers are asked about the same texts. */
+  const withRouter = (batch: EmbeddingBatch, context: StepContext, weights: RouterLossWeights): Tensor => {
+    const { seed } = context;
+    const parts = batch.parts.map((part, place) => {
+      const how = { training: true, seed: partSeed(seed, place), depth, routerLogits: true };
+      const { hidden, routerLogits = [] } = encoder.forward(part, how);
+      const sequences = part.offsets.length - 1;
+      const perText = routerLogits.map((logits) =>
+        logits.shape[0] === sequences ? logits : segmentMean(logits, tensor(part.offsets)),
+      );
+      return { vectors: finish(embedder.poolTokens(hidden, part)), perText, fields: part.routes ?? new Int32Array(0) };
+    });
+    const value = loss.forward(input(batch, join(parts.map(({ vectors }) => vectors)), context));
+    const layers = parts[0].perText.map((_, layer) => join(parts.map(({ perText }) => perText[layer])));
+    const asked = routerLoss(layers, Int32Array.from(parts.flatMap(({ fields }) => Array.from(fields))), weights);
+    return asked === undefined ? value : add(value, asked);
+  };
   const partSeed = (seed: number, place: number) => (seed * 31 + place) | 0;
   return {
     plain(batch: EmbeddingBatch, context: StepContext): Tensor {
       const { seed } = context;
+      if (router !== undefined) return withRouter(batch, context, router);
       if (!loss.needs?.depths) {
         const all = join(batch.parts.map((part, place) => embed(part, partSeed(seed, place))));
         return loss.forward(input(batch, all, context));
@@ -199,6 +225,8 @@ function lossRunner(
     },
   };
 }
+
+const hasField = ({ field }: EmbeddingRow): boolean => field !== undefined;
 
 /** AdamW with the tables in a group of their own; vectors and tables do not decay. */
 function optimizerFor(
@@ -266,7 +294,8 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
       remedy: shape === "vector" ? "Give vectors, or a teacher." : undefined,
     });
   }
-  const plan = epochPlan(shape, rows, { size: batchSize, seed, noDuplicates: options.noDuplicates ?? true });
+  const { fieldBatches, noDuplicates = true } = options;
+  const plan = epochPlan(shape, rows, { size: batchSize, seed, noDuplicates, fieldBatches });
   const perEpoch = options.epochs === undefined ? 0 : plan(0).length;
   const steps =
     options.steps ?? (options.epochs === undefined ? undefined : Math.max(1, Math.round(options.epochs * perEpoch)));
@@ -300,8 +329,18 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
       remedy: "Leave the size of chunks out.",
     });
   }
+  const oneVector = !byToken && !loss.needs?.depths && embedder.documentLevel === undefined;
+  if (options.router !== undefined && (chunkSize < batchSize || !oneVector || !rows.every(hasField))) {
+    throw new ClozeError(
+      "LOSS_OPTIONS",
+      "Losses of routers need rows with fields, whole batches and the last layer's vectors",
+      {
+        received: JSON.stringify(options.router),
+      },
+    );
+  }
   if (folder !== undefined) mkdirSync(folder, { recursive: true });
-  const runner = lossRunner(embedder, rows, loss, depth);
+  const runner = lossRunner(embedder, rows, loss, options);
   const optimizer = optimizerFor(parameters, options);
   const best = followBest({
     parameters,
@@ -336,6 +375,8 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
         weightDecay: options.weightDecay,
         batchSize,
         depth,
+        fieldBatches,
+        router: options.router,
         rows: rows.length,
       },
       loss: (batch, context) =>

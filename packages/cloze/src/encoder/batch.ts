@@ -24,6 +24,8 @@ export interface EncoderBatch extends PackedBatch {
    * ask; default: each sequence has its own.
    */
   readonly paddedLength?: number;
+  /** Which expert each sequence goes to, where a channel has experts that are given. [sequences] */
+  readonly routes?: Int32Array;
   /** What stands in place of ids where the input is no text: pixels, [images x channels x height x width]. */
   readonly values?: Float32Array;
 }

@@ -36,6 +36,8 @@ export interface EncoderOptions {
   recompute?: boolean;
   /** Is shown what each matrix of the layers takes, by its path: `layers.0.mixer.queryKeyValue`. */
   observe?: (path: string, x: Tensor) => void;
+  /** Also return what the routers of experts made of the batch. Default false. */
+  routerLogits?: boolean;
 }
 
 export interface EncoderOutput {
@@ -45,6 +47,8 @@ export interface EncoderOutput {
   readonly hiddenStates?: readonly Tensor[];
   /** Beside hidden states: what the final norm took, where there is one. [tokens, hidden] */
   readonly beforeFinalNorm?: Tensor;
+  /** Of each layer with a router, the first one first; where they were asked for. [units, experts] */
+  readonly routerLogits?: readonly Tensor[];
 }
 
 export interface Encoder {
@@ -130,6 +134,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
 
   function run(batch: EncoderBatch, options: EncoderOptions) {
     const { training = false, seed = 0, hiddenStates = false, depth, recompute = false, observe } = options;
+    const routed: Tensor[] | undefined = options.routerLogits ? [] : undefined;
     if (depth !== undefined && !(Number.isInteger(depth) && depth >= 0 && depth <= layers.length)) {
       throw new ClozeError("DEPTH_OUT_OF_RANGE", "The encoder has not so many layers", {
         expected: `0 to ${layers.length}`,
@@ -156,16 +161,20 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
           offsets: ends,
           training,
           observe,
+          observeRouter: routed && ((logits) => routed.push(logits)),
           seed: (place) => deriveSeed(seed, index, place),
           once,
         });
-      state = recompute ? checkpoint(forward, [before, offsets]) : scope(() => forward(before, offsets));
+      // What a checkpoint makes on its way is not there to be returned.
+      if (recompute && routed === undefined) state = checkpoint(forward, [before, offsets]);
+      else [state] = scope(() => [forward(before, offsets), routed] as const);
       if (!hiddenStates) before.dispose();
     });
     const hidden = hasFinalNorm(config) ? normalize(state, parameters, finalNorm, config) : state;
-    if (!hiddenStates) return { hidden };
+    const logits = routed === undefined ? {} : { routerLogits: routed };
+    if (!hiddenStates) return { hidden, ...logits };
     states.push(hidden);
-    return { hidden, hiddenStates: states, ...(hasFinalNorm(config) ? { beforeFinalNorm: state } : {}) };
+    return { hidden, hiddenStates: states, ...logits, ...(hasFinalNorm(config) ? { beforeFinalNorm: state } : {}) };
   }
 
   return {

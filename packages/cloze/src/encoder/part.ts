@@ -109,6 +109,8 @@ export interface SlotContext {
   readonly training: boolean;
   /** Is shown what each matrix takes, by its path in the encoder. */
   readonly observe?: (path: string, x: Tensor) => void;
+  /** Is shown what a router makes of tokens: logits [units, experts], and the unit of each token. [tokens] */
+  readonly observeRouter?: (logits: Tensor, units: Int32Array) => void;
   /** A seed for random choices at a place of this layer; differs by call, layer and place. */
   seed(place: string): number;
   /** Plain data (no tensors) that depends on the batch alone, computed once for all layers. */

@@ -1,5 +1,6 @@
-// The matrices of an encoder by path, and a configuration with other ways to store them.
-import { bindChannel } from "./channels/index.js";
+// The matrices of an encoder by path, and a configuration with other ways to store them, or with experts.
+import { ClozeError } from "../errors.js";
+import { bindChannel, type ChannelConfigInput } from "./channels/index.js";
 import type { EncoderConfig, LayerConfig } from "./config.js";
 import { parseEncoderConfig } from "./config.js";
 import { bindMixer } from "./mixers/index.js";
@@ -65,4 +66,58 @@ export function withWeights(
       layer.sharedWith === undefined ? layer : { ...layers[layer.sharedWith], sharedWith: layer.sharedWith },
   );
   return parseEncoderConfig({ ...config, layers: shared });
+}
+
+/** How channels become experts; see the channel "experts". */
+export interface ExpertsOptions {
+  count: number;
+  /** Layers, from 0. Default "all". */
+  layers?: "all" | readonly number[];
+  /** Default "given". */
+  route?: "given" | "segment" | "switch" | "top-k";
+  /** Default "sequence". */
+  unit?: "sequence" | "token";
+  /** For "top-k". Default 2. */
+  k?: number;
+  /** For "top-k". Default true. */
+  renormalise?: boolean;
+}
+
+/** The channel as one of `count`; the storage of its matrices goes to each. */
+function expertsOf(channel: LayerConfig["channel"], { layers: _, ...options }: ExpertsOptions): ChannelConfigInput {
+  const { weights, ...expert } = channel as LayerConfig["channel"] & WithWeights;
+  const stored = Object.entries(weights ?? {}).flatMap(([name, weight]) =>
+    Array.from({ length: options.count }, (__, i) => [`experts.${i}.${name}`, weight]),
+  );
+  return {
+    ...options,
+    type: "experts",
+    expert,
+    ...(stored.length > 0 ? { weights: Object.fromEntries(stored) } : {}),
+  } as ChannelConfigInput;
+}
+
+/**
+ * The configuration with experts in place of the channels of some layers; parameters are the caller's business. Layers that
+ * use the parameters of a chosen one follow it.
+ *
+ * @throws INVALID_OPTION for layers that there are not, or that have no channel or experts already; CONFIG_INVALID
+ */
+export function withExperts(config: EncoderConfig, options: ExpertsOptions): EncoderConfig {
+  const { layers = "all" } = options;
+  const owners = config.layers.flatMap(({ sharedWith }, i) => (sharedWith === undefined ? [i] : []));
+  const chosen = layers === "all" ? owners : layers.map((i) => config.layers[i]?.sharedWith ?? i);
+  for (const i of chosen) {
+    const type = config.layers[i]?.channel.type;
+    if (type !== undefined && type !== "none" && type !== "experts") continue;
+    throw new ClozeError("INVALID_OPTION", `Layer ${i} cannot get experts`, {
+      expected: `a layer from 0 to ${config.layers.length - 1} with a channel that is not experts yet`,
+      received: type === undefined ? "no such layer" : `the channel "${type}"`,
+    });
+  }
+  const changed = config.layers.map((layer, i) => {
+    const owner = layer.sharedWith ?? i;
+    return chosen.includes(owner) ? { ...layer, channel: expertsOf(config.layers[owner].channel, options) } : layer;
+  });
+  return parseEncoderConfig({ ...config, layers: changed });
 }

@@ -1,4 +1,5 @@
 // The public surface of text/, by name.
+export { addSpecialTokens } from "./add-special-tokens.js";
 export type { AddedToken } from "./added-tokens.js";
 export { type ReadLinesOptions, readLines } from "./corpus.js";
 export {

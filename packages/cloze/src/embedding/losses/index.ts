@@ -16,6 +16,7 @@ import { matryoshka } from "./matryoshka.js";
 import { matryoshka2d } from "./matryoshka-2d.js";
 import { mse } from "./mse.js";
 import { multipleNegatives } from "./multiple-negatives.js";
+import { multipleNegativesPlus } from "./multiple-negatives-plus.js";
 import { onlineContrastive } from "./online-contrastive.js";
 import { pairMatching } from "./pair-matching.js";
 import { softmaxClassifier } from "./softmax.js";
@@ -24,6 +25,7 @@ import { triplet } from "./triplet.js";
 
 export const embeddingLosses: readonly EmbeddingLossKind[] = [
   multipleNegatives,
+  multipleNegativesPlus,
   gist,
   cosent,
   angle,

@@ -1,6 +1,5 @@
 // Which rows make a batch, and what the encoder sees of them.
 import type { BatchSource } from "../../data/batch-source.js";
-import type { PackedBatch } from "../../data/packed-batch.js";
 import { randomOrder, randomSource } from "../../data/random-source.js";
 import { ClozeError } from "../../errors.js";
 import type { TextBatch, TextKind, TrainableEncoder } from "../embedder.js";
@@ -88,12 +87,37 @@ const byClass =
     );
   };
 
+/** What decides which rows make a batch. */
+interface PlanOptions {
+  readonly size: number;
+  readonly seed: number;
+  readonly noDuplicates: boolean;
+  /** See `TrainEmbedderOptions.fieldBatches`. Default "mixed". */
+  readonly fieldBatches?: "mixed" | "in-turn";
+}
+
+/** Each batch has rows of one field; the fields take turns, as long as they have batches. */
+function fieldsInTurn(shape: RowShape, rows: readonly EmbeddingRow[], options: PlanOptions): EpochPlan {
+  const fields = [...new Set(rows.map(({ field }) => field))];
+  const parts = fields.map((field, i) => {
+    const places = Int32Array.from(rows.keys()).filter((row) => rows[row].field === field);
+    const own = Array.from(places, (row) => rows[row]);
+    const size = Math.min(options.size, own.length);
+    return { places, plan: epochPlan(shape, own, { ...options, size, seed: options.seed + i, fieldBatches: "mixed" }) };
+  });
+  return (epoch) => {
+    const batches = parts.map(({ places, plan }) => plan(epoch).map((batch) => batch.map((row) => places[row])));
+    const turns = Math.max(...batches.map(({ length }) => length));
+    return Array.from({ length: turns }, (_, turn) =>
+      batches.flatMap((own) => (turn < own.length ? [own[turn]] : [])),
+    ).flat();
+  };
+}
+
 /** How the rows of a shape are put into batches. */
-export function epochPlan(
-  shape: RowShape,
-  rows: readonly EmbeddingRow[],
-  { size, seed, noDuplicates }: { size: number; seed: number; noDuplicates: boolean },
-): EpochPlan {
+export function epochPlan(shape: RowShape, rows: readonly EmbeddingRow[], options: PlanOptions): EpochPlan {
+  const { size, seed, noDuplicates, fieldBatches } = options;
+  if (fieldBatches === "in-turn") return fieldsInTurn(shape, rows, options);
   if (shape === "labelled-text") return byClass(rows, size, seed);
   const inBatch = shape === "pair" || shape === "margin" || shape === "triplet";
   return inBatch && noDuplicates ? distinct(rows, size, seed) : shuffled(rows.length, size, seed);
@@ -161,9 +185,11 @@ function joinBatches(batches: readonly TextBatch[]): TextBatch {
     offsets: new Int32Array(sequences + 1),
     promptTokens: batches[0].promptTokens,
     role: batches[0].role,
+    ...(batches[0].routes === undefined ? {} : { routes: new Int32Array(sequences) }),
   };
   let [at, s] = [0, 0];
-  for (const { ids, segments, positions, offsets } of batches) {
+  for (const { ids, segments, positions, offsets, routes } of batches) {
+    if (routes !== undefined) joined.routes?.set(routes, s);
     joined.ids.set(ids, at);
     joined.segments.set(segments, at);
     joined.positions.set(positions, at);
@@ -174,7 +200,7 @@ function joinBatches(batches: readonly TextBatch[]): TextBatch {
 }
 
 /** Sequences [start, end) of a batch. */
-export function sliceBatch<Batch extends PackedBatch>(batch: Batch, start: number, end: number): Batch {
+export function sliceBatch(batch: TextBatch, start: number, end: number): TextBatch {
   const [from, to] = [batch.offsets[start], batch.offsets[end]];
   return {
     ...batch,
@@ -182,7 +208,18 @@ export function sliceBatch<Batch extends PackedBatch>(batch: Batch, start: numbe
     segments: batch.segments.subarray(from, to),
     positions: batch.positions.subarray(from, to),
     offsets: batch.offsets.slice(start, end + 1).map((offset) => offset - from),
+    ...(batch.routes === undefined ? {} : { routes: batch.routes.subarray(start, end) }),
   };
+}
+
+/** Whether rows name fields. @throws TRAINING_ROWS where only some do */
+function checkFields(rows: readonly EmbeddingRow[]): boolean {
+  const named = rows.filter(({ field }) => field !== undefined).length;
+  if (named === 0 || named === rows.length) return named > 0;
+  throw new ClozeError("TRAINING_ROWS", "Some rows name a field and others do not", {
+    expected: "a field in every row, or in none",
+    received: `${named} of ${rows.length} rows`,
+  });
 }
 
 /**
@@ -191,7 +228,7 @@ export function sliceBatch<Batch extends PackedBatch>(batch: Batch, start: numbe
  * @throws TRAINING_ROWS where rows have different numbers of texts and the shape does not allow it
  */
 export function batchMaker(
-  embedder: Pick<TrainableEncoder, "tokenize" | "packTokens">,
+  embedder: Pick<TrainableEncoder, "tokenize" | "packTokens" | "fieldIndex">,
   rows: readonly EmbeddingRow[],
   kind: Pick<EmbeddingLossKind, "search">,
   labels: RowLabels | undefined,
@@ -206,18 +243,31 @@ export function batchMaker(
   }
   const kinds: readonly TextKind[] = kind.search ? [{ role: "query" }, { role: "document" }] : [{}];
   const kindOf = (column: number): TextKind => kinds[Math.min(column, kinds.length - 1)];
+  const inFields = checkFields(rows);
+  const tokenize = (texts: readonly string[], column: number, field: string | undefined) =>
+    embedder.tokenize(texts, { ...kindOf(column), field });
   const columns = Array.from({ length: wanted }, (_, column) =>
-    embedder.tokenize(
-      rows.map(({ texts }) => texts[column]),
-      kindOf(column),
-    ),
+    inFields
+      ? rows.flatMap(({ texts, field }) => tokenize([texts[column]], column, field))
+      : tokenize(
+          rows.map(({ texts }) => texts[column]),
+          column,
+          undefined,
+        ),
   );
-  const further = rows.map(({ texts }) => (texts.length > 2 ? embedder.tokenize(texts.slice(2), kindOf(2)) : []));
+  const further = rows.map(({ texts, field }) => (texts.length > 2 ? tokenize(texts.slice(2), 2, field) : []));
+  const fields = rows.map(({ field }) => (field === undefined ? 0 : (embedder.fieldIndex?.(field) ?? 0)));
   return (positions) => {
     const each = columns.map((column) => Array.from(positions, (i) => column[i]));
     const negatives = Array.from(positions, (i) => further[i]).flat();
     if (negatives.length > 0) each.push(negatives);
-    const packed = each.map((ids, column) => embedder.packTokens(ids, kindOf(column)));
+    const packed = each.map((ids, column): TextBatch => {
+      const batch = embedder.packTokens(ids, kindOf(column));
+      if (!inFields) return batch;
+      const perRow = (i: number) => (column < wanted ? 1 : further[i].length);
+      const routes = Array.from(positions).flatMap((i) => new Array<number>(perRow(i)).fill(fields[i]));
+      return { ...batch, routes: Int32Array.from(routes) };
+    });
     const parts = kind.search && packed.length > 1 ? [packed[0], joinBatches(packed.slice(1))] : [joinBatches(packed)];
     return {
       parts,

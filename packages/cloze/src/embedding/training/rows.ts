@@ -20,6 +20,8 @@ export interface EmbeddingRow {
   readonly texts: readonly string[];
   /** A score, a class, a teacher's scores or differences, or a teacher's vector. */
   readonly label?: number | string | readonly number[];
+  /** The field of its texts, where the embedder has fields. */
+  readonly field?: string;
 }
 
 /** A text, what answers it, and (optionally) texts that do not. */
@@ -27,11 +29,18 @@ export interface TextPair {
   readonly query: string;
   readonly document: string;
   readonly negatives?: readonly string[];
+  /** The field of all of them, where the embedder has fields. */
+  readonly field?: string;
 }
 
 /** A pair as a row. */
 export const rowOf = (row: TextPair | EmbeddingRow): EmbeddingRow =>
-  "texts" in row ? row : { texts: [row.query, row.document, ...(row.negatives ?? [])] };
+  "texts" in row
+    ? row
+    : {
+        texts: [row.query, row.document, ...(row.negatives ?? [])],
+        ...(row.field === undefined ? {} : { field: row.field }),
+      };
 
 type Role = "anchor" | "positive" | "negative" | "text" | "label";
 
