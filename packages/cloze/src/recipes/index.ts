@@ -5,6 +5,7 @@ export { sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "../
 export { copyOfEncoder } from "../training/probe.js";
 export * from "./copies-apart.js";
 export * from "./data/contract-clauses.js";
+export * from "./data/aspect-texts.js";
 export * from "./data/hidden-word-classes.js";
 export * from "./data/planted-phrases.js";
 export * from "./data/question-articles.js";
