@@ -117,6 +117,7 @@ describe("gradients are those of finite differences", () => {
 test("every loss of the registry has a case, except what sentence-transformers lacks and those that need an encoder of their own", () => {
   const tested = new Set(cases.map(({ config }) => config.type));
   expect(embeddingLosses.map(({ type }) => type).filter((type) => !tested.has(type))).toEqual([
+    "multiple-negatives-plus",
     "pair-matching",
     "matryoshka2d",
     "splade",
