@@ -119,7 +119,7 @@ export default defineRecipe({
         fieldBatches: arm.batches,
         steps: total,
         batchSize,
-        learningRate: 1e-3,
+        learningRate: 2e-3,
         schedule: () => 1,
         seed,
         dev: evaluator,
@@ -212,6 +212,9 @@ export default defineRecipe({
     "mnr+ on dot products": (of) => of["experts, mnr+ on dot products"].f1Max,
     "ROC-AUC on the other fields": (of) => of["a model for each field"].otherAuc,
   },
+  notes: [
+    "The learning rate was chosen on the data of seed 101: at .001 everything takes more steps (a model for each field .963 at half of the steps, the shared one .677), at .002 the numbers are near the pilot's.",
+  ],
   pictures: [
     {
       kind: "bars",
