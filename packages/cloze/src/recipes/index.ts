@@ -11,6 +11,7 @@ export * from "./data/planted-phrases.js";
 export * from "./data/question-articles.js";
 export * from "./data/registers.js";
 export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
+export { sharedPath } from "./data/shared-text.js";
 export * from "./data/swapped-words.js";
 export * from "./data/topic-documents.js";
 export * from "./encoder-time.js";

@@ -26,4 +26,4 @@ export { type DataTask, dataTasks, type ReadTaskRowsOptions, readTaskRows, type 
 export { type ReadTextRowsOptions, readTextRows, type TextRow } from "./text-rows.js";
 export { type ReadTokenRowsOptions, readTokenRows, type TokenRow } from "./token-rows.js";
 export type { RowInput, TypedRows, TypedRowsOptions } from "./typed-rows.js";
-export type { DataWarning, DataWarnings } from "./warnings.js";
+export { createWarnings, type DataWarning, type DataWarnings } from "./warnings.js";

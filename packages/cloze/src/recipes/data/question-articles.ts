@@ -5,6 +5,7 @@ import { gunzipSync } from "node:zlib";
 import { type RandomSource, randomSource } from "../../data/random-source.js";
 import type { TextDocument } from "../../text/documents.js";
 import { checkout } from "../find.js";
+import { sharedPath } from "./shared-text.js";
 
 export interface QuestionArticles {
   readonly source: string;
@@ -80,6 +81,31 @@ function made(seed: number): QuestionArticles {
     fit: questions.filter(({ test }) => !test).slice(441, 741),
     test: questions.filter(({ test }) => test),
   };
+}
+
+/** A question of SQuAD's dev part, the number of its paragraph, and which articles its own is of; some are of neither. */
+export interface SplitQuestion {
+  readonly question: string;
+  readonly paragraph: number;
+  readonly split?: "train" | "eval";
+}
+
+/** All paragraphs and questions of SQuAD's dev part, with the split of its articles. @throws RECIPE_DATA */
+export function squadQuestions(): { paragraphs: readonly string[]; questions: readonly SplitQuestion[] } {
+  const text = gunzipSync(readFileSync(sharedPath("squad/dev-v1.1.json.gz"))).toString("utf8");
+  const { data } = JSON.parse(text) as { data: SquadArticle[] };
+  const named = JSON.parse(readFileSync(sharedPath("squad/articles_split.json"), "utf8")) as Record<string, unknown>;
+  const isIn = (split: string, title: string) => Array.isArray(named[split]) && named[split].includes(title);
+  const paragraphs: string[] = [];
+  const questions: SplitQuestion[] = [];
+  for (const { title, paragraphs: own } of data) {
+    const split = isIn("eval", title) ? "eval" : isIn("train", title) ? "train" : undefined;
+    for (const { context, qas } of own) {
+      for (const { question } of qas) questions.push({ question, paragraph: paragraphs.length, split });
+      paragraphs.push(context);
+    }
+  }
+  return { paragraphs, questions };
 }
 
 /** SQuAD's articles where ../shared/data has them, else made ones; `source` says which. */

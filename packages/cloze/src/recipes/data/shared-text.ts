@@ -2,7 +2,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { ClozeError } from "../../errors.js";
 import { checkout } from "../find.js";
+
+/** A file or folder of ../shared/data. @throws RECIPE_DATA when it is not there */
+export function sharedPath(name: string): string {
+  const path = join(checkout(), "..", "shared", "data", name);
+  if (existsSync(path)) return path;
+  throw new ClozeError("RECIPE_DATA", `../shared/data/${name} is not here`, {
+    remedy: "This recipe is about real texts; put the data folder beside the repository.",
+  });
+}
 
 /** A file of ../shared/data, plain or gzipped; undefined where it is not there. */
 export function sharedText(name: string): string | undefined {
