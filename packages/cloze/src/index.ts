@@ -180,6 +180,35 @@ export {
   type SearchIndex,
 } from "./retrieval/store/search-index.js";
 export type { VectorStorage } from "./retrieval/store/vector-codec.js";
+export {
+  createTermNumbers,
+  deepctFrequencies,
+  mergePassageFrequencies,
+  type PassageFrequencies,
+  type TermNumbers,
+} from "./retrieval/term-weighting/term-impacts.js";
+export {
+  createTermWeighter,
+  type TermWeighter,
+  type TermWeighterOptions,
+} from "./retrieval/term-weighting/term-weighter.js";
+export {
+  type TildeOptions,
+  type TildeText,
+  tildeExpansion,
+  tildeLogits,
+  tildeLoss,
+  tildeScore,
+  tildeTexts,
+  tildeTokens,
+} from "./retrieval/term-weighting/tilde.js";
+export {
+  type TermRecallRow,
+  type TermScoreRow,
+  type TrainTermWeighterOptions,
+  termRecall,
+  trainTermWeighter,
+} from "./retrieval/term-weighting/train-term-weighter.js";
 export * from "./retrieval/test-collection/index.js";
 export { fillMask } from "./tasks/fill-mask.js";
 export {
