@@ -359,7 +359,7 @@ export default defineRecipe({
   },
   notes: [
     "RM3 finds more than BM25 on words as they are, though by less than the card asks, and finds less on stems: Porter's stems alone find more here than the card's lighter stemmer with RM3. The bound stands on stems, as in the card.",
-    "The cross-encoder has not learned to match words in this time: it orders paragraphs that it was trained on better than chance, others not. Two designs were run, and the test questions were seen between them: negatives from all paragraphs (worse than chance: paragraphs seen as right answers won), then, as it stands, negatives from the training articles and sentences as further queries. That BM25 with it is no worse than BM25 follows from a large fitted weight of BM25, and says little.",
+    "The cross-encoder has not learned to match words in this time: it orders paragraphs that it was trained on better than chance, others not. Two designs were run, and the test questions were seen between them: negatives from all paragraphs (worse than chance: paragraphs seen as right answers won), then, as it stands, negatives from the training articles and sentences as further queries. What BM25 gains from it is too little to tell from chance on these questions.",
   ],
   pictures: [
     {
