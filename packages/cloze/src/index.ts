@@ -144,6 +144,14 @@ export { createImpactIndex, type ImpactIndex, type SparseVector } from "./retrie
 export { quantizeWeights } from "./retrieval/learned-sparse/quantize-weights.js";
 export { type SpladeOptions, spladeVectors } from "./retrieval/learned-sparse/splade.js";
 export { type AnalyzerOptions, createAnalyzer } from "./retrieval/lexical/analyzer.js";
+export { type BertQeOptions, bertQeChunks, bertQeScores, type FeedbackChunk } from "./retrieval/pipeline/bert-qe.js";
+export {
+  type CeqeOptions,
+  ceqeWeights,
+  type FeedbackMentions,
+  type MixOptions,
+  mixQuery,
+} from "./retrieval/pipeline/ceqe.js";
 export {
   type DocumentExpansion,
   expandDocuments,
@@ -165,10 +173,20 @@ export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";
 export { openPostgresStore, type PostgresOptions } from "./retrieval/postgres/postgres-store.js";
 export { type CrossEncoder, type CrossEncoderOptions, crossEncoder } from "./retrieval/rerank/cross-encoder.js";
 export { type ChosenWeight, chooseFirstStageWeight } from "./retrieval/rerank/first-stage-weight.js";
+export {
+  type BlockScorer,
+  bm25BlockScorer,
+  cutBlocks,
+  type KeyBlockOptions,
+  keyBlockEncoder,
+  keyBlocks,
+  selectAndScore,
+} from "./retrieval/rerank/key-blocks.js";
 export { createParade, type Parade, type ParadeDocument, type ParadeOptions } from "./retrieval/rerank/parade.js";
 export { loadParade, saveParade } from "./retrieval/rerank/parade-folder.js";
 export { aggregatePassages, cutPassages, type PassageAggregation } from "./retrieval/rerank/passages.js";
 export { rerankPairwise, rerankParade, rerankPointwise } from "./retrieval/rerank/rerankers.js";
+export { type PairSide, type SplitModel, type StoredText, splitAt } from "./retrieval/rerank/split-encoder.js";
 export { type ParadeRow, type TrainParadeOptions, trainParade } from "./retrieval/rerank/train-parade.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
 export type { IndexedDocument } from "./retrieval/store/document.js";

@@ -30,6 +30,11 @@ export interface EncoderOptions {
   /** Run the first so many layers only (a final norm follows all the same). Default: all. */
   depth?: number;
   /**
+   * Begin at a layer, with what it takes [tokens, hidden] instead of embeddings: what an earlier pass to this depth gave (before
+   * the final norm, where there is one). The caller keeps it. Default: at the embeddings.
+   */
+  resume?: { readonly layer: number; readonly hidden: Tensor };
+  /**
    * Layers keep nothing for the backward pass but their inputs, and run again there (arXiv 1604.06174): less memory, a third
    * more work, the same gradients. Default false.
    */
@@ -133,15 +138,23 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
   );
 
   function run(batch: EncoderBatch, options: EncoderOptions) {
-    const { training = false, seed = 0, hiddenStates = false, depth, recompute = false, observe } = options;
+    const { training = false, seed = 0, hiddenStates = false, depth, resume, recompute = false, observe } = options;
     const routed: Tensor[] | undefined = options.routerLogits ? [] : undefined;
-    if (depth !== undefined && !(Number.isInteger(depth) && depth >= 0 && depth <= layers.length)) {
+    const first = resume?.layer ?? 0;
+    for (const count of [depth ?? layers.length, first]) {
+      if (Number.isInteger(count) && count >= 0 && count <= layers.length) continue;
       throw new ClozeError("DEPTH_OUT_OF_RANGE", "The encoder has not so many layers", {
         expected: `0 to ${layers.length}`,
-        received: String(depth),
+        received: String(count),
       });
     }
     embeddings.check(batch);
+    if (resume !== undefined && !sameShape(resume.hidden.shape, [batch.ids.length, config.hiddenSize])) {
+      throw new ClozeError("BATCH_SHAPE", "Layers take one state for each token of the batch", {
+        expected: `[${batch.ids.length}, ${config.hiddenSize}]`,
+        received: `[${resume.hidden.shape.join(", ")}]`,
+      });
+    }
     const states: Tensor[] = [];
     const offsets = tensor(batch.offsets);
     const remembered = new Map<string, unknown>();
@@ -149,10 +162,11 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
       if (!remembered.has(key)) remembered.set(key, make());
       return remembered.get(key) as T;
     };
-    let state = scope(() =>
-      embeddings.forward(batch, ofEmbeddings, training ? deriveSeed(seed, "embeddings") : undefined),
-    );
-    layers.slice(0, depth).forEach((layer, index) => {
+    let state =
+      resume?.hidden ??
+      scope(() => embeddings.forward(batch, ofEmbeddings, training ? deriveSeed(seed, "embeddings") : undefined));
+    layers.slice(first, depth).forEach((layer, at) => {
+      const index = first + at;
       const before = state;
       if (hiddenStates) states.push(before);
       const forward = (x: Tensor, ends: Tensor): Tensor =>
@@ -168,7 +182,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
       // What a checkpoint makes on its way is not there to be returned.
       if (recompute && routed === undefined) state = checkpoint(forward, [before, offsets]);
       else [state] = scope(() => [forward(before, offsets), routed] as const);
-      if (!hiddenStates) before.dispose();
+      if (!hiddenStates && before !== resume?.hidden) before.dispose();
     });
     const hidden = hasFinalNorm(config) ? normalize(state, parameters, finalNorm, config) : state;
     const logits = routed === undefined ? {} : { routerLogits: routed };

@@ -18,7 +18,8 @@ export interface FeedbackDocument {
   readonly terms: readonly string[];
 }
 
-const normalized = (weights: WeightedTerms): Map<string, number> => {
+/** Weights that add up to 1, or all 0. */
+export const normalizeWeights = (weights: WeightedTerms): Map<string, number> => {
   let total = 0;
   for (const weight of weights.values()) total += weight;
   return new Map([...weights].map(([term, weight]) => [term, total > 0 ? weight / total : 0]));
@@ -43,15 +44,15 @@ export function rm3Terms(
   const model = new Map<string, number>();
   for (const { score, terms } of documents.slice(0, feedbackDocuments)) {
     const counts = new Map([...countTerms(terms)].filter(([term]) => shareOf(term) <= mostFrequent));
-    for (const [term, weight] of normalized(heaviest(counts, feedbackTerms)))
+    for (const [term, weight] of normalizeWeights(heaviest(counts, feedbackTerms)))
       model.set(term, (model.get(term) ?? 0) + weight * score);
   }
   const mixed = new Map<string, number>();
   const add = (weights: WeightedTerms, part: number) => {
     for (const [term, weight] of weights) mixed.set(term, (mixed.get(term) ?? 0) + part * weight);
   };
-  const expansion = normalized(heaviest(model, feedbackTerms));
-  add(normalized(countTerms(query)), expansion.size === 0 ? 1 : originalWeight);
+  const expansion = normalizeWeights(heaviest(model, feedbackTerms));
+  add(normalizeWeights(countTerms(query)), expansion.size === 0 ? 1 : originalWeight);
   add(expansion, 1 - originalWeight);
   return mixed;
 }
