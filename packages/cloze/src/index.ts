@@ -172,6 +172,13 @@ export { type Rm3Options, rm3Terms } from "./retrieval/pipeline/rm3.js";
 export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";
 export { openPostgresStore, type PostgresOptions } from "./retrieval/postgres/postgres-store.js";
 export { type CrossEncoder, type CrossEncoderOptions, crossEncoder } from "./retrieval/rerank/cross-encoder.js";
+export {
+  cascadeCost,
+  createExitRanker,
+  type ExitRanker,
+  type ExitScores,
+  type ExitThresholds,
+} from "./retrieval/rerank/early-exit.js";
 export { type ChosenWeight, chooseFirstStageWeight } from "./retrieval/rerank/first-stage-weight.js";
 export {
   type BlockScorer,
