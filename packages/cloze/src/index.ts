@@ -170,6 +170,7 @@ export {
 export { pipeline, type Reranker, type Retriever, type SearchOptions } from "./retrieval/pipeline/retriever.js";
 export { type Rm3Options, rm3Terms } from "./retrieval/pipeline/rm3.js";
 export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";
+export { type WordStates, type WordStatesOptions, wordStates } from "./retrieval/pipeline/word-states.js";
 export { openPostgresStore, type PostgresOptions } from "./retrieval/postgres/postgres-store.js";
 export { type CrossEncoder, type CrossEncoderOptions, crossEncoder } from "./retrieval/rerank/cross-encoder.js";
 export {
