@@ -183,6 +183,7 @@ export {
 export { type ChosenWeight, chooseFirstStageWeight } from "./retrieval/rerank/first-stage-weight.js";
 export {
   type BlockScorer,
+  bestPlaces,
   bm25BlockScorer,
   cutBlocks,
   type KeyBlockOptions,

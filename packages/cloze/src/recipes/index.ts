@@ -7,6 +7,7 @@ export * from "./copies-apart.js";
 export * from "./data/aspect-texts.js";
 export * from "./data/contract-clauses.js";
 export * from "./data/hidden-word-classes.js";
+export * from "./data/meetings.js";
 export * from "./data/planted-phrases.js";
 export * from "./data/question-articles.js";
 export * from "./data/registers.js";

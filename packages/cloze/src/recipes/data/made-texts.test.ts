@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { madeContracts } from "./contract-clauses.js";
 import { hiddenWordClasses } from "./hidden-word-classes.js";
+import { madeMeetings } from "./meetings.js";
 import { madeRegisters } from "./registers.js";
 import { swappedWords } from "./swapped-words.js";
 
@@ -58,4 +59,23 @@ test("exchanged words: two of the four that are asked differ from the sentence",
       expect(id !== before[s][i]).toBe(labels[s][i] === 1);
     });
   });
+});
+
+test("meetings: what a question asks for is said in its turns, and its words hardly elsewhere", () => {
+  const made = madeMeetings(3, { meetings: 6 });
+  expect(madeMeetings(3, { meetings: 6 })).toEqual(made);
+  expect(made.questions).toHaveLength(24);
+  const byId = new Map(made.meetings.map(({ id, turns }) => [id, turns]));
+  for (const { text, meeting, spans } of made.questions) {
+    const turns = byId.get(meeting) ?? [];
+    const asked = text.split(" ").filter((word) => word.startsWith("t"));
+    const count = (from: number, to: number) =>
+      turns
+        .slice(from, to)
+        .reduce((sum, [, said]) => sum + said.split(" ").filter((one) => asked.includes(one)).length, 0);
+    const [[from, to]] = spans;
+    const inside = count(from, to + 1);
+    expect(inside).toBeGreaterThan(0);
+    expect(count(0, turns.length) - inside).toBeLessThan(inside);
+  }
 });

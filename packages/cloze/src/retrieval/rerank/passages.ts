@@ -11,10 +11,14 @@ export interface PassageOptions {
 }
 
 /**
- * How the scores of a document's passages become one: the first's, the largest, their sum, or the sum of the best few
- * (missing ones count as nothing).
+ * How the scores of a document's passages become one: the first's, the largest, their sum, or the sum of the best few, each
+ * perhaps with a weight of its place (missing ones count as nothing).
  */
-export type PassageAggregation = "first" | "max" | "sum" | { readonly top: number };
+export type PassageAggregation =
+  | "first"
+  | "max"
+  | "sum"
+  | { readonly top: number; readonly weights?: readonly number[] };
 
 /** The passages of a text, in order; one for a text that is short enough, also an empty one. */
 export function cutPassages(text: string, { words = 150, stride = 75, most = 16 }: PassageOptions = {}): string[] {
@@ -36,8 +40,9 @@ export function aggregatePassages(scores: ArrayLike<number>, aggregation: Passag
   if (aggregation === "first") return all[0];
   if (aggregation === "max") return Math.max(...all);
   if (aggregation === "sum") return all.reduce((sum, score) => sum + score, 0);
+  const { top, weights = [] } = aggregation;
   return all
     .sort((a, b) => b - a)
-    .slice(0, aggregation.top)
-    .reduce((sum, score) => sum + score, 0);
+    .slice(0, top)
+    .reduce((sum, score, place) => sum + (weights[place] ?? 1) * score, 0);
 }
