@@ -181,6 +181,7 @@ export {
   type ExitThresholds,
 } from "./retrieval/rerank/early-exit.js";
 export { type ChosenWeight, chooseFirstStageWeight } from "./retrieval/rerank/first-stage-weight.js";
+export { createKernelScorer, type KernelScorer, type KernelScorerOptions } from "./retrieval/rerank/kernel-scorer.js";
 export {
   type BlockScorer,
   bestPlaces,
@@ -196,6 +197,11 @@ export { loadParade, saveParade } from "./retrieval/rerank/parade-folder.js";
 export { aggregatePassages, cutPassages, type PassageAggregation } from "./retrieval/rerank/passages.js";
 export { rerankPairwise, rerankParade, rerankPointwise } from "./retrieval/rerank/rerankers.js";
 export { type PairSide, type SplitModel, type StoredText, splitAt } from "./retrieval/rerank/split-encoder.js";
+export {
+  type KernelScorerRow,
+  type TrainKernelScorerOptions,
+  trainKernelScorer,
+} from "./retrieval/rerank/train-kernel-scorer.js";
 export { type ParadeRow, type TrainParadeOptions, trainParade } from "./retrieval/rerank/train-parade.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
 export type { IndexedDocument } from "./retrieval/store/document.js";
