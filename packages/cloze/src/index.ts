@@ -153,6 +153,11 @@ export {
   mixQuery,
 } from "./retrieval/pipeline/ceqe.js";
 export {
+  type CeqeRetrieverOptions,
+  ceqeRetriever,
+  rm3Retriever,
+} from "./retrieval/pipeline/expanding-retrievers.js";
+export {
   type DocumentExpansion,
   expandDocuments,
   expandQueries,
@@ -195,6 +200,7 @@ export {
 export { createParade, type Parade, type ParadeDocument, type ParadeOptions } from "./retrieval/rerank/parade.js";
 export { loadParade, saveParade } from "./retrieval/rerank/parade-folder.js";
 export { aggregatePassages, cutPassages, type PassageAggregation } from "./retrieval/rerank/passages.js";
+export { type RerankBertQeOptions, rerankBertQe } from "./retrieval/rerank/rerank-bert-qe.js";
 export { rerankPairwise, rerankParade, rerankPointwise } from "./retrieval/rerank/rerankers.js";
 export { type PairSide, type SplitModel, type StoredText, splitAt } from "./retrieval/rerank/split-encoder.js";
 export {

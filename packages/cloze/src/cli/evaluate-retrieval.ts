@@ -144,7 +144,12 @@ async function rerankAll(
 ): Promise<Run> {
   const model = openCrossEncoder(await modelFolder(options.rerank as string, options), options);
   const texts = await readCandidateTexts(corpus, run.values(), options.rerankDepth, createWarnings());
-  const reranker = rerankerOf(model, (id) => texts.get(id), options);
+  const reranker = rerankerOf(
+    model,
+    (id) => texts.get(id),
+    options,
+    () => [...texts.values()].map(fullText),
+  );
   const result = new Map<string, Ranking>();
   const meter = createMeter(`rerank ${reranker.name}`, () => result.size / queries.size);
   for (const [id, query] of queries) {

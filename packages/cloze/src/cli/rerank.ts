@@ -6,7 +6,7 @@ import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking } from "../retrieval/evaluation/ranking.js";
 import { readRun, runLines } from "../retrieval/evaluation/run-file.js";
 import { chooseFirstStageWeight } from "../retrieval/rerank/first-stage-weight.js";
-import { findCollection, readCandidateTexts, readJudgedQueries } from "../retrieval/test-collection/index.js";
+import { findCollection, fullText, readCandidateTexts, readJudgedQueries } from "../retrieval/test-collection/index.js";
 import { createMeter } from "../training/progress.js";
 import { noteWarnings } from "./data-options.js";
 import { textsOf } from "./embed.js";
@@ -62,7 +62,12 @@ async function rerankTexts(
   options: Options,
 ): Promise<void> {
   const ranking: Ranking = texts.map((_, i) => ({ id: String(i), score: -i }));
-  const reranker = rerankerOf(model, (id) => ({ text: texts[Number(id)] }), options);
+  const reranker = rerankerOf(
+    model,
+    (id) => ({ text: texts[Number(id)] }),
+    options,
+    () => texts,
+  );
   const found = await reranker.rerank(options.query as string, ranking);
   const rows = found.map(({ id, score }) => ({ index: Number(id), score, text: texts[Number(id)] }));
   printResult(options, { query: options.query, results: rows }, () =>
@@ -78,7 +83,12 @@ async function rerankRun(model: ReturnType<typeof openCrossEncoder>, options: Op
   const { queries, qrels } = await readJudgedQueries(files, warnings);
   const texts = await readCandidateTexts(files.corpus, run.values(), options.rerankDepth, warnings);
   const alone = options.chooseWeight === true ? { ...options, firstStageWeight: 0 } : options;
-  const reranker = rerankerOf(model, (id) => texts.get(id), alone);
+  const reranker = rerankerOf(
+    model,
+    (id) => texts.get(id),
+    alone,
+    () => [...texts.values()].map(fullText),
+  );
   let result = new Map<string, Ranking>();
   const meter = createMeter("rerank", () => result.size / run.size);
   const start = performance.now();

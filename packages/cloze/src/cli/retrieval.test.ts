@@ -7,6 +7,8 @@ import { createEmbedder } from "../embedding/embedder.js";
 import { saveEmbedder } from "../embedding/sentence-transformers.js";
 import { uniformEncoder } from "../encoder/config.js";
 import { createModel } from "../families/index.js";
+import { Bm25Index } from "../retrieval/bm25.js";
+import { bm25BlockScorer, keyBlocks } from "../retrieval/rerank/key-blocks.js";
 import { saveTaskModel, taskOf } from "../tasks/index.js";
 import { loadTokenizer, trainWordPiece } from "../text/index.js";
 import { addEvaluate } from "./evaluate.js";
@@ -211,6 +213,8 @@ test("rerank: a run, texts, and as the last stage of an evaluation; candidates t
   const evaluated = await run("evaluate", "retrieval", ...data, "--rerank", path("reranker"), "--passages", "max");
   // One document was found for each query: there is nothing to put into another order.
   expect(evaluated["ndcg@10"]).toBe(bm25["ndcg@10"]);
+  const short = await run("evaluate", "retrieval", ...data, "--rerank", path("reranker"), "--passages", "key-blocks");
+  expect(short["ndcg@10"]).toBe(bm25["ndcg@10"]);
   const again = await run(
     "rerank",
     "--model",
@@ -223,7 +227,7 @@ test("rerank: a run, texts, and as the last stage of an evaluation; candidates t
   );
   expect(again["ndcg@10"]).toBe(bm25["ndcg@10"]);
   expect(readFileSync(path("second.trec"), "utf8")).toContain("cloze-rerank");
-  for (const mode of ["pointwise", "pairwise"]) {
+  for (const mode of ["pointwise", "pairwise", "bert-qe"]) {
     const texts = [
       "rerank",
       "a cat",
@@ -239,6 +243,18 @@ test("rerank: a run, texts, and as the last stage of an evaluation; candidates t
     expect(results.map(({ index }: { index: number }) => index).sort()).toEqual([0, 1]);
     expect(results[0].score).toBeGreaterThanOrEqual(results[1].score);
   }
+  const long = `${"a stone. ".repeat(40)}the cat. ${"a stone. ".repeat(40)}`;
+  const asked = ["--query", "cat", "--model", path("reranker")];
+  const scores = async (text: string, ...more: string[]) =>
+    (await run("rerank", text, "a dog", ...asked, ...more)).results.map(({ score }: { score: number }) => score);
+  // A window of 24 tokens has room for 11 words: the block with the word, and one of stones.
+  const read = keyBlocks("cat", long, bm25BlockScorer(new Bm25Index([long, "a dog"]).statistics), {
+    words: 11,
+    budget: 11,
+  });
+  expect(read).toContain("the cat.");
+  expect(await scores(long, "--passages", "key-blocks")).toEqual(await scores(read));
+  expect(await scores(long)).not.toEqual(await scores(read));
   await expect(run("rerank", "x", "--model", path("reranker"))).rejects.toMatchObject({ code: "OPTION_MISSING" });
 });
 

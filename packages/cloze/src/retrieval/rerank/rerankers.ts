@@ -20,7 +20,8 @@ export interface PointwiseOptions extends RerankOptions, PassageOptions {
   aggregation?: PassageAggregation;
 }
 
-const withTitle = ({ title = "", text }: { title?: string; text: string }, passage = text): string =>
+/** What stands in front of a document or of its passage. */
+export const withTitle = ({ title = "", text }: { title?: string; text: string }, passage = text): string =>
   title === "" ? passage : `${title} ${passage}`.trimEnd();
 
 /**
@@ -75,7 +76,7 @@ export function rerankParade(
 }
 
 /** A logit, or a log-probability, between 0 and 1. */
-const probability = (score: number): number => 1 / (1 + Math.exp(-score));
+export const probability = (score: number): number => 1 / (1 + Math.exp(-score));
 
 /** How what a document wins against the others becomes its score (Nogueira 2019). */
 export type DuelAggregation = "sum" | "binary" | "min" | "max";
