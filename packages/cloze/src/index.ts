@@ -220,6 +220,12 @@ export {
 } from "./retrieval/store/search-index.js";
 export type { VectorStorage } from "./retrieval/store/vector-codec.js";
 export {
+  createEpic,
+  type Epic,
+  type EpicEncodeOptions,
+  type EpicOptions,
+} from "./retrieval/term-weighting/epic.js";
+export {
   createTermNumbers,
   deepctFrequencies,
   mergePassageFrequencies,

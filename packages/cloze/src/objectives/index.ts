@@ -15,6 +15,7 @@ import { paragraphStructure } from "./paragraph-structure.js";
 import { clusteredTokenSubstitution, randomTokenSubstitution } from "./random-token-substitution.js";
 import { allTokensLanguage, replacedLanguage } from "./replaced-language.js";
 import { replacedTokenDetection } from "./replaced-token-detection.js";
+import { representativeWords } from "./representative-words.js";
 import { retrievalPairs } from "./retrieval-pairs.js";
 
 export type { LossContext, Objective, ObjectiveFrame, ObjectivePart, ObjectiveVocabulary } from "./objective.js";
@@ -33,6 +34,7 @@ const parts = {
   "retrieval-pairs": retrievalPairs,
   "ngram-language": ngramLanguage,
   "masked-blocks": maskedBlocks,
+  "representative-words": representativeWords,
 };
 
 export type ObjectiveConfig = ConfigOf<typeof parts>;
