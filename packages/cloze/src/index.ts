@@ -201,8 +201,22 @@ export { createParade, type Parade, type ParadeDocument, type ParadeOptions } fr
 export { loadParade, saveParade } from "./retrieval/rerank/parade-folder.js";
 export { aggregatePassages, cutPassages, type PassageAggregation } from "./retrieval/rerank/passages.js";
 export { type RerankBertQeOptions, rerankBertQe } from "./retrieval/rerank/rerank-bert-qe.js";
+export {
+  type ExitRow,
+  type RerankExitsOptions,
+  rerankExits,
+  type TrainExitsOptions,
+  trainExits,
+} from "./retrieval/rerank/rerank-exits.js";
 export { rerankPairwise, rerankParade, rerankPointwise } from "./retrieval/rerank/rerankers.js";
 export { type PairSide, type SplitModel, type StoredText, splitAt } from "./retrieval/rerank/split-encoder.js";
+export {
+  type CompressedText,
+  createStateCodec,
+  type StateCodec,
+  type TrainStateCodecOptions,
+  trainStateCodec,
+} from "./retrieval/rerank/state-codec.js";
 export {
   type KernelScorerRow,
   type TrainKernelScorerOptions,
