@@ -125,6 +125,6 @@ export default defineRecipe({
     "names, none and TF-IDF": (of) => of["none, TF-IDF"].names,
   },
   notes: [
-    "All arms give the same LRAP here: at this size the labels' ranking is that of their frequencies, whatever came before. The first bound holds, but tells nothing.",
+    "With first weights of a deviation of 0.02 all arms gave the same LRAP (seed 1: .484), that of the labels' frequencies: at this width they learn too little in 400 steps.",
   ],
 });
