@@ -1,12 +1,10 @@
 // A ranker with early exits in a pipeline, and its training.
-import { createAdamW, decayGroups } from "@cloze/tensor";
-import { shuffledBatches } from "../../data/batch-source.js";
 import type { Sequence } from "../../data/packed-batch.js";
 import { createWarnings, type DataWarnings } from "../../data/readers/warnings.js";
-import { ClozeError } from "../../errors.js";
 import { encodeText } from "../../tasks/encode-text.js";
 import type { Tokenizer } from "../../text/index.js";
-import { type TrainOptions, type TrainResult, train, warmupLinear } from "../../training/trainer.js";
+import { type RowTrainingOptions, trainOnRows } from "../../training/train-on-rows.js";
+import type { TrainResult } from "../../training/trainer.js";
 import type { Reranker } from "../pipeline/retriever.js";
 import type { ExitRanker, ExitThresholds } from "./early-exit.js";
 import { reorder } from "./first-stage-weight.js";
@@ -63,14 +61,7 @@ export function rerankExits(ranker: ExitRanker, texts: DocumentTexts, options: R
   };
 }
 
-export interface TrainExitsOptions
-  extends ExitTexts,
-    Pick<
-      TrainOptions<readonly number[]>,
-      "steps" | "minutes" | "folder" | "resume" | "checkpointMinutes" | "seed" | "progress" | "shouldStop"
-    > {
-  /** Times that every row is seen, instead of `steps`. */
-  epochs?: number;
+export interface TrainExitsOptions extends ExitTexts, RowTrainingOptions {
   /** Rows of a batch. Default 32. */
   batchSize?: number;
   /** Default 3e-6, as the paper has it for models that rank already; higher from others. */
@@ -82,34 +73,26 @@ export interface TrainExitsOptions
  *
  * @throws TRAINING_ROWS without rows, and what `train` throws
  */
-export async function trainExits(
+export function trainExits(
   ranker: ExitRanker,
   rows: readonly ExitRow[],
-  options: TrainExitsOptions,
+  { tokenizer, maxLength, warnings, ...options }: TrainExitsOptions,
 ): Promise<TrainResult> {
-  const { seed = 1, epochs, learningRate = 3e-6 } = options;
-  if (rows.length === 0) throw new ClozeError("TRAINING_ROWS", "There are no rows to learn from");
-  const batchSize = Math.min(options.batchSize ?? 32, rows.length);
-  const optimizer = createAdamW(decayGroups(ranker.parameters, { learningRate, weightDecay: 0.01 }));
-  try {
-    return await train<readonly number[]>({
-      ...options,
-      steps:
-        options.steps ??
-        (epochs === undefined ? undefined : Math.max(1, Math.round((epochs * rows.length) / batchSize))),
-      parameters: new Map(ranker.parameters),
-      optimizer,
-      schedule: warmupLinear(0.1),
-      source: shuffledBatches(rows.length, batchSize, seed, (positions) => Array.from(positions)),
-      settings: { learningRate, batchSize, exits: ranker.exits },
-      loss(batch, { seed: at }) {
+  return trainOnRows(
+    {
+      parameters: ranker.parameters,
+      rows,
+      batchSize: 32,
+      learningRate: 3e-6,
+      weightDecay: 0.01,
+      settings: { exits: ranker.exits },
+      loss(batch, seed) {
         const chosen = batch.map((i) => rows[i]);
         const relevant = chosen.map((row) => Number(row.relevant));
-        return ranker.loss(sequencesOf(chosen, options), relevant, { training: true, seed: at });
+        const sequences = sequencesOf(chosen, { tokenizer, maxLength, warnings });
+        return ranker.loss(sequences, relevant, { training: true, seed });
       },
-      describe: (batch) => batch.slice(0, 8).map((i) => rows[i]),
-    });
-  } finally {
-    optimizer.dispose();
-  }
+    },
+    options,
+  );
 }

@@ -1,7 +1,5 @@
 // Stored states of documents in a fraction of their room (PreTTR, MacAvaney 2020): fewer numbers, of 16 bits each.
 import {
-  createAdamW,
-  decayGroups,
   fromBfloat16,
   gelu,
   layerNorm,
@@ -13,10 +11,10 @@ import {
   tensor,
   toBfloat16,
 } from "@cloze/tensor";
-import { shuffledBatches } from "../../data/batch-source.js";
 import { createParameters, lookUp, type ParameterSource } from "../../encoder/parameters.js";
 import { ClozeError } from "../../errors.js";
-import { type TrainOptions, type TrainResult, train, warmupLinear } from "../../training/trainer.js";
+import { type RowTrainingOptions, trainOnRows } from "../../training/train-on-rows.js";
+import type { TrainResult } from "../../training/trainer.js";
 import type { StoredText } from "./split-encoder.js";
 
 /** A stored text whose states are codes: [tokens x size] of bfloat16. */
@@ -90,8 +88,7 @@ export function createStateCodec(hiddenSize: number, size: number, source: Param
   };
 }
 
-export interface TrainStateCodecOptions
-  extends Pick<TrainOptions<readonly number[]>, "steps" | "minutes" | "seed" | "progress" | "shouldStop"> {
+export interface TrainStateCodecOptions extends RowTrainingOptions {
   /** Texts of a batch. Default 16. */
   batchSize?: number;
   /** Default 1e-3. */
@@ -108,25 +105,22 @@ export async function trainStateCodec(
   texts: readonly StoredText[],
   options: TrainStateCodecOptions = {},
 ): Promise<TrainResult> {
-  const { seed = 1, learningRate = 1e-3 } = options;
   if (texts.length === 0) throw new ClozeError("TRAINING_ROWS", "There are no stored texts to learn from");
-  const batchSize = Math.min(options.batchSize ?? 16, texts.length);
-  const optimizer = createAdamW(decayGroups(codec.parameters, { learningRate, weightDecay: 0 }));
-  try {
-    return await train<readonly number[]>({
-      ...options,
-      parameters: new Map(codec.parameters),
-      optimizer,
-      schedule: warmupLinear(0.1),
-      source: shuffledBatches(texts.length, batchSize, seed, (positions) => Array.from(positions)),
-      settings: { learningRate, batchSize, size: codec.size },
+  return trainOnRows(
+    {
+      parameters: codec.parameters,
+      rows: texts,
+      batchSize: 16,
+      learningRate: 1e-3,
+      weightDecay: 0,
+      settings: { size: codec.size },
       loss(batch) {
         const rows = batch.flatMap((i) => [...texts[i].states]);
         const states = tensor(Float32Array.from(rows), [rows.length / codec.hiddenSize, codec.hiddenSize]);
         return meanSquaredError(codec.forward(states), states);
       },
-    });
-  } finally {
-    optimizer.dispose();
-  }
+      describe: ({ ids }) => ids.length,
+    },
+    options,
+  );
 }

@@ -1,8 +1,6 @@
 // Training of IDCM's cheap scorer from the scores that a cross-encoder gives to all blocks.
 import {
   add,
-  createAdamW,
-  decayGroups,
   div,
   logSoftmax,
   meanSquaredError,
@@ -15,10 +13,10 @@ import {
   type Tensor,
   tensor,
 } from "@cloze/tensor";
-import { shuffledBatches } from "../../data/batch-source.js";
 import { ClozeError } from "../../errors.js";
 import { rankingLosses } from "../../tasks/ranking-losses.js";
-import { type TrainOptions, type TrainResult, train, warmupLinear } from "../../training/trainer.js";
+import { type RowTrainingOptions, trainOnRows } from "../../training/train-on-rows.js";
+import type { TrainResult } from "../../training/trainer.js";
 import type { KernelScorer } from "./kernel-scorer.js";
 
 /** A query, the blocks of a document, and what the cross-encoder gives each. */
@@ -31,11 +29,7 @@ export interface KernelScorerRow {
 /** What is learnt of the teacher: the order of its best blocks (LambdaLoss), or its scores. */
 export type KernelScorerLoss = "ndcg-loss2" | "mse" | "kl" | "cross-entropy";
 
-export interface TrainKernelScorerOptions
-  extends Pick<
-    TrainOptions<readonly number[]>,
-    "steps" | "minutes" | "folder" | "resume" | "seed" | "progress" | "shouldStop"
-  > {
+export interface TrainKernelScorerOptions extends RowTrainingOptions {
   loss?: KernelScorerLoss;
   /** Blocks that are to be found: they gain n, n - 1 … 1, all others 0. Default 4. */
   best?: number;
@@ -94,31 +88,28 @@ export async function trainKernelScorer(
   given: readonly KernelScorerRow[],
   options: TrainKernelScorerOptions = {},
 ): Promise<TrainResult> {
-  const { seed = 1, learningRate = 1e-3 } = options;
   const rows = given.filter(({ blocks }) => blocks.length > 1);
   if (rows.length === 0)
     throw new ClozeError("TRAINING_ROWS", "There are no documents of several blocks to learn from");
-  const batchSize = Math.min(options.batchSize ?? 32, rows.length);
-  const optimizer = createAdamW(decayGroups(scorer.parameters, { learningRate, weightDecay: 0 }));
-  try {
-    return await train<readonly number[]>({
-      ...options,
-      parameters: new Map(scorer.parameters),
-      optimizer,
-      schedule: warmupLinear(0.1),
-      source: shuffledBatches(rows.length, batchSize, seed, (positions) => Array.from(positions)),
-      settings: { learningRate, batchSize, loss: options.loss, best: options.best, ...scorer.options },
+  const { loss, best, ...training } = options;
+  return trainOnRows(
+    {
+      parameters: scorer.parameters,
+      rows,
+      batchSize: 32,
+      learningRate: 1e-3,
+      weightDecay: 0,
+      settings: { loss, best, ...scorer.options },
       loss(batch) {
         const losses = batch.flatMap((i) => {
           const { query, blocks, teacher } = rows[i];
-          return kernelScorerLoss(scorer.scores(query, blocks), teacher, options) ?? [];
+          return kernelScorerLoss(scorer.scores(query, blocks), teacher, { loss, best }) ?? [];
         });
         if (losses.length > 0) return div(losses.reduce(add), losses.length);
         return mul(sum(scorer.scores(rows[batch[0]].query, rows[batch[0]].blocks)), 0);
       },
-      describe: (batch) => batch.slice(0, 8).map((i) => rows[i].query),
-    });
-  } finally {
-    optimizer.dispose();
-  }
+      describe: ({ query }) => query,
+    },
+    training,
+  );
 }

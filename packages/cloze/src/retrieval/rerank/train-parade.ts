@@ -1,8 +1,7 @@
 // Training of PARADE end to end, alone or from a teacher's scores.
-import { add, binaryCrossEntropy, createAdamW, decayGroups, meanSquaredError, mul, tensor } from "@cloze/tensor";
-import { shuffledBatches } from "../../data/batch-source.js";
-import { ClozeError } from "../../errors.js";
-import { type TrainOptions, type TrainResult, train, warmupLinear } from "../../training/trainer.js";
+import { add, binaryCrossEntropy, meanSquaredError, mul, tensor } from "@cloze/tensor";
+import { type RowTrainingOptions, trainOnRows } from "../../training/train-on-rows.js";
+import type { TrainResult } from "../../training/trainer.js";
 import type { Parade, ParadeDocument } from "./parade.js";
 
 /** A query and a document, whether it is relevant, and what a teacher's logit is. */
@@ -13,13 +12,7 @@ export interface ParadeRow {
   readonly teacher?: number;
 }
 
-export interface TrainParadeOptions
-  extends Pick<
-    TrainOptions<readonly number[]>,
-    "steps" | "minutes" | "folder" | "resume" | "checkpointMinutes" | "seed" | "progress" | "shouldStop"
-  > {
-  /** Times that every row is seen, instead of `steps`. */
-  epochs?: number;
+export interface TrainParadeOptions extends RowTrainingOptions {
   /** Rows of a batch. Default 32. */
   batchSize?: number;
   /** Default 3e-6, as the paper has it for models that rank already; higher from others. */
@@ -34,30 +27,23 @@ export interface TrainParadeOptions
  *
  * @throws TRAINING_ROWS without rows, and what `train` throws
  */
-export async function trainParade(
+export function trainParade(
   parade: Parade,
   rows: readonly ParadeRow[],
-  options: TrainParadeOptions = {},
+  { labelWeight = 0.75, ...options }: TrainParadeOptions = {},
 ): Promise<TrainResult> {
-  const { seed = 1, epochs, learningRate = 3e-6, labelWeight = 0.75 } = options;
-  if (rows.length === 0) throw new ClozeError("TRAINING_ROWS", "There are no rows to learn from");
-  const batchSize = Math.min(options.batchSize ?? 32, rows.length);
   const taught = rows.every(({ teacher }) => teacher !== undefined);
-  const optimizer = createAdamW(decayGroups(parade.parameters, { learningRate, weightDecay: 0.01 }));
-  try {
-    return await train<readonly number[]>({
-      ...options,
-      steps:
-        options.steps ??
-        (epochs === undefined ? undefined : Math.max(1, Math.round((epochs * rows.length) / batchSize))),
-      parameters: new Map(parade.parameters),
-      optimizer,
-      schedule: warmupLinear(0.1),
-      source: shuffledBatches(rows.length, batchSize, seed, (positions) => Array.from(positions)),
-      settings: { learningRate, batchSize, labelWeight, ...parade.options },
-      loss(batch, { seed: at }) {
-        const documents = batch.map((i) => parade.sequences(rows[i].query, rows[i].document, (at + i) | 0));
-        const logits = parade.logits(documents, { training: true, seed: at }); // [documents, 1]
+  return trainOnRows(
+    {
+      parameters: parade.parameters,
+      rows,
+      batchSize: 32,
+      learningRate: 3e-6,
+      weightDecay: 0.01,
+      settings: { labelWeight, ...parade.options },
+      loss(batch, seed) {
+        const documents = batch.map((i) => parade.sequences(rows[i].query, rows[i].document, (seed + i) | 0));
+        const logits = parade.logits(documents, { training: true, seed }); // [documents, 1]
         const column = (of: (row: ParadeRow) => number) =>
           tensor(
             Float32Array.from(batch, (i) => of(rows[i])),
@@ -74,9 +60,7 @@ export async function trainParade(
         );
         return add(mul(labels, labelWeight), mul(distance, 1 - labelWeight));
       },
-      describe: (batch) => batch.slice(0, 8).map((i) => rows[i]),
-    });
-  } finally {
-    optimizer.dispose();
-  }
+    },
+    options,
+  );
 }

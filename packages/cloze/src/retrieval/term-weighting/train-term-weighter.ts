@@ -1,17 +1,8 @@
 // Training of weights of words: against the share of queries that hold a word (DeepCT), or through the scores they make (DeepImpact).
-import {
-  createAdamW,
-  crossEntropy,
-  decayGroups,
-  meanSquaredError,
-  reshape,
-  segmentSum,
-  take,
-  tensor,
-} from "@cloze/tensor";
-import { shuffledBatches } from "../../data/batch-source.js";
+import { crossEntropy, meanSquaredError, reshape, segmentSum, take, tensor } from "@cloze/tensor";
 import { ClozeError } from "../../errors.js";
-import { type TrainOptions, type TrainResult, train, warmupLinear } from "../../training/trainer.js";
+import { type RowTrainingOptions, trainOnRows } from "../../training/train-on-rows.js";
+import type { TrainResult } from "../../training/trainer.js";
 import type { TermWeighter } from "./term-weighter.js";
 
 /** A text and the share of its queries that hold a word; words that are not named: 0. */
@@ -27,13 +18,7 @@ export interface TermScoreRow {
   readonly negative: string;
 }
 
-export interface TrainTermWeighterOptions
-  extends Pick<
-    TrainOptions<readonly number[]>,
-    "steps" | "minutes" | "folder" | "resume" | "checkpointMinutes" | "seed" | "progress" | "shouldStop"
-  > {
-  /** Times that every row is seen, instead of `steps`. */
-  epochs?: number;
+export interface TrainTermWeighterOptions extends RowTrainingOptions {
   /** Rows of a batch. Default 16. */
   batchSize?: number;
   /** Default 2e-5. */
@@ -59,11 +44,9 @@ export async function trainTermWeighter(
   rows: readonly TermRecallRow[] | readonly TermScoreRow[],
   options: TrainTermWeighterOptions = {},
 ): Promise<TrainResult> {
-  const { seed = 1, epochs, learningRate = 2e-5 } = options;
   const all: readonly (TermRecallRow | TermScoreRow)[] = rows;
   const recalls = all.filter((row): row is TermRecallRow => "recall" in row);
   const scored = all.filter((row): row is TermScoreRow => !("recall" in row));
-  if (all.length === 0) throw new ClozeError("TRAINING_ROWS", "There are no rows to learn from");
   if (recalls.length > 0 && scored.length > 0) {
     throw new ClozeError("TRAINING_ROWS", "Rows with recall and rows with two documents have different losses", {
       expected: "rows of one kind",
@@ -96,23 +79,16 @@ export async function trainTermWeighter(
     const scores = segmentSum(take(weights, tensor(Int32Array.from(shared))), tensor(ends)); // [texts, 1]
     return crossEntropy(reshape(scores, [batch.length, 2]), tensor(new Int32Array(batch.length)));
   }
-  const batchSize = Math.min(options.batchSize ?? 16, all.length);
-  const optimizer = createAdamW(decayGroups(weighter.parameters, { learningRate, weightDecay: 0.01 }));
-  try {
-    return await train<readonly number[]>({
-      ...options,
-      steps:
-        options.steps ??
-        (epochs === undefined ? undefined : Math.max(1, Math.round((epochs * all.length) / batchSize))),
-      parameters: new Map(weighter.parameters),
-      optimizer,
-      schedule: warmupLinear(0.1),
-      source: shuffledBatches(all.length, batchSize, seed, (positions) => Array.from(positions)),
-      settings: { learningRate, batchSize, type: weighter.type },
-      loss: (batch, { seed: at }) => (recalls.length > 0 ? recallLoss(batch, at) : scoreLoss(batch, at)),
-      describe: (batch) => batch.slice(0, 8).map((i) => all[i]),
-    });
-  } finally {
-    optimizer.dispose();
-  }
+  return trainOnRows(
+    {
+      parameters: weighter.parameters,
+      rows: all,
+      batchSize: 16,
+      learningRate: 2e-5,
+      weightDecay: 0.01,
+      settings: { type: weighter.type },
+      loss: recalls.length > 0 ? recallLoss : scoreLoss,
+    },
+    options,
+  );
 }
