@@ -4,7 +4,7 @@ import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
-import { readRun, runLines } from "../retrieval/evaluation/run-file.js";
+import { readRun } from "../retrieval/evaluation/run-file.js";
 import { chooseFusionWeights, type FusionMethod, floorsOf, fuseRankings } from "../retrieval/pipeline/fusion.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import {
@@ -29,7 +29,8 @@ import { encoderFor, pipelineOf } from "./encoder-option.js";
 import { fusionWeights, memoryPipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
-import { openCrossEncoder, type RerankOptions, rerankerOf, withRerankOptions } from "./rerank-options.js";
+import { openCrossEncoder, type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { rerankRun, writeRun } from "./rerank-run.js";
 
 interface EvaluateRetrievalOptions extends CommonOptions, RerankOptions {
   rerank?: string;
@@ -132,33 +133,6 @@ async function hybrid(
   ];
   const fuse = (id: string) => fuseRankings([words.get(id) ?? [], vectors.get(id) ?? []], { method, weights, floors });
   return { run: new Map([...queries.keys()].map((id) => [id, fuse(id).slice(0, options.depth)])), weights, chosenOn };
-}
-
-/** A run after a cross-encoder. */
-async function rerankAll(
-  run: Run,
-  queries: ReadonlyMap<string, string>,
-  corpus: string,
-  options: EvaluateRetrievalOptions,
-  progress: ProgressReporter,
-): Promise<Run> {
-  const model = openCrossEncoder(await modelFolder(options.rerank as string, options), options);
-  const texts = await readCandidateTexts(corpus, run.values(), options.rerankDepth, createWarnings());
-  const reranker = rerankerOf(
-    model,
-    (id) => texts.get(id),
-    options,
-    () => [...texts.values()].map(fullText),
-  );
-  const result = new Map<string, Ranking>();
-  const meter = createMeter(`rerank ${reranker.name}`, () => result.size / queries.size);
-  for (const [id, query] of queries) {
-    result.set(id, await reranker.rerank(query, run.get(id) ?? []));
-    progress.update(meter.event(result.size));
-  }
-  progress.done();
-  model.close();
-  return result;
 }
 
 /** Rows of the task ranking: what was found, and what should have been. */
@@ -284,16 +258,14 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
     encoder?.dispose();
   }
   if (options.writeCandidates !== undefined) await writeCandidates(run, queries, qrels, files.corpus, options);
-  if (options.rerank !== undefined) run = await rerankAll(run, queries, files.corpus, options, progress);
+  if (options.rerank !== undefined) {
+    const model = openCrossEncoder(await modelFolder(options.rerank, options), options);
+    run = (await rerankRun(model, run, queries, { ...options, corpus: files.corpus, progress })).result;
+    model.close();
+  }
   const measures = measureRun(run, qrels);
   const seconds = (performance.now() - start) / 1000;
-  if (options.run !== undefined)
-    writeFileAtomic(
-      options.run,
-      (function* () {
-        for (const line of runLines(run, `cloze-${name}`)) yield Buffer.from(line);
-      })(),
-    );
+  if (options.run !== undefined) writeRun(options.run, run, `cloze-${name}`);
   noteWarnings(progress, warnings.list());
   printResult(
     options,

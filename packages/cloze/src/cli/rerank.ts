@@ -1,18 +1,17 @@
-import { writeFileAtomic } from "@cloze/tensor";
 import type { Command } from "commander";
 import { createWarnings } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking } from "../retrieval/evaluation/ranking.js";
-import { readRun, runLines } from "../retrieval/evaluation/run-file.js";
+import { readRun } from "../retrieval/evaluation/run-file.js";
 import { chooseFirstStageWeight } from "../retrieval/rerank/first-stage-weight.js";
-import { findCollection, fullText, readCandidateTexts, readJudgedQueries } from "../retrieval/test-collection/index.js";
-import { createMeter } from "../training/progress.js";
+import { findCollection, readJudgedQueries } from "../retrieval/test-collection/index.js";
 import { noteWarnings } from "./data-options.js";
 import { textsOf } from "./embed.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
 import { openCrossEncoder, type RerankOptions, rerankerOf, withRerankOptions } from "./rerank-options.js";
+import { rerankRun, writeRun } from "./rerank-run.js";
 
 interface Options extends CommonOptions, RerankOptions {
   model: string;
@@ -50,7 +49,7 @@ export function addRerank(program: Command): void {
       });
     }
     const model = openCrossEncoder(await modelFolder(options.model, options), options);
-    if (options.run !== undefined) await rerankRun(model, options);
+    if (options.run !== undefined) await rerankCollection(model, options);
     else await rerankTexts(model, textsOf(given, options.input), options);
     model.close();
   });
@@ -75,58 +74,42 @@ async function rerankTexts(
   );
 }
 
-async function rerankRun(model: ReturnType<typeof openCrossEncoder>, options: Options): Promise<void> {
+async function rerankCollection(model: ReturnType<typeof openCrossEncoder>, options: Options): Promise<void> {
   const progress = progressFor(options);
   const warnings = createWarnings();
   const files = findCollection(options.data as string, options.split);
   const run = await readRun(options.run as string, warnings);
   const { queries, qrels } = await readJudgedQueries(files, warnings);
-  const texts = await readCandidateTexts(files.corpus, run.values(), options.rerankDepth, warnings);
-  const alone = options.chooseWeight === true ? { ...options, firstStageWeight: 0 } : options;
-  const reranker = rerankerOf(
-    model,
-    (id) => texts.get(id),
-    alone,
-    () => [...texts.values()].map(fullText),
-  );
-  let result = new Map<string, Ranking>();
-  const meter = createMeter("rerank", () => result.size / run.size);
-  const start = performance.now();
-  for (const [id, ranking] of run) {
-    const query = queries.get(id);
-    if (query === undefined)
+  const ids = [...run.keys()].filter((id) => queries.has(id));
+  for (const id of run.keys())
+    if (!queries.has(id))
       warnings.add(
         "RUN_QUERY_UNKNOWN",
         "queries of the run that are not judged or have no text; they keep their order",
         id,
       );
-    result.set(id, query === undefined ? ranking : await reranker.rerank(query, ranking));
-    progress.update(meter.event(result.size));
-  }
-  progress.done();
+  const start = performance.now();
+  const alone = options.chooseWeight === true ? { ...options, firstStageWeight: 0 } : options;
+  const { name, result } = await rerankRun(model, run, queries, { ...alone, corpus: files.corpus, progress, warnings });
   let firstStageWeight = options.firstStageWeight;
   if (options.chooseWeight === true) {
-    const ids = [...run.keys()].filter((id) => queries.has(id));
     const [before, after] = [run, result].map((of) => ids.map((id) => of.get(id) as Ranking));
     const score = (rankings: readonly Ranking[]) =>
       measureRun(new Map(ids.map((id, q) => [id, rankings[q]])), qrels)["ndcg@10"];
     const chosen = chooseFirstStageWeight(before, after, score, options.rerankDepth);
     firstStageWeight = chosen.weight;
-    result = new Map([...result, ...ids.map((id, q) => [id, chosen.rankings[q]] as const)]);
+    ids.forEach((id, q) => {
+      result.set(id, chosen.rankings[q]);
+    });
   }
-  if (options.out !== undefined)
-    writeFileAtomic(
-      options.out,
-      (function* () {
-        for (const line of runLines(result, "cloze-rerank")) yield Buffer.from(line);
-      })(),
-    );
+  const whole = new Map([...run, ...result]);
+  if (options.out !== undefined) writeRun(options.out, whole, "cloze-rerank");
   noteWarnings(progress, warnings.list());
-  const measures = measureRun(result, qrels);
+  const measures = measureRun(whole, qrels);
   const seconds = (performance.now() - start) / 1000;
   printResult(options, { ...measures, firstStageWeight, out: options.out, seconds, warnings: warnings.list() }, () =>
     formatTable([
-      [`${measures.queries} queries`, reranker.name],
+      [`${measures.queries} queries`, name],
       ["first-stage weight", `${firstStageWeight}${options.chooseWeight ? `, the best here` : ""}`],
       ...(["ndcg@10", "recall@100", "mrr@10", "map"] as const).map((one) => [one, measures[one].toFixed(4)]),
     ]),
