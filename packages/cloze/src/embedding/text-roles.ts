@@ -86,6 +86,18 @@ export function cutIds(ids: Int32Array, limit: number, behind: number): Int32Arr
   return cut;
 }
 
+/** {@link cutIds}, and what was cut is counted. */
+export function cutCounted(ids: Int32Array, limit: number, behind: number, counts?: TextCounts): Int32Array {
+  const cut = cutIds(ids, limit, behind);
+  if (counts !== undefined) {
+    counts.texts++;
+    counts.tokens += cut.length;
+    counts.truncatedTexts += Number(ids.length > limit);
+    counts.droppedTokens += Math.max(0, ids.length - limit);
+  }
+  return cut;
+}
+
 /** Packs sequences and numbers their tokens as the role says. */
 export function packIds(sequences: readonly ArrayLike<number>[], role: TextRole = {}): PackedBatch {
   const { positionOffset = 0, segment = 0 } = role;
@@ -105,15 +117,5 @@ export function tokenizeTexts(
 ): Int32Array[] {
   const limit = Math.min(layout.maxLength, role.maxLength ?? layout.maxLength);
   const behind = layout.specialTokens ? frameOf(tokenizer).behind : 0;
-  return texts.map((text) => {
-    const ids = wholeIds(tokenizer, text, layout);
-    const cut = cutIds(ids, limit, behind);
-    if (counts !== undefined) {
-      counts.texts++;
-      counts.tokens += cut.length;
-      counts.truncatedTexts += Number(ids.length > limit);
-      counts.droppedTokens += Math.max(0, ids.length - limit);
-    }
-    return cut;
-  });
+  return texts.map((text) => cutCounted(wholeIds(tokenizer, text, layout), limit, behind, counts));
 }

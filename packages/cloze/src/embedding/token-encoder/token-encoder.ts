@@ -8,7 +8,7 @@ import { normalizeRows } from "../../objectives/contrastive.js";
 import type { Tokenizer } from "../../text/index.js";
 import { createEmbedder, type Embedder, type TextBatch, type TrainableEncoder } from "../embedder.js";
 import { createDense, type EmbedderModule } from "../modules/index.js";
-import { cutIds, frameOf, type TextCounts, type TextRoles, wholeIds } from "../text-roles.js";
+import { cutCounted, frameOf, type TextCounts, type TextRoles, wholeIds } from "../text-roles.js";
 
 export interface TokenEncoderOptions {
   /** Length of a token's vector. Default 128. */
@@ -124,14 +124,7 @@ export function createTokenEncoder(
       const plain = wholeIds(tokenizer, text, layout);
       const ids =
         marker === undefined ? plain : Int32Array.from([...plain.slice(0, before), marker, ...plain.slice(before)]);
-      const cut = cutIds(ids, limit, behind);
-      if (counts !== undefined) {
-        counts.texts++;
-        counts.tokens += cut.length;
-        counts.truncatedTexts += Number(ids.length > limit);
-        counts.droppedTokens += Math.max(0, ids.length - limit);
-      }
-      return cut;
+      return cutCounted(ids, limit, behind, counts);
     });
   };
   const packTokens: TokenEncoder["packTokens"] = (ids, kind = {}) => {
