@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { createEmbedder } from "../src/embedding/embedder.js";
 import { saveEmbedder } from "../src/embedding/sentence-transformers.js";
 import { uniformEncoder } from "../src/encoder/config.js";
-import { createModel, type Model, saveModel } from "../src/families/index.js";
+import { type CreateModelOptions, createModel, type Model, saveModel } from "../src/families/index.js";
 
 import { saveTaskModel, taskOf } from "../src/tasks/index.js";
-import { trainWordPiece } from "../src/text/index.js";
+import { type Tokenizer, trainWordPiece } from "../src/text/index.js";
 
 const lines = [
   "the small cat sat on the mat",
@@ -17,6 +17,30 @@ const lines = [
 ];
 
 export const tinyTokenizer = () => trainWordPiece(lines, { vocabularySize: 200, minFrequency: 1 });
+
+/** A tokenizer that knows some words whole. @param words with blanks between them */
+export const wordTokenizer = (words: string, vocabularySize = 80): Tokenizer =>
+  trainWordPiece([words, words], { vocabularySize, minFrequency: 1 });
+
+/** A model of 16 numbers a token over a tokenizer's words, without dropout unless told. */
+export const wordModel = (
+  { vocabularySize }: Tokenizer,
+  {
+    architecture = "Model",
+    head,
+    seed = 3,
+    layers = 1,
+    initializerRange = 0.2,
+    dropout = 0,
+  }: Partial<Pick<CreateModelOptions, "architecture" | "head" | "seed">> & {
+    layers?: number;
+    initializerRange?: number;
+    dropout?: number;
+  } = {},
+): Model => {
+  const shape = { vocabularySize, hiddenSize: 16, layers, heads: 2, maxPositions: 24, dropout, initializerRange };
+  return createModel({ architecture, head, seed, config: uniformEncoder(shape) });
+};
 
 /** Longest sequence of the tiny models. */
 export const tinyMaxLength = 32;

@@ -1,27 +1,13 @@
 import { noGrad, scope } from "@cloze/tensor";
 import { expect, test } from "vitest";
+import { wordModel, wordTokenizer } from "../../../test/tiny-models.js";
 import { packSequences } from "../../data/packed-batch.js";
-import { uniformEncoder } from "../../encoder/config.js";
-import { createModel } from "../../families/index.js";
-import { trainWordPiece } from "../../text/index.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { ceqeWeights } from "./ceqe.js";
 import { wordStates } from "./word-states.js";
 
-const tokenizer = trainWordPiece(["cat dog bird the", "cat dog bird the"], { vocabularySize: 40, minFrequency: 1 });
-const model = createModel({
-  architecture: "Model",
-  seed: 3,
-  config: uniformEncoder({
-    vocabularySize: tokenizer.vocabularySize,
-    hiddenSize: 16,
-    layers: 2,
-    heads: 2,
-    maxPositions: 24,
-    dropout: 0,
-    initializerRange: 0.2,
-  }),
-});
+const tokenizer = wordTokenizer("cat dog bird the", 40);
+const model = wordModel(tokenizer, { layers: 2 });
 
 test("states of words: means of pieces of the last layer but one, in batches or alone, long texts in chunks", () => {
   const texts = ["the cat, catdog", "bird", "", "cat dog bird cat dog bird cat"];

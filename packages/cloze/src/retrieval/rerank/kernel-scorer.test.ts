@@ -1,27 +1,13 @@
 import { scope } from "@cloze/tensor";
 import { afterAll, expect, test } from "vitest";
-import { uniformEncoder } from "../../encoder/config.js";
-import { createModel } from "../../families/index.js";
-import { trainWordPiece } from "../../text/index.js";
+import { wordModel, wordTokenizer } from "../../../test/tiny-models.js";
 import { createKernelScorer } from "./kernel-scorer.js";
 import { bestPlaces } from "./key-blocks.js";
 import { blockGains, kernelScorerLoss, trainKernelScorer } from "./train-kernel-scorer.js";
 
 const vocabulary = ["cat", "dog", "bird", "stone", "the", "a"];
-const tokenizer = trainWordPiece([vocabulary.join(" "), vocabulary.join(" ")], { vocabularySize: 80, minFrequency: 1 });
-const model = createModel({
-  architecture: "Model",
-  head: { type: "none" },
-  seed: 3,
-  config: uniformEncoder({
-    vocabularySize: tokenizer.vocabularySize,
-    hiddenSize: 16,
-    layers: 1,
-    heads: 2,
-    maxPositions: 24,
-    initializerRange: 0.3,
-  }),
-});
+const tokenizer = wordTokenizer(vocabulary.join(" "));
+const model = wordModel(tokenizer, { head: { type: "none" }, initializerRange: 0.3, dropout: 0.1 });
 afterAll(() => model.dispose());
 
 test("the kernel scorer: its numbers by hand, one by one or together, and the order that a teacher shows", async () => {

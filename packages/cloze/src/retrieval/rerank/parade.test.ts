@@ -3,10 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { scope, tensor } from "@cloze/tensor";
 import { afterAll, expect, test } from "vitest";
+import { wordModel, wordTokenizer } from "../../../test/tiny-models.js";
 import { randomSource } from "../../data/random-source.js";
-import { uniformEncoder } from "../../encoder/config.js";
-import { createModel } from "../../families/index.js";
-import { trainWordPiece } from "../../text/index.js";
 import { pipeline } from "../pipeline/retriever.js";
 import { createParade } from "./parade.js";
 import { isParadeFolder, loadParade, saveParade } from "./parade-folder.js";
@@ -18,22 +16,8 @@ const folder = mkdtempSync(join(tmpdir(), "cloze-parade-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const words = ["cat", "dog", "bird", "stone", "the", "a"];
-const tokenizer = trainWordPiece([words.join(" "), words.join(" ")], { vocabularySize: 80, minFrequency: 1 });
-const model = (seed = 3) =>
-  createModel({
-    architecture: "Model",
-    head: { type: "none" },
-    seed,
-    config: uniformEncoder({
-      vocabularySize: tokenizer.vocabularySize,
-      hiddenSize: 16,
-      layers: 1,
-      heads: 2,
-      maxPositions: 24,
-      dropout: 0,
-      initializerRange: 0.2,
-    }),
-  });
+const tokenizer = wordTokenizer(words.join(" "));
+const model = (seed = 3) => wordModel(tokenizer, { head: { type: "none" }, seed });
 const shape = { hiddenSize: 6, heads: 2, passages: 8, layers: 2, dropout: 0 };
 const random = randomSource(4);
 const rows = Array.from({ length: 7 }, () => Array.from({ length: 6 }, () => random() - 0.5));

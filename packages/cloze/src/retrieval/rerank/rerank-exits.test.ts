@@ -1,27 +1,10 @@
 import { expect, test } from "vitest";
-import { uniformEncoder } from "../../encoder/config.js";
-import { createModel } from "../../families/index.js";
-import { trainWordPiece } from "../../text/index.js";
+import { wordModel, wordTokenizer } from "../../../test/tiny-models.js";
 import { createExitRanker } from "./early-exit.js";
 import { rerankExits, trainExits } from "./rerank-exits.js";
 
-const words = "cat dog bird stone the a";
-const tokenizer = trainWordPiece([words, words], { vocabularySize: 80, minFrequency: 1 });
-const ranker = createExitRanker(
-  createModel({
-    architecture: "Model",
-    seed: 4,
-    config: uniformEncoder({
-      vocabularySize: tokenizer.vocabularySize,
-      hiddenSize: 16,
-      layers: 2,
-      heads: 2,
-      maxPositions: 24,
-      dropout: 0,
-      initializerRange: 0.2,
-    }),
-  }),
-);
+const tokenizer = wordTokenizer("cat dog bird stone the a");
+const ranker = createExitRanker(wordModel(tokenizer, { seed: 4, layers: 2 }));
 const texts = new Map(["a stone", "the bird", "a cat", "bird bird"].map((text, i) => [`d${i}`, { text }]));
 const ranking = [...texts.keys()].map((id, i) => ({ id, score: 4 - i }));
 const how = { tokenizer, maxLength: 24 };

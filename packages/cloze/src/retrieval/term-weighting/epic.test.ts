@@ -1,29 +1,14 @@
 import { backward, createAdamW, crossEntropy, matmul, noGrad, scope, tensor, transpose } from "@cloze/tensor";
 import { expect, test } from "vitest";
+import { wordModel, wordTokenizer } from "../../../test/tiny-models.js";
 import { packSequences } from "../../data/packed-batch.js";
 import { createSparseEncoder } from "../../embedding/sparse-encoder/sparse-encoder.js";
-import { uniformEncoder } from "../../encoder/config.js";
-import { createModel } from "../../families/index.js";
-import { trainWordPiece } from "../../text/index.js";
 import { createImpactIndex } from "../learned-sparse/impact-index.js";
 import { createEpic } from "./epic.js";
 
-const words = "cat dog bird stone the";
-const tokenizer = trainWordPiece([words, words], { vocabularySize: 50, minFrequency: 1 });
+const tokenizer = wordTokenizer("cat dog bird stone the", 50);
 const model = (architecture: "Model" | "ForMaskedLM" = "ForMaskedLM") =>
-  createModel({
-    architecture,
-    seed: 3,
-    config: uniformEncoder({
-      vocabularySize: tokenizer.vocabularySize,
-      hiddenSize: 16,
-      layers: 1,
-      heads: 2,
-      maxPositions: 24,
-      dropout: 0,
-      initializerRange: 0.3,
-    }),
-  });
+  wordModel(tokenizer, { architecture, initializerRange: 0.3 });
 const documents = ["cat stone", "bird dog dog the", "stone"];
 const rows = (x: { toArray(): unknown }) => x.toArray() as number[][];
 const a = (x: number) => Math.log1p(Math.log1p(Math.exp(x)));

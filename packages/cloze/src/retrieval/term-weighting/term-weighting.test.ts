@@ -1,9 +1,7 @@
 import { grad, noGrad, scope, type Tensor } from "@cloze/tensor";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { uniformEncoder } from "../../encoder/config.js";
-import { createModel } from "../../families/index.js";
-import { trainWordPiece } from "../../text/index.js";
+import { wordModel, wordTokenizer } from "../../../test/tiny-models.js";
 import { createImpactIndex } from "../learned-sparse/impact-index.js";
 import { quantizeWeights } from "../learned-sparse/quantize-weights.js";
 import { createTermNumbers, deepctFrequencies, mergeOccurrences, mergePassageFrequencies } from "./term-impacts.js";
@@ -11,24 +9,8 @@ import { createTermWeighter, termWeightings } from "./term-weighter.js";
 import { tildeExpansion, tildeLogits, tildeLoss, tildeScore, tildeTexts, tildeTokens } from "./tilde.js";
 import { termRecall, trainTermWeighter } from "./train-term-weighter.js";
 
-const tokenizer = trainWordPiece(["cat dog bird stone the", "cat dog bird stone the"], {
-  vocabularySize: 50,
-  minFrequency: 1,
-});
-const model = (architecture: "Model" | "ForMaskedLM" = "Model") =>
-  createModel({
-    architecture,
-    seed: 3,
-    config: uniformEncoder({
-      vocabularySize: tokenizer.vocabularySize,
-      hiddenSize: 16,
-      layers: 1,
-      heads: 2,
-      maxPositions: 24,
-      dropout: 0,
-      initializerRange: 0.2,
-    }),
-  });
+const tokenizer = wordTokenizer("cat dog bird stone the", 50);
+const model = (architecture: "Model" | "ForMaskedLM" = "Model") => wordModel(tokenizer, { architecture });
 
 test("frequencies: rounded, by square root, largest or first of occurrences, of passages", () => {
   expect([...mergeOccurrences(["a", "b", "a"], [1, 2, 3], "max")]).toEqual([
