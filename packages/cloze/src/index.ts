@@ -24,6 +24,7 @@ export type { TagScheme } from "./data/readers/index.js";
 export * from "./data/readers/index.js";
 export { attentionPairs, fillBlocks } from "./data/sentence-blocks.js";
 export { openTokenStore, type TokenStore, writeTokenStore } from "./data/token-store.js";
+export * from "./embedding/axis/index.js";
 export {
   createDocumentEmbedder,
   type DocumentEmbedderOptions,

@@ -94,10 +94,10 @@ export function createDocumentEmbedder(
     { offsets, documents }: BlockBatch,
     how: { training?: boolean; seed?: number } = {},
   ) => upper.documentVectors(upper.blockVectors(hidden, offsets), documents, how);
-  const vectorsOf = (ids: readonly Int32Array[]): Tensor => {
+  const vectorsOf = (ids: readonly Int32Array[], normalize = settings.normalize): Tensor => {
     const blocks = blocksOfBatch(packTokens(ids));
     const vectors = finish(base.hiddenOf(blocks), blocks);
-    return settings.normalize ? normalizeRows(vectors) : vectors;
+    return normalize ? normalizeRows(vectors) : vectors;
   };
   /** Batches of documents one by one; after each the caller may do something else. */
   function* embedding(
@@ -105,7 +105,7 @@ export function createDocumentEmbedder(
     texts: readonly string[],
     how: Parameters<Embedder["embed"]>[1] = {},
   ): Generator<void, Tensor> {
-    const { tokenBudget = 4096, onProgress, counts = emptyCounts(), ...kind } = how;
+    const { tokenBudget = 4096, normalize, onProgress, counts = emptyCounts(), ...kind } = how;
     const ids = tokenize(texts, kind, counts);
     const groups = groupByTokenBudget(
       ids.map(({ length }) => length),
@@ -115,7 +115,10 @@ export function createDocumentEmbedder(
     for (const group of groups) {
       scope(() =>
         noGrad(() => {
-          const vectors = vectorsOf(group.map((i) => ids[i]));
+          const vectors = vectorsOf(
+            group.map((i) => ids[i]),
+            normalize,
+          );
           group.forEach((text, row) => {
             const from = vectors.pointer + 4 * row * width;
             vectors.storage.backend.copy(from, result.pointer + 4 * text * width, width, "float32");

@@ -71,6 +71,8 @@ export interface TextKind {
 export interface EmbedOptions extends TextKind {
   /** Tokens per forward pass. Default 4096. */
   tokenBudget?: number;
+  /** False: vectors as the last module gives them, whatever the embedder does. Default: the embedder's `normalize`. */
+  normalize?: boolean;
   /** Called after each batch with the number of texts done. */
   onProgress?: (done: number, total: number) => void;
   /** Receives what was cut: texts beyond the limit are, unless they go through `embedLongTexts`. */
@@ -319,7 +321,8 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     const finish = (values: Float32Array) => poolTokens(tensor(values, [batch.ids.length, hiddenSize]), batch);
     return { compiled: plan.get("hidden"), finish };
   };
-  const finished = (pooled: Tensor): Tensor => (settings.normalize ? normalizeRows(pooled) : pooled);
+  const finished = (pooled: Tensor, normalize = settings.normalize): Tensor =>
+    normalize ? normalizeRows(pooled) : pooled;
   /** Writes the vectors of a batch to their places. */
   const place = (result: Tensor, group: readonly number[], vectors: Tensor): void => {
     group.forEach((text, row) => {
@@ -358,7 +361,7 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     poolTokens,
     hiddenOf: (batch) =>
       scope(() => noGrad(() => tensor(plan.get("hidden").runSync(batch), [batch.ids.length, hiddenSize]))),
-    embed(texts, { tokenBudget = 4096, onProgress, counts = emptyCounts(), ...kind } = {}) {
+    embed(texts, { tokenBudget = 4096, normalize, onProgress, counts = emptyCounts(), ...kind } = {}) {
       const result = empty([texts.length, width]);
       let done = 0;
       for (let start = 0; start < texts.length; start += blockTexts) {
@@ -368,7 +371,7 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
             noGrad(() => {
               const batch = make();
               const { compiled, finish } = planFor(batch);
-              place(result, group, finished(finish(compiled.runSync(batch))));
+              place(result, group, finished(finish(compiled.runSync(batch)), normalize));
             }),
           );
           done += group.length;
@@ -377,7 +380,7 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
       }
       return result;
     },
-    async embedAsync(texts, { tokenBudget = 4096, onProgress, counts = emptyCounts(), ...kind } = {}) {
+    async embedAsync(texts, { tokenBudget = 4096, normalize, onProgress, counts = emptyCounts(), ...kind } = {}) {
       const result = empty([texts.length, width]).keep();
       let done = 0;
       let ids = tokenize(texts.slice(0, blockTexts), kind, counts);
@@ -393,7 +396,7 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
           // The plan has threads of its own: this one prepares what comes next.
           next.push(...tokenize(following.slice(next.length, next.length + share), kind, counts));
           const values = await running;
-          scope(() => noGrad(() => place(result, group, finished(finish(values)))));
+          scope(() => noGrad(() => place(result, group, finished(finish(values), normalize))));
           done += group.length;
           onProgress?.(done, texts.length);
         }

@@ -30,3 +30,10 @@ export function withDirection(input: EncoderConfigInput, direction: Direction): 
   });
   return parseEncoderConfig({ ...config, layers });
 }
+
+/** Whether no layer lets a token see what comes after it. */
+export const isCausal = ({ layers }: EncoderConfig): boolean =>
+  layers.every(({ mixer }) => {
+    if (mixer.type === "recurrent") return !mixer.bidirectional;
+    return mixer.type === "attention" && (mixer.direction === undefined ? mixer.causal : mixer.direction === "causal");
+  });

@@ -1,17 +1,10 @@
 // One-way language modelling: each token predicts the one after it. What two-way models are compared with.
 import { z } from "zod";
 import type { PackedBatch } from "../data/packed-batch.js";
-import type { EncoderConfig } from "../encoder/config.js";
+import { isCausal } from "../encoder/direction.js";
 import { encoderFlops } from "../encoder/flops.js";
 import { headFlops } from "./head-flops.js";
 import { cannotCombine, defineObjective, lossOf, nothingBeside } from "./objective.js";
-
-/** Whether no layer lets a token see what comes after it. */
-const isCausal = ({ layers }: EncoderConfig): boolean =>
-  layers.every(({ mixer }) => {
-    if (mixer.type === "recurrent") return !mixer.bidirectional;
-    return mixer.type === "attention" && (mixer.direction === undefined ? mixer.causal : mixer.direction === "causal");
-  });
 
 export const causalLanguage = defineObjective({
   schema: z.strictObject({ type: z.literal("causal-language") }),
