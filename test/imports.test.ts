@@ -17,6 +17,7 @@ const floors = [
   ["training"],
   ["compression", "inference"],
   ["embedding", "retrieval"],
+  ["generation"],
   ["serving"],
   ["demo", "parity", "recipes"],
   ["cli", "index.ts", "browser.ts"],

@@ -99,6 +99,7 @@ export {
 } from "./encoder/presets.js";
 export { ClozeError } from "./errors.js";
 export { createModel, loadModel, type Model, saveModel } from "./families/index.js";
+export * from "./generation/index.js";
 export { allowedTransitions, viterbi } from "./heads/crf.js";
 export { type CompiledModel, type CompileOptions, compile } from "./inference/compile.js";
 export { type ExportOnnxOptions, exportOnnx, type OnnxExport } from "./inference/onnx/export.js";

@@ -1,17 +1,15 @@
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
-import { findColumn } from "../data/readers/columns.js";
-import { openRows } from "../data/readers/index.js";
 import { findDuplicates, mineHardNegatives, semanticSplit } from "../embedding/mining/index.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { readEmbeddingRows } from "../embedding/training/rows.js";
-import { ClozeError } from "../errors.js";
 import { readLines } from "../text/index.js";
 import { createMeter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteGuesses } from "./data-options.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
+import { readTexts } from "./text-rows.js";
 
 interface MineOptions extends CommonOptions {
   model: string;
@@ -29,36 +27,6 @@ interface NegativesOptions extends MineOptions {
   relativeMargin?: number;
   sampling: "top" | "random";
   seed: number;
-}
-
-interface TextRows {
-  readonly texts: string[];
-  /** What is written back for each text. */
-  readonly lines: string[];
-}
-
-/** Texts of a file: lines, or a column of rows, which are written back as JSON. */
-async function readTexts(path: string, column: string | undefined): Promise<TextRows> {
-  if (column === undefined && !/\.(jsonl|json|csv|tsv|parquet)(\.gz|\.zst)?$/i.test(path)) {
-    const lines = [...readLines([path])];
-    return { texts: lines, lines };
-  }
-  const source = openRows(path);
-  const available = await source.columns();
-  const name = column ?? findColumn(available, ["text", "sentence", "document", "content", "query", "title"]);
-  if (name === undefined || !available.includes(name)) {
-    throw new ClozeError("DATA_COLUMN_MISSING", `${path} has no column for the text`, {
-      expected: column ?? '"text"',
-      received: `columns ${available.join(", ")}`,
-      remedy: "Name it with --column.",
-    });
-  }
-  const rows: TextRows = { texts: [], lines: [] };
-  for await (const { values } of source) {
-    rows.texts.push(String(values[name] ?? ""));
-    rows.lines.push(JSON.stringify(values));
-  }
-  return rows;
 }
 
 const writeLines = (path: string, lines: Iterable<string>): void =>

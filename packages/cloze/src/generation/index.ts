@@ -1,0 +1,6 @@
+// Texts from decoders.
+
+export type { GenerationState } from "./filters/index.js";
+export { createFilter, type TokenFilter, type TokenFilterConfig, tokenFilters } from "./filters/index.js";
+export { type GeneratedText, type GenerateOptions, generate } from "./generate.js";
+export type { Candidates, SamplerOptions } from "./sampler.js";
