@@ -1,4 +1,4 @@
-// Texts from the data beside the checkout.
+// Texts and models from the folder beside the checkout.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -20,4 +20,10 @@ export function sharedText(name: string): string | undefined {
   if (path === undefined) return undefined;
   const bytes = readFileSync(path);
   return (path.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
+}
+
+/** A model of ../shared/models; undefined where it is not there. */
+export function sharedModel(name: string): string | undefined {
+  const path = join(checkout(), "..", "shared", "models", name);
+  return existsSync(path) ? path : undefined;
 }
