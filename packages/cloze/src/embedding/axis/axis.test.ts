@@ -283,7 +283,7 @@ describe("an axis", () => {
       code("TEMPLATE_INVALID"),
     );
     expect(() => fitDirection(encoder, { phrases: ["a", "a"], components: 1, orientBy: "a" })).toThrow(
-      code("INVALID_OPTION"),
+      code("AXIS_PHRASES"),
     );
     expect(() => axisPreset("none")).toThrow(code("AXIS_UNKNOWN"));
   });

@@ -18,6 +18,13 @@ export interface FitDirectionOptions {
   readonly normaliseTo?: string;
 }
 
+/** Whether vectors differ by no more than rounding. */
+function areAlike(vectors: readonly Float64Array[]): boolean {
+  const [first] = vectors;
+  const nothing = 1e-6 * Math.hypot(...first);
+  return vectors.every((vector) => vector.every((value, c) => Math.abs(value - first[c]) <= nothing));
+}
+
 /**
  * Fits an axis to phrases: their vectors (means over the templates, not scaled to length 1), principal components, the sign
  * by Ward clusters of the coordinates, the length by one phrase. What the direction means is what the phrases differ in
@@ -38,6 +45,13 @@ export function fitDirection(embedder: PhraseEncoder, options: FitDirectionOptio
     });
   }
   const vectors = phraseVectors(embedder, phrases, templates);
+  if (areAlike(vectors)) {
+    throw new ClozeError("AXIS_PHRASES", "The encoder makes the same of all phrases", {
+      expected: "phrases that differ in words that its tokenizer knows",
+      received: phrases.slice(0, 4).join(", "),
+      remedy: "Look at their tokens: tokenizer.encode(phrase).tokens.",
+    });
+  }
   const { mean, components, shares } = principalComponents(vectors, count);
   const coordinates = vectors.map((vector) =>
     Float64Array.from(components, (component) => coordinate(vector, { mean, component })),
