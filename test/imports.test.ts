@@ -15,7 +15,7 @@ const floors = [
   ["families"],
   ["tasks"],
   ["training"],
-  ["compression", "inference"],
+  ["compression", "inference", "vision"],
   ["embedding", "retrieval"],
   ["generation"],
   ["serving"],

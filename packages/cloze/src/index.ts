@@ -11,6 +11,16 @@ export type { DocumentSource, TokenDocument, TokenParagraph } from "./data/docum
 export { memoryDocuments, openDocumentStore, writeDocumentStore } from "./data/document-store.js";
 export { type PullOptions, type PullProgress, pullModel, resolveModelFolder } from "./data/hub/index.js";
 export { type ImageBatch, type PatchLayout, packImages } from "./data/image-batch.js";
+export { readCifar } from "./data/images/cifar.js";
+export {
+  type ImageSet,
+  imagenetStatistics,
+  normalizePixels,
+  type PixelStatistics,
+  pixelStatistics,
+  selectImages,
+} from "./data/images/image-set.js";
+export { type ReadImages, type ReadImagesOptions, readImages } from "./data/images/read-images.js";
 export { memoryStore } from "./data/memory-store.js";
 export {
   groupByTokenBudget,
@@ -330,3 +340,4 @@ export { createProgress } from "./training/progress.js";
 export { estimateRun, type RunEstimate } from "./training/run-estimate.js";
 export { tokenizeDocuments } from "./training/tokenize-documents.js";
 export { type TrainOptions, type TrainResult, train } from "./training/trainer.js";
+export * from "./vision/index.js";

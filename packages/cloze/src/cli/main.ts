@@ -14,6 +14,7 @@ type Add = (program: Command) => void;
 const commands: Readonly<Record<string, () => Promise<Add>>> = {
   tokenizer: async () => (await import("./tokenizer.js")).addTokenizer,
   pretrain: async () => (await import("./pretrain.js")).addPretrain,
+  "pretrain-images": async () => (await import("./pretrain-images.js")).addPretrainImages,
   lexicon: async () => (await import("./lexicon.js")).addLexicon,
   train: async () => (await import("./train.js")).addTrain,
   finetune: async () => (await import("./finetune.js")).addFinetune,

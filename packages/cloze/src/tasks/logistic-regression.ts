@@ -29,6 +29,17 @@ export interface LogisticRegressionFit {
   readonly converged: boolean;
 }
 
+/** A matrix as rows of which every number is named. */
+export function denseRows(vectors: ArrayLike<number>, width: number): SparseRows {
+  const rows = vectors.length / width;
+  return {
+    starts: Int32Array.from({ length: rows + 1 }, (_, i) => i * width),
+    columns: Int32Array.from({ length: vectors.length }, (_, i) => i % width),
+    values: Float64Array.from(vectors),
+    width,
+  };
+}
+
 /** scores[i, line] = row i . coefficients + intercept */
 function scoresOf(rows: SparseRows, x: Float64Array, lines: number, scores: Float64Array): void {
   const { starts, columns, values, width } = rows;

@@ -8,6 +8,8 @@ export interface LambOptions {
   beta2?: number;
   /** Default 1e-6. */
   epsilon?: number;
+  /** Steps that are scaled to the length of their parameter: all, or those of groups with weight decay. Default "all". */
+  adapt?: "all" | "decayed";
 }
 
 /**
@@ -16,7 +18,7 @@ export interface LambOptions {
  */
 export function createLamb(
   groups: readonly ParameterGroup[],
-  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6 }: LambOptions = {},
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6, adapt = "all" }: LambOptions = {},
 ): Optimizer {
   checkOption("beta1", beta1, 0, 1);
   checkOption("beta2", beta2, 0, 1);
@@ -43,7 +45,8 @@ export function createLamb(
     );
     const weightNorm = Math.sqrt(kernels.sumSquaresF32(parameter.pointer, parameter.size));
     const directionNorm = Math.sqrt(kernels.sumSquaresF32(direction.pointer, parameter.size));
-    const trust = weightNorm > 0 && directionNorm > 0 ? weightNorm / directionNorm : 1;
+    const adapted = adapt === "all" || weightDecay > 0;
+    const trust = adapted && weightNorm > 0 && directionNorm > 0 ? weightNorm / directionNorm : 1;
     kernels.addScaledF32(direction.pointer, parameter.pointer, parameter.size, -learningRate * trust, 1);
     direction.dispose();
   });

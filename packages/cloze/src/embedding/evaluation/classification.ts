@@ -2,8 +2,7 @@
 import { matmul, noGrad, scope, tensor, transpose } from "@cloze/tensor";
 import { ClozeError } from "../../errors.js";
 import { topScores } from "../../retrieval/top-scores.js";
-import { classProbabilities, fitLogisticRegression } from "../../tasks/logistic-regression.js";
-import type { SparseRows } from "../../tasks/tf-idf.js";
+import { classProbabilities, denseRows, fitLogisticRegression } from "../../tasks/logistic-regression.js";
 import { type EmbeddingEvaluator, unitRows, vectorsOfTexts } from "./evaluator.js";
 
 /** A text and its class. */
@@ -17,17 +16,6 @@ export interface ProbeOptions {
   method?: "logistic" | "knn";
   /** Neighbours of "knn". Default 11. */
   k?: number;
-}
-
-/** A matrix as rows of which every number is named. */
-function denseRows(vectors: Float32Array, width: number): SparseRows {
-  const rows = vectors.length / width;
-  return {
-    starts: Int32Array.from({ length: rows + 1 }, (_, i) => i * width),
-    columns: Int32Array.from(vectors, (_, i) => i % width),
-    values: Float64Array.from(vectors),
-    width,
-  };
 }
 
 /**
