@@ -83,6 +83,8 @@ export interface BoundHead {
     builder: PlanBuilder,
     wordTable: () => Tensor,
   ): PlanValue;
+  /** What `plan` gave, as `forward` gives it; absent: logits. values: [tokens or sequences, width] */
+  fromPlan?(values: Tensor, context: HeadContext): HeadOutput;
   /** Its outputs in an ONNX graph; absent: models are exported without. hidden: [batch, sequence, hidden] */
   onnx?(hidden: OnnxValue, access: OnnxHeadAccess): OnnxOutputs;
 }

@@ -78,6 +78,8 @@ export interface Head {
   globalTokens(batch: EncoderBatch): Uint8Array | undefined;
   /** What the head makes of hidden states (its logits), in a plan. @throws PLAN_UNSUPPORTED */
   plan(hidden: PlanValue, builder: PlanBuilder): PlanValue;
+  /** The output of such a plan, as `forward` gives it without labels. values: [tokens or sequences, width] */
+  fromPlan(values: Tensor): HeadOutput;
   /** The head's outputs in an ONNX graph. hidden: [batch, sequence, hidden]. @throws ONNX_UNSUPPORTED */
   onnx(hidden: OnnxValue, graph: OnnxGraph): OnnxOutputs;
   dispose(): void;
@@ -124,6 +126,7 @@ export function createHead(
       if (bound.plan === undefined) throw unplanned(`the head "${config.type}"`);
       return bound.plan(hidden, (name) => lookUp(parameters, name), builder, wordTable);
     },
+    fromPlan: (values) => scope(() => bound.fromPlan?.(values, contextOf({})) ?? { logits: values }),
     onnx(hidden, graph) {
       if (bound.onnx === undefined) throw unexported(`the head "${config.type}"`);
       return bound.onnx(hidden, { graph, parameter: (name) => lookUp(parameters, name), wordTable });

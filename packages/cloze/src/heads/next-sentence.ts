@@ -48,5 +48,6 @@ export const nextSentence = defineHead({
     },
     plan: (hidden, parameter, builder) =>
       planDense("nextSentence", planPooler(hidden, config, encoder, parameter, builder), parameter, builder),
+    fromPlan: (logits) => ({ logits, nextSentenceLogits: logits }),
   }),
 });

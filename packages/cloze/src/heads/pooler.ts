@@ -56,6 +56,7 @@ export const pooler = defineHead({
     parameters: poolerSpecs(config, encoder),
     forward: (hidden, batch, _labels, context) => ({ pooled: pool(hidden, batch, config, encoder, context) }),
     plan: (hidden, parameter, builder) => planPooler(hidden, config, encoder, parameter, builder),
+    fromPlan: (pooled) => ({ pooled }),
     onnx: (hidden, access) => ({
       last_hidden_state: { value: hidden, per: "token", width: encoder.hiddenSize },
       pooler_output: {

@@ -86,6 +86,12 @@ function withoutQuestion(logits: Tensor, batch: EncoderBatch, separatorId: numbe
   return add(logits, tensor(penalties, [masked.length, 1]));
 }
 
+/** logits: [tokens, 2] -> starts and ends, [tokens] each */
+function columnsOf(logits: Tensor) {
+  const column = (i: number) => reshape(slice(logits, [{}, { start: i, end: i + 1 }]), [logits.shape[0]]);
+  return { startLogits: column(0), endLogits: column(1) };
+}
+
 /**
  * Extractive question answering: logits over the tokens of each sequence for the start and the end of the answer. Labels
  * are `starts` and `ends`, counted from the start of each sequence.
@@ -109,8 +115,7 @@ export const questionAnswering = defineHead({
       const all = dense("span", feedForward(transformed, config, encoder, context), context); // [tokens, 2]
       const { separatorId, maskQuestion } = config;
       const logits = maskQuestion && separatorId !== undefined ? withoutQuestion(all, batch, separatorId) : all;
-      const column = (i: number) => reshape(slice(logits, [{}, { start: i, end: i + 1 }]), [hidden.shape[0]]);
-      const output = { startLogits: column(0), endLogits: column(1) };
+      const output = columnsOf(logits);
       if (starts === undefined && ends === undefined) return output;
       if (starts === undefined || ends === undefined) {
         throw new ClozeError("LABELS_SHAPE", "An answer has a start and an end", {
@@ -133,6 +138,7 @@ export const questionAnswering = defineHead({
       }
       return planDense("span", state, parameter, builder);
     },
+    fromPlan: columnsOf,
     onnx(hidden, access) {
       const { graph, parameter } = access;
       if (config.maskQuestion) throw unexported("answers that are kept out of the question");

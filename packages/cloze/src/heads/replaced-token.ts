@@ -27,5 +27,6 @@ export const replacedToken = defineHead({
     },
     plan: (hidden, parameter, builder) =>
       planDense("detector", planDense("transform", hidden, parameter, builder, { activation }), parameter, builder),
+    fromPlan: (values) => ({ logits: reshape(values, [values.shape[0]]) }),
   }),
 });

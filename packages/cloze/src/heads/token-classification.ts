@@ -42,6 +42,7 @@ export const tokenClassification = defineHead({
         const transformed = planTransform("transform", hidden, config.transform, encoder, parameter, builder);
         return planClassifier(transformed, config, parameter, builder);
       },
+      fromPlan: (logits, context) => (config.crf ? { logits, transitions: rulesOf(context) } : { logits }),
       onnx(hidden, access) {
         // Whoever read the emissions as logits would get other classes than the field's.
         if (config.crf) throw unexported("conditional random fields");

@@ -1,9 +1,9 @@
-import { memory } from "@cloze/tensor";
+import { memory, type Tensor, tensor } from "@cloze/tensor";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { packSequences } from "../data/packed-batch.js";
 import { type EncoderConfigInput, uniformEncoder } from "../encoder/config.js";
-import { createModel } from "../families/index.js";
+import { createModel, type HeadFields } from "../families/index.js";
 import { compile } from "./compile.js";
 
 const small = uniformEncoder({
@@ -76,6 +76,35 @@ for (const [name, config] of Object.entries(configs)) {
       expect(compiled.runSync(batch)).toEqual(got);
       compiled.close();
     }
+    model.dispose();
+  });
+}
+
+const heads: Readonly<Record<string, HeadFields & { architecture: string }>> = {
+  "a pooler": { architecture: "Model" },
+  "predicted tokens": { architecture: "ForMaskedLM" },
+  "the order of two texts": { architecture: "ForNextSentencePrediction" },
+  "replaced tokens": { architecture: "ForReplacedTokenDetection" },
+  "classes of tokens": { architecture: "ForTokenClassification", labels: 3 },
+  "a conditional random field": { architecture: "ForTokenClassification", labels: 3, crf: true },
+  answers: { architecture: "ForQuestionAnswering" },
+  choices: { architecture: "ForMultipleChoice" },
+};
+for (const [name, fields] of Object.entries(heads)) {
+  test(`the output of a plan becomes what the head gives: ${name}`, () => {
+    const model = createModel({ ...fields, config: { ...small, initializerRange: 0.2 } });
+    const compiled = compile(model, { outputs: "logits" });
+    expect(compiled.planned).toBe(true);
+    const values = compiled.runSync(batch);
+    const output = model.head.fromPlan(tensor(values, [values.length / compiled.width, compiled.width]));
+    const expected = model.forward(batch);
+    expect(Object.keys(output).length).toBeGreaterThan(0);
+    for (const [key, value] of Object.entries(output) as [string, Tensor][]) {
+      const wanted = expected[key as keyof typeof output] as Tensor;
+      expect(value.shape).toEqual(wanted.shape);
+      expect(worst(value.toTypedArray() as Float32Array, wanted.toTypedArray() as Float32Array)).toBeLessThan(2e-5);
+    }
+    compiled.close();
     model.dispose();
   });
 }

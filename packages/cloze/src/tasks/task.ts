@@ -6,7 +6,7 @@ import type { Sequence } from "../data/packed-batch.js";
 import type { DataWarnings, ReadTaskRowsOptions, RowInput, TypedRows } from "../data/readers/index.js";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { HeadFields, ModelOutput } from "../families/index.js";
-import type { HeadConfig, Labels } from "../heads/index.js";
+import type { HeadConfig, HeadOutput, Labels } from "../heads/index.js";
 import type { Tokenizer } from "../text/index.js";
 
 /** What a row becomes: one sequence, or several (windows of a long text, choices, candidates). */
@@ -123,7 +123,7 @@ export interface Task<Row = unknown, Settings = unknown, Prediction = unknown, D
    * The numbers of each row that `predict` reads, copied out of the output; sequence by sequence, since the sequences of a
    * long row may come in several batches.
    */
-  outputs(output: ModelOutput, batch: TaskBatch, settings: Settings, inputs: TaskInputs): Float32Array[];
+  outputs(output: HeadOutput, batch: TaskBatch, settings: Settings, inputs: TaskInputs): Float32Array[];
   predict(row: Row, example: Example<Details>, outputs: Float32Array, settings: Settings): Prediction;
   /** Chooses what is tuned on labelled predictions (thresholds); new settings. */
   tune?(rows: readonly Row[], predictions: readonly Prediction[], settings: Settings): Settings;

@@ -1,7 +1,8 @@
 // What a model was fine-tuned for.
 import { noGrad, scope, tensor } from "@cloze/tensor";
+import type { Head, HeadOutput } from "../../heads/index.js";
 import { joinNumbers } from "../../tasks/outputs.js";
-import type { Task } from "../../tasks/task.js";
+import type { Task, TaskInputs } from "../../tasks/task.js";
 import type { SequenceUnit } from "../encode-input.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { packUnits } from "../pack-units.js";
@@ -40,6 +41,25 @@ export function predictionsOf(rows: readonly TaskRow[], { results }: Answer<Floa
   });
 }
 
+/**
+ * What a head makes of a batch: all of it in a plan on another thread where the plan goes as far, else from hidden states on
+ * this one. A head that is asked for a few tokens (it predicts words) is given those alone, which a plan cannot.
+ *
+ * @returns makes the tensors, inside a scope
+ */
+async function headOutput(loaded: LoadedModel, head: Head, { batch, asked }: TaskInputs): Promise<() => HeadOutput> {
+  const whole = asked === undefined ? loaded.compiled({ outputs: "logits" }) : undefined;
+  if (whole?.planned === true) {
+    const values = await whole.run(batch);
+    return () => head.fromPlan(tensor(values, [values.length / whole.width, whole.width]));
+  }
+  const compiled = loaded.compiled({ outputs: "hidden" });
+  const globalTokens = head.globalTokens(batch);
+  const seen = globalTokens === undefined ? batch : { ...batch, globalTokens };
+  const states = await compiled.run(seen);
+  return () => head.forward(tensor(states, [seen.ids.length, compiled.width]), seen, asked ?? {});
+}
+
 export function taskAbility(loaded: LoadedModel): TaskAbility | undefined {
   if (loaded.task === undefined) return undefined;
   const { task, settings, model, tokenizer, maxLength } = loaded.task;
@@ -53,20 +73,11 @@ export function taskAbility(loaded: LoadedModel): TaskAbility | undefined {
     program: {
       name: `${loaded.name} ${task.name}`,
       async compute(units) {
-        const compiled = loaded.compiled({ outputs: "hidden" });
         const rowOffsets = Int32Array.from({ length: units.length + 1 }, (_, i) => i);
         const batch = { ...packUnits(units), rowOffsets };
         const inputs = task.inputs(batch, settings, { tokenizer, training: false, seed: 0 });
-        const globalTokens = model.head.globalTokens(inputs.batch);
-        const seen = globalTokens === undefined ? inputs.batch : { ...inputs.batch, globalTokens };
-        const states = await compiled.run(seen);
-        return scope(() =>
-          noGrad(() => {
-            const hidden = tensor(states, [seen.ids.length, compiled.width]);
-            const output = { hidden, ...model.head.forward(hidden, seen, inputs.asked ?? {}) };
-            return task.outputs(output, batch, settings, inputs);
-          }),
-        );
+        const finish = await headOutput(loaded, model.head, inputs);
+        return scope(() => noGrad(() => task.outputs(finish(), batch, settings, inputs)));
       },
     },
     encode(row, onCut) {
