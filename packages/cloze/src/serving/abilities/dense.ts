@@ -73,6 +73,8 @@ export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
 
 /** Scales a vector to length 1; one of zeros stays. */
 export function normalized(vector: Float32Array): Float32Array {
-  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  const length = Math.sqrt(squares);
   return length === 0 ? vector : vector.map((value) => value / length);
 }

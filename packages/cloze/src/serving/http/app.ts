@@ -9,6 +9,7 @@ import { createAuthorization } from "./authorization.js";
 import { refusalOf } from "./dialects.js";
 import type { Cost, Exchange, ServerState } from "./exchange.js";
 import { answerWith, isPlain, type Route } from "./route.js";
+import { isWritten } from "./vector-json.js";
 
 export interface AppOptions {
   readonly state: ServerState;
@@ -293,7 +294,8 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
         const answer = await answerWith(route, request.body, exchange);
         if (isPlain(answer)) return reply.code(answer.status).type(answer.type).send(answer.text);
         if (route.inference === true) reply.headers(costHeaders(exchange, performance.now() - startedAt));
-        return reply.type("application/json; charset=utf-8").send(JSON.stringify(answer));
+        reply.type("application/json; charset=utf-8");
+        return reply.send(isWritten(answer) ? answer.json : JSON.stringify(answer));
       },
     });
   };

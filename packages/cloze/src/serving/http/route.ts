@@ -24,7 +24,7 @@ export interface Route<Body = unknown> {
   readonly open?: boolean;
   /** Whether this route is for that body, on a path that several share; the one without is for what the others leave. */
   accepts?(body: unknown): boolean;
-  /** The JSON of the answer; a {@link PlainAnswer} for other types and statuses. */
+  /** What becomes the JSON of the answer; `WrittenJson` as it is, a {@link PlainAnswer} for other types and statuses. */
   handle(body: Body, exchange: Exchange): unknown;
 }
 

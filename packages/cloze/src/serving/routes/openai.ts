@@ -2,19 +2,19 @@
 import { z } from "zod";
 import { checkBatchSize, chooseAbility, modelNamed } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
+import { vectorJson } from "../http/vector-json.js";
 import { inputList, inputsField, promptNameField, readingOf } from "./fields.js";
 import { embedInputs } from "./vectors.js";
 
 /** Inputs of a request, as OpenAI has it. */
 const maxInputs = 2048;
 
+const leastFirst = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
 /** The bytes of a vector as OpenAI writes them: float32, least significant byte first. */
-function base64Of(vector: Float32Array): string {
-  const bytes = Buffer.alloc(4 * vector.length);
-  vector.forEach((value, i) => {
-    bytes.writeFloatLE(value, 4 * i);
-  });
-  return bytes.toString("base64");
+function base64Of({ buffer, byteOffset, byteLength }: Float32Array): string {
+  const bytes = Buffer.from(buffer, byteOffset, byteLength);
+  return (leastFirst ? bytes : Buffer.from(bytes).swap32()).toString("base64");
 }
 
 const embeddings = defineRoute({
@@ -55,16 +55,15 @@ const embeddings = defineRoute({
     const reading = { ...readingOf(exchange.state, { prompt_name }), dimensions, normalize: true };
     const vectors = await embedInputs(exchange, served, ability, inputs, reading);
     const { tokens } = exchange.cost;
-    return {
-      object: "list",
-      data: vectors.map((vector, index) => ({
-        object: "embedding",
-        index,
-        embedding: encoding_format === "base64" ? base64Of(vector) : Array.from(vector),
-      })),
-      model: served.name,
-      usage: { prompt_tokens: tokens, total_tokens: tokens },
-    };
+    const about = { model: served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } };
+    if (encoding_format === "base64") {
+      const data = vectors.map((vector, index) => ({ object: "embedding", index, embedding: base64Of(vector) }));
+      return { object: "list", data, ...about };
+    }
+    const before = vectors.map(
+      (_, i) => `${i === 0 ? '{"object":"list","data":[' : "},"}{"object":"embedding","index":${i},"embedding":`,
+    );
+    return vectorJson(vectors, [...before, `}],${JSON.stringify(about).slice(1)}`]);
   },
 });
 

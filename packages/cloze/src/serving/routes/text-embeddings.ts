@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { checkBatchSize, chooseAbility, compute, type Exchange } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
+import { vectorJson, vectorListJson } from "../http/vector-json.js";
 import {
   directionField,
   inputList,
@@ -60,7 +61,7 @@ export const embed = defineRoute({
     const { dimensions, normalize } = body;
     const reading = { ...readingOf(exchange.state, body), dimensions, normalize };
     const vectors = await embedInputs(exchange, served, ability, list, reading);
-    return vectors.map((vector) => Array.from(vector));
+    return vectorListJson(vectors);
   },
 });
 
@@ -77,7 +78,9 @@ const embedAll = defineRoute({
   async handle(body, exchange) {
     const { ability, units } = await readFor(exchange, body, "tokenVectors");
     const { results } = await compute(exchange, ability.program, units);
-    return results.map((vectors) => vectors.map((vector) => Array.from(vector)));
+    // The first vector of a text opens its list, that of the next one closes it.
+    const opening = results.flatMap((vectors, i) => vectors.map((_, t) => (t > 0 ? "," : i === 0 ? "[[" : "],[")));
+    return vectorJson(results.flat(), [...opening, "]]"]);
   },
 });
 
