@@ -53,9 +53,10 @@ export interface CompiledModel {
   /**
    * Runs a batch on another thread, so that the event loop stays free. -> [tokens or sequences, width]
    *
+   * @param options.threads of this run; default: as compiled
    * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, EMPTY_SEQUENCE, PLAN_CLOSED
    */
-  run(batch: EncoderBatch): Promise<Float32Array>;
+  run(batch: EncoderBatch, options?: { threads?: number }): Promise<Float32Array>;
   /** The same at once. */
   runSync(batch: EncoderBatch): Float32Array;
   /** Whether the plan computes this batch; the engine computes the others. */
@@ -214,9 +215,9 @@ export function compile(compiled: Model | Encoder, options: CompileOptions = {})
     planned: plan !== undefined,
     reason,
     weights,
-    async run(batch) {
+    async run(batch, { threads: most } = {}) {
       const found = planFor(batch);
-      return found === undefined ? engine(batch) : found.runAsync(prepare(batch));
+      return found === undefined ? engine(batch) : found.runAsync(prepare(batch), most);
     },
     runSync(batch) {
       const found = planFor(batch);

@@ -7,6 +7,7 @@ import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
 import { loadModel, type Model } from "../families/index.js";
 import { type CompiledModel, type CompileOptions, compile } from "../inference/compile.js";
+import { inParts } from "../inference/in-parts.js";
 import { loadTaskModel, type TaskModel, taskParts, tasks } from "../tasks/index.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
 
@@ -104,7 +105,7 @@ export function loadServedFolder(
     folder,
     compiled({ outputs, pooling }) {
       const key = `${outputs} ${pooling}`;
-      const found = plans.get(key) ?? compile(parts.model, { outputs, pooling, weights });
+      const found = plans.get(key) ?? inParts(compile(parts.model, { outputs, pooling, weights }));
       plans.set(key, found);
       return found;
     },

@@ -44,6 +44,8 @@ export interface PlanRunner {
   /** The number of a kernel in the code of a plan. */
   place(kernel: keyof Kernels): number;
   run(code: number, length: number, variables: number, threads: number): void;
+  /** Whether several of `runAsync` run beside each other; else one after the other. */
+  readonly beside: boolean;
   /** On another thread. */
   runAsync(code: number, length: number, variables: number, threads: number): Promise<void>;
 }

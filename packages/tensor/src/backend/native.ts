@@ -67,6 +67,7 @@ export function createNativeBackend(isa = ""): Backend | undefined {
     plans: {
       place: (kernel) => build.places[kernel],
       run: (code, length, variables, threads) => native.runPlan(build.table, code, length, variables, threads),
+      beside: true,
       runAsync: (code, length, variables, threads) =>
         native.runPlanAsync(build.table, code, length, variables, threads),
     },

@@ -125,6 +125,7 @@ export function createBackendOf({ isa, module, memory, instance, threads = 1 }: 
         return place;
       },
       run,
+      beside: false,
       async runAsync(code, length, variables, most) {
         if (team === undefined) run(code, length, variables, most);
         else await team.runPlan(code, length, variables, most);

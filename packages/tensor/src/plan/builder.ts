@@ -333,9 +333,9 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
           const sizes = sizesOf(batch);
           return plan.run(sizes, fill(batch, sizes), read(sizes));
         },
-        async runAsync(batch) {
+        async runAsync(batch, most) {
           const sizes = sizesOf(batch);
-          return plan.runAsync(sizes, fill(batch, sizes), read(sizes));
+          return plan.runAsync(sizes, fill(batch, sizes), read(sizes), most);
         },
         bytes: plan.bytes,
         close() {

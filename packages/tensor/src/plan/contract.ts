@@ -43,8 +43,8 @@ export interface PlanBatch {
 export interface BatchPlan {
   /** -> [tokens or sequences, width] */
   run(batch: PlanBatch): Float32Array;
-  /** The same on another thread, where the backend can; runs may overlap. */
-  runAsync(batch: PlanBatch): Promise<Float32Array>;
+  /** The same on another thread, where the backend can; runs may overlap. most: threads of this run. Default: the plan's. */
+  runAsync(batch: PlanBatch, most?: number): Promise<Float32Array>;
   /** Tokens of the longest sequence that it takes. */
   readonly longest: number;
   /** Bytes of scratch memory that a batch of these sizes takes. */

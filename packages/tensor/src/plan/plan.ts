@@ -68,8 +68,13 @@ export interface Plan {
    * @throws PLAN_CLOSED
    */
   run<T>(sizes: PlanSizes, before: (memory: PlanMemory) => void, after: (memory: PlanMemory) => T): T;
-  /** The same on another thread, where the backend can; runs may overlap. */
-  runAsync<T>(sizes: PlanSizes, before: (memory: PlanMemory) => void, after: (memory: PlanMemory) => T): Promise<T>;
+  /** The same on another thread, where the backend can; runs may overlap. most: threads of this run; 0: as the plan has it. */
+  runAsync<T>(
+    sizes: PlanSizes,
+    before: (memory: PlanMemory) => void,
+    after: (memory: PlanMemory) => T,
+    most?: number,
+  ): Promise<T>;
   close(): void;
 }
 
@@ -188,7 +193,7 @@ export function createPlan(
         giveBack(arena);
       }
     },
-    async runAsync(sizes, before, after) {
+    async runAsync(sizes, before, after, most = 0) {
       if (code === undefined || runner === undefined) return this.run(sizes, before, after);
       const arena = start(sizes);
       const variables = variablesOf(sizes, arena);
@@ -197,7 +202,7 @@ export function createPlan(
         const memory = memoryOf(arena);
         before(memory);
         owner.write(variables, at);
-        await runner.runAsync(pointer, code.length, at, threads);
+        await runner.runAsync(pointer, code.length, at, most > 0 ? most : threads);
         return after(memory);
       } finally {
         owner.free(at);
