@@ -21,6 +21,7 @@ export {
   selectImages,
 } from "./data/images/image-set.js";
 export { type ReadImages, type ReadImagesOptions, readImages } from "./data/images/read-images.js";
+export { type InputSource, imageSource } from "./data/input-source.js";
 export { memoryStore } from "./data/memory-store.js";
 export {
   groupByTokenBudget,
@@ -119,6 +120,7 @@ export * from "./metrics/index.js";
 export { cachedContrastive, contrastiveLoss, normalizeRows } from "./objectives/contrastive.js";
 export {
   createObjective,
+  noVocabulary,
   type Objective,
   type ObjectiveConfig,
   type ObjectivePart,
@@ -137,6 +139,7 @@ export {
 } from "./objectives/ngrams/lexicon.js";
 export { hidePieces } from "./objectives/ngrams/segments.js";
 export { bodyFirst, inverseCloze, linkedPassage, type RetrievalPair } from "./objectives/pairs/retrieval-pairs.js";
+export { type PositionBatch, positionLogits } from "./objectives/position-prediction.js";
 export { balanceLoss, informationLoss, type RouterLossWeights, routerLoss } from "./objectives/router-losses.js";
 export { sampledSoftmaxLoss } from "./objectives/sampled-softmax.js";
 export { type ApproximateIndex, type ApproximateOptions, createApproximateIndex } from "./retrieval/approximate.js";
@@ -301,6 +304,12 @@ export {
   loadLinearBaseline,
 } from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
+export {
+  type ChangePositionsOptions,
+  changePositions,
+  type PositionStart,
+  withPositions,
+} from "./training/change-positions.js";
 export { type ComparedModel, type CompareOptions, type CompareTask, compareModels } from "./training/compare.js";
 export { type ExtendModelOptions, extendModelWithExperts } from "./training/extend-experts.js";
 export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";

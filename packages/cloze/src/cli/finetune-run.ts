@@ -7,6 +7,7 @@ import { parseConfig } from "../encoder/registry.js";
 import { plannedForward } from "../inference/planned-forward.js";
 import { evaluateRows, type Scores, type Task } from "../tasks/index.js";
 import { loadTokenizer } from "../text/index.js";
+import type { PositionStart } from "../training/change-positions.js";
 import { confusionSvg } from "../training/confusion-picture.js";
 import { finetune } from "../training/finetune.js";
 import { modelCard } from "../training/model-card.js";
@@ -43,6 +44,7 @@ export interface FinetuneCommandOptions extends CommonOptions, DataOptions {
   freeze?: string[];
   evaluateEvery?: number;
   patience?: number;
+  positions?: PositionStart;
   maxRows?: number;
   loraRank?: number;
   recompute?: boolean;
@@ -137,6 +139,7 @@ export async function runOnce(
     evaluateEvery: options.evaluateEvery,
     patience: options.patience,
     allowMismatched: options.allowMismatched,
+    positions: options.positions,
     lora: lora === undefined ? undefined : { rank: lora, alpha: 2 * lora },
     recompute: options.recompute,
     average: options.average === undefined ? undefined : { decay: options.average },

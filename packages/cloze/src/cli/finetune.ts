@@ -5,6 +5,7 @@ import { foldRows, type ReadTaskRowsOptions } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
 import { summarizeSeeds } from "../metrics/seed-summary.js";
 import { type Task, taskOf, tasks } from "../tasks/index.js";
+import { positionStarts } from "../training/change-positions.js";
 import { newModels } from "../training/new-model.js";
 import { formatDuration, type ProgressReporter } from "../training/progress.js";
 import { warmupShapes } from "../training/warmup-shapes.js";
@@ -160,6 +161,12 @@ export function addFinetune(program: Command): void {
       wholeNumber(),
     )
     .option("--patience <evaluations>", "stop after so many evaluations without improvement", wholeNumber())
+    .addOption(
+      new Option(
+        "--positions <start>",
+        "the model gets new positions in its embeddings, or none (default: it keeps its own)",
+      ).choices(positionStarts),
+    )
     .option("--lora-rank <rank>", "train adapters of this rank instead of all weights (LoRA)", wholeNumber())
     .option(
       "--average <decay>",

@@ -102,6 +102,33 @@ test("a folder of texts, JSON lines and a picture; held-out loss and a probe alo
   loadModel(path("run")).dispose();
 });
 
+test("--objective mp3 wants --positions none, and fine-tuning gives the model new ones", async () => {
+  const common = [texts, "--tokenizer", tokenizer, "--size", "tiny", "--steps", "2", "--quiet", "--json"];
+  const asked = [...common, "--objective", "mp3", "--set", "positions=8", "--out", path("mp3")];
+  await expect(pretrain(...asked)).rejects.toMatchObject({
+    code: "OBJECTIVE_COMBINATION",
+    received: "embeddings (positions: learned)",
+  });
+  vi.restoreAllMocks();
+  await pretrain(...asked, "--positions", "none");
+  const bag = loadModel(path("mp3"));
+  expect(bag.parameters.has("encoder.embeddings.position.weight")).toBe(false);
+  vi.restoreAllMocks();
+  // Going on with another objective, it gets positions that begin at 0.
+  await pretrain(
+    ...common.filter((one) => !["--size", "tiny"].includes(one)),
+    "--model",
+    path("mp3"),
+    "--positions",
+    "zero",
+    "--out",
+    path("placed"),
+  );
+  const placed = loadModel(path("placed"));
+  expect(placed.parameters.get("encoder.embeddings.position.weight")?.shape).toEqual([16, 128]);
+  for (const model of [bag, placed]) model.dispose();
+});
+
 describe("before the run", () => {
   test("--dry-run says how long, and trains nothing", async () => {
     const out = path("dry");

@@ -17,6 +17,7 @@ import {
 } from "../objectives/index.js";
 import type { MaskingUnit } from "../objectives/masking.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
+import { changePositions, type PositionStart, positionStarts } from "../training/change-positions.js";
 import { extendVocabulary } from "../training/extend-vocabulary.js";
 import { findLearningRate, learningRateSvg } from "../training/learning-rate-test.js";
 import { addLora, mergeLora } from "../training/policies/lora.js";
@@ -46,6 +47,7 @@ interface PretrainCommandOptions extends TrainingOptions, CorpusOptions, ProbeOp
   findLearningRate?: boolean;
   validateEvery?: number;
   direction?: Direction;
+  positions?: PositionStart;
   tokenizer?: string;
   model?: string;
   size?: ModelSize;
@@ -172,6 +174,12 @@ export function addPretrain(program: Command): void {
         "what tokens of a new model see: all, those before them, or those and a prefix",
       ).choices(["bidirectional", "causal", "prefix"]),
     )
+    .addOption(
+      new Option(
+        "--positions <start>",
+        "positions in the embeddings: none, as position-prediction wants, or new ones (default: the model's)",
+      ).choices(positionStarts),
+    )
     .option("--max-length <tokens>", "longest sequence", wholeNumber(8), 128)
     .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
     .option("--accumulate <batches>", "batches whose gradients are averaged for a step", wholeNumber(), 1)
@@ -222,6 +230,11 @@ export function addPretrain(program: Command): void {
     const named = options.tokenizer ?? start;
     let tokenizer = named === undefined ? tokenizerFor(options) : loadTokenizer(named);
     let model = startModel(start, tokenizer, architecture, preset, options);
+    if (options.positions !== undefined) {
+      const given = model;
+      model = changePositions(given, options.positions, { seed: options.seed });
+      given.dispose();
+    }
     checkVocabulary(model, tokenizer);
     checkObjective(objective, model.config, model.head.config);
     checkVCycle(model, options);

@@ -10,7 +10,7 @@ import {
   tensor,
 } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
-import type { EncoderBatch } from "./batch.js";
+import { checkContext, type EncoderBatch } from "./batch.js";
 import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "./config.js";
 import { bindEmbeddings } from "./embeddings/index.js";
 import { createLayer, type Layer } from "./layer.js";
@@ -63,7 +63,7 @@ export interface Encoder {
   /**
    * Runs a packed batch. Gradients are recorded unless inside `noGrad`; what is made on the way is freed.
    *
-   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, DEPTH_OUT_OF_RANGE
+   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, DEPTH_OUT_OF_RANGE, CONFIG_UNSUPPORTED
    */
   forward(batch: EncoderBatch, options?: EncoderOptions): EncoderOutput;
   /**
@@ -137,6 +137,23 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
     ),
   );
 
+  function check(batch: EncoderBatch): void {
+    embeddings.check(batch);
+    if (batch.context === undefined) return;
+    checkContext(batch);
+    const deaf = layers.findIndex(({ heedsContext }) => !heedsContext);
+    if (deaf < 0) return;
+    throw new ClozeError(
+      "CONFIG_UNSUPPORTED",
+      "A batch says which tokens are looked at, which this encoder does not heed",
+      {
+        expected: "layers whose mixer is attention, and whose experts, if any, are chosen by token",
+        received: `layers.${deaf}: ${config.layers[deaf].mixer.type}, ${config.layers[deaf].channel.type}`,
+        remedy: "Leave context out of the batch.",
+      },
+    );
+  }
+
   function run(batch: EncoderBatch, options: EncoderOptions) {
     const { training = false, seed = 0, hiddenStates = false, depth, resume, recompute = false, observe } = options;
     const routed: Tensor[] | undefined = options.routerLogits ? [] : undefined;
@@ -148,7 +165,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
         received: String(count),
       });
     }
-    embeddings.check(batch);
+    check(batch);
     if (resume !== undefined && !sameShape(resume.hidden.shape, [batch.ids.length, config.hiddenSize])) {
       throw new ClozeError("BATCH_SHAPE", "Layers take one state for each token of the batch", {
         expected: `[${batch.ids.length}, ${config.hiddenSize}]`,
@@ -203,7 +220,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
       return planNorm(last, (part) => lookUp(parameters, `${finalNorm}.${part}`), config, builder);
     },
     planBatch(batch) {
-      embeddings.check(batch);
+      check(batch);
       return embeddings.planBatch?.(batch) ?? batch;
     },
     onnx(graph) {

@@ -17,8 +17,9 @@ const isTable = (name: string): boolean =>
  * Norms, activations and look-ups do not count.
  *
  * @param offsets as in a packed batch. [sequences + 1]
+ * @param context as in an encoder's batch: tokens that are looked at. Default: all. [tokens]
  */
-export function encoderFlops(config: EncoderConfig, offsets: Int32Array): number {
+export function encoderFlops(config: EncoderConfig, offsets: Int32Array, context?: Uint8Array): number {
   const tokens = offsets[offsets.length - 1];
   const own = encoderSpecs(config).filter(({ name }) => !isTable(name));
   // A layer that uses the matrices of another one multiplies with them again.
@@ -33,7 +34,8 @@ export function encoderFlops(config: EncoderConfig, offsets: Int32Array): number
   let total = 2 * tokens * matrixSize([...own, ...again]);
   for (let s = 0; s + 1 < offsets.length; s++) {
     const length = offsets[s + 1] - offsets[s];
-    for (const flops of between) total += flops(length);
+    const looked = context?.subarray(offsets[s], offsets[s + 1]).reduce((sum, one) => sum + one, 0);
+    for (const flops of between) total += flops(length, looked);
   }
   return total;
 }

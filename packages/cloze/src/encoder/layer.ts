@@ -44,6 +44,8 @@ export interface Layer {
   readonly parameters: readonly ParameterSpec[];
   /** What it shares with its like in other layers, by their names in the encoder. */
   readonly shared: readonly ParameterSpec[];
+  /** See `BoundSlot.heedsContext`, of all its parts. */
+  readonly heedsContext: boolean;
   /** x: [tokens, hidden] -> [tokens, hidden] */
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
   /** The same in a plan. @throws PLAN_UNSUPPORTED */
@@ -130,6 +132,7 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
   const { hiddenSize, normPosition, residualInit } = config;
   const prefix = `layers.${sharedWith ?? index}`;
   const zero = residualInit === "zero";
+  const beside = layer.parallel && bindMixer(layer.parallel, hiddenSize, config);
   const branches = [
     {
       name: "mixer",
@@ -150,15 +153,16 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
     .map(({ name, bound, settings, hasNorm, rate }) => ({
       name,
       rate,
+      heedsContext: bound.heedsContext === true,
       norm: hasNorm ? `${prefix}.${name}Norm` : undefined,
       slot: slotOf(`${prefix}.${name}`, bound, settings, zero),
     }));
   const parallel =
-    layer.parallel === undefined
+    layer.parallel === undefined || beside === undefined
       ? undefined
       : {
           norm: `${prefix}.parallelNorm`,
-          slot: slotOf(`${prefix}.parallel`, bindMixer(layer.parallel, hiddenSize, config), layer.parallel, zero),
+          slot: slotOf(`${prefix}.parallel`, beside, layer.parallel, zero),
         };
   const all = [...branches, ...(parallel === undefined ? [] : [parallel])];
   const own = all.flatMap(({ norm, slot }) => [
@@ -180,6 +184,8 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
   return {
     parameters: sharedWith === undefined ? own : [],
     shared: all.flatMap(({ slot }) => slot.shared),
+    heedsContext:
+      branches.every(({ heedsContext }) => heedsContext) && (beside === undefined || beside.heedsContext === true),
     forward(x, parameters, context) {
       let state = x;
       for (const { name, slot, norm, rate } of branches) {

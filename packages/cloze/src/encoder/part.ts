@@ -117,6 +117,9 @@ export interface SlotContext {
   once<T>(key: string, make: () => T): T;
 }
 
+/** What parts declare that work on each token by itself. */
+export const insideToken = { heedsContext: true, unordered: true } as const;
+
 /** A part with its configuration and the width around it. */
 export interface BoundSlot {
   readonly matrices: readonly MatrixSpec[];
@@ -131,8 +134,16 @@ export interface BoundSlot {
    * not wherever they stand.
    */
   readonly hides?: true;
-  /** Multiplications and additions of a forward pass over a sequence of that length, besides those with matrices. */
-  flops?(length: number): number;
+  /** Tokens look at no others than those that a batch's `context` names. Default: such batches are refused. */
+  readonly heedsContext?: true;
+  /** Knows no order: where tokens change their places, what they become changes places with them. Default: not so. */
+  readonly unordered?: true;
+  /**
+   * Multiplications and additions of a forward pass over a sequence of that length, besides those with matrices.
+   *
+   * @param looked tokens that are looked at, where a batch's `context` says so; default all
+   */
+  flops?(length: number, looked?: number): number;
   /** x: [tokens, hidden] -> [tokens, hidden], without residual or norm. */
   forward(x: Tensor, access: SlotAccess, context: SlotContext): Tensor;
   /** The same in a plan; what it gives is the matrix that is declared `residual`. Absent: models with this part run without. */
@@ -152,6 +163,10 @@ export interface BoundEmbeddings {
   readonly parameters: readonly ParameterSpec[];
   /** Width of the table of words, which tied decoders share; 0: there is none. */
   readonly wordWidth: number;
+  /** Knows no order: the vector of a token follows from the token, not from its place. Default: not so. */
+  readonly unordered?: true;
+  /** Rows and columns of places, where every sequence ends with all of them (patches of images). Default: there is no such grid. */
+  readonly grid?: readonly [number, number];
   /** Throws where a batch does not fit, before anything is computed. */
   check(batch: EncoderBatch): void;
   /**

@@ -12,6 +12,7 @@ import { maskedPairs } from "./masked-pairs.js";
 import { ngramLanguage } from "./ngram-language.js";
 import { cannotCombine, type Objective, type ObjectiveFrame, type ObjectivePart } from "./objective.js";
 import { paragraphStructure } from "./paragraph-structure.js";
+import { positionPrediction } from "./position-prediction.js";
 import { clusteredTokenSubstitution, randomTokenSubstitution } from "./random-token-substitution.js";
 import { allTokensLanguage, replacedLanguage } from "./replaced-language.js";
 import { replacedTokenDetection } from "./replaced-token-detection.js";
@@ -19,6 +20,7 @@ import { representativeWords } from "./representative-words.js";
 import { retrievalPairs } from "./retrieval-pairs.js";
 
 export type { LossContext, Objective, ObjectiveFrame, ObjectivePart, ObjectiveVocabulary } from "./objective.js";
+export { noVocabulary } from "./objective.js";
 
 const parts = {
   "masked-language": maskedLanguage,
@@ -35,6 +37,7 @@ const parts = {
   "ngram-language": ngramLanguage,
   "masked-blocks": maskedBlocks,
   "representative-words": representativeWords,
+  "position-prediction": positionPrediction,
 };
 
 export type ObjectiveConfig = ConfigOf<typeof parts>;
@@ -94,7 +97,7 @@ export function checkObjective(config: ObjectiveConfig, encoder: EncoderConfig, 
       remedy: `Make or load the model as ${part.architecture}.`,
     });
   }
-  if (part.input === "sequences" && encoder.vocabularySize === 0) {
+  if (part.input === "sequences" && part.wordless !== true && encoder.vocabularySize === 0) {
     throw cannotCombine(`The objective "${config.type}" reads tokens, but the encoder reads none`, {
       expected: "a vocabulary",
       received: "vocabularySize 0",

@@ -42,6 +42,15 @@ export interface ObjectiveFrame {
   readonly warnings?: DataWarnings;
 }
 
+/** For encoders that read no words (images): there is no id. */
+export const noVocabulary: ObjectiveVocabulary = {
+  vocabularySize: 0,
+  clsId: -1,
+  sepId: -1,
+  maskId: -1,
+  specialIds: new Set(),
+};
+
 /** What a loss depends on besides the batch. */
 export interface LossContext {
   /** Differs for every batch, the same in a resumed run: for dropout, and for choices that need the model or the state. */
@@ -94,6 +103,8 @@ export interface ObjectivePart<Schema extends z.ZodType = z.ZodType> {
   readonly aliases?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** "sequences": tokens in a row are enough; "documents": it needs their paragraphs and sentences. */
   readonly input: "sequences" | "documents";
+  /** It asks nothing of words: encoders without a vocabulary may be trained. Default: they are refused. */
+  readonly wordless?: true;
   /** The class of the models that it trains: "ForMaskedLM". */
   readonly architecture: string;
   /** Types of heads that it can train; the first one is that of `architecture`. */

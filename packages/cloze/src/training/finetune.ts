@@ -13,6 +13,7 @@ import type { TaskBatch } from "../tasks/task.js";
 import { storeExamples } from "../tasks/task-batch.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
 import { type EvaluationRecord, followBest } from "./best-checkpoint.js";
+import { changePositions, type PositionStart } from "./change-positions.js";
 import { findCheckpoint, removeCheckpoints } from "./checkpoint.js";
 import { freezeParameters, parameterGroups } from "./parameter-groups.js";
 import { type AverageOptions, averageWeights } from "./policies/average.js";
@@ -78,6 +79,8 @@ export interface FinetuneOptions<Row, Settings, Prediction> extends RunOptions {
   recompute?: boolean;
   /** Averages of the weights along the run are evaluated, and are the result. Default: the weights themselves. */
   average?: AverageOptions;
+  /** The model gets new positions, or none (see `changePositions`), before it is trained. Default: it keeps its own. */
+  positions?: PositionStart;
   /** Changes the model before it is trained, and gives the model to train. */
   prepareModel?: (model: Model) => Model;
 }
@@ -178,8 +181,15 @@ async function finetuneOpened<Row, Settings, Prediction>(
   } = options;
   const { evaluateEvery, batchTokens, maximumGradientNorm = 1, sparseEmbeddings = true, taskOptions = {} } = options;
   let { settings } = opened;
-  const { lora, recompute, average } = options;
-  let model = options.prepareModel?.(opened.model) ?? opened.model;
+  const { lora, recompute, average, positions } = options;
+  let { model } = opened;
+  if (positions !== undefined) {
+    model = changePositions(model, positions, { seed });
+    // What went wrong later would free it twice.
+    opened.model.dispose();
+    opened.model = model;
+  }
+  model = options.prepareModel?.(model) ?? model;
   if (lora !== undefined) model = addLora(model, { seed, ...lora });
   const maxLength = options.maxLength ?? Math.min(task.defaults.maxLength, model.encoder.config.maxPositions);
   checkMaxLength(maxLength, model);
@@ -212,6 +222,7 @@ async function finetuneOpened<Row, Settings, Prediction>(
     accumulate,
     maximumGradientNorm,
     sparseEmbeddings,
+    ...(positions === undefined ? {} : { positions }),
     lora,
     average,
     seed,

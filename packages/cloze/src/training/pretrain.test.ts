@@ -11,6 +11,7 @@ import type { EncoderConfigInput } from "../encoder/config.js";
 import { createModel, familyOf, loadModel, type Model, saveModel } from "../families/index.js";
 import { objectivePart, objectives, parseObjective } from "../objectives/index.js";
 import { trainWordPiece } from "../text/index.js";
+import { withPositions } from "./change-positions.js";
 import { pretrain } from "./pretrain.js";
 
 const lines = Array.from({ length: 12 }, (_, i) =>
@@ -99,10 +100,18 @@ const options: Readonly<Record<string, object>> = {
   "clustered-token-substitution": { clusters: 6 },
 };
 
+/** An objective that predicts positions wants encoders that are told none. */
+const configFor = (type: string, config: EncoderConfigInput): EncoderConfigInput =>
+  type === "position-prediction" ? withPositions(config, "none") : config;
+/** What cannot combine, with the part that the refusal names. */
+const refused: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
+  "position-prediction": { modernbert: /layers\.0\.mixer \(attention\)/, fnet: /layers\.0\.mixer \(fourier\)/ },
+};
+
 function setup(type: string, config: EncoderConfigInput, more: object = {}) {
   const objective = { type, ...options[type], ...more };
   const { architecture } = objectivePart(parseObjective(objective));
-  const model = createModel({ architecture, config, seed: 3 });
+  const model = createModel({ architecture, config: configFor(type, config), seed: 3 });
   const store =
     objectivePart(parseObjective(objective)).input === "documents"
       ? openDocumentStore(join(shared, "documents.bin"))
@@ -123,7 +132,19 @@ const bits = ({ parameters }: Model) => new Map([...parameters].map(([name, valu
 
 // One-way language modelling wants encoders that look one way: direction.test.ts.
 describe.each(Object.keys(objectives).filter((type) => type !== "causal-language"))("%s", (type) => {
-  test.each(Object.keys(encoders))("trains %s, saves, loads, and resumes bit for bit", async (name) => {
+  for (const [name, part] of Object.entries(refused[type] ?? {})) {
+    test(`refuses ${name}, and says which part is why`, async () => {
+      const { model, run } = setup(type, encoders[name]);
+      await expect(run()).rejects.toMatchObject({
+        code: "OBJECTIVE_COMBINATION",
+        received: expect.stringMatching(part),
+      });
+      model.dispose();
+    });
+  }
+
+  const trained = Object.keys(encoders).filter((name) => refused[type]?.[name] === undefined);
+  test.each(trained)("trains %s, saves, loads, and resumes bit for bit", async (name) => {
     const whole = setup(type, encoders[name], combined(type, name));
     const before = bits(whole.model);
     const { loss } = await whole.run();

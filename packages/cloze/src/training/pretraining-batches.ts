@@ -8,14 +8,15 @@ import {
   trainingDocuments,
 } from "../data/corpus/index.js";
 import type { DocumentSource } from "../data/document-source.js";
+import type { InputSource } from "../data/input-source.js";
 import { type PackedBatch, packSequences } from "../data/packed-batch.js";
 import { randomSource } from "../data/random-source.js";
 import type { TokenStore } from "../data/token-store.js";
 import { ClozeError } from "../errors.js";
 import type { Objective, ObjectiveVocabulary } from "../objectives/index.js";
 
-/** What pre-training reads: tokens in a row, or documents for objectives that ask for their structure. */
-export type PretrainCorpus = TokenStore | Corpus | DocumentSource;
+/** What pre-training reads: tokens in a row, documents for objectives that ask for their structure, or what is no text. */
+export type PretrainCorpus = TokenStore | Corpus | DocumentSource | InputSource;
 
 export interface PretrainingBatchOptions {
   readonly maxLength: number;
@@ -30,6 +31,8 @@ export interface PretrainingBatchOptions {
 const isDocuments = (corpus: PretrainCorpus): corpus is DocumentSource => "document" in corpus;
 /** A corpus on disk, of any size. */
 export const isCorpus = (corpus: PretrainCorpus): corpus is Corpus => "manifest" in corpus;
+
+const isInput = (corpus: PretrainCorpus): corpus is InputSource => "pack" in corpus;
 
 /** What tells one corpus from another: a run goes on with the one that it began with. */
 export const corpusSettings = (corpus: PretrainCorpus): Readonly<Record<string, unknown>> =>
@@ -64,7 +67,7 @@ function sequenceBatches(
 
 /** The training documents of a corpus, to count what is in them; undefined where they are more than tokens in a row. */
 export function textsOf(corpus: PretrainCorpus): (() => Iterable<Int32Array>) | undefined {
-  if (isDocuments(corpus)) return undefined;
+  if (isDocuments(corpus) || isInput(corpus)) return undefined;
   if (isCorpus(corpus)) return () => trainingDocuments(corpus);
   return function* () {
     for (let i = 0; i < corpus.count; i++) yield corpus.sequence(i);
@@ -136,6 +139,20 @@ export function* validationBatches(
   if (sequences.length > 0) yield flush();
 }
 
+/** Batches of what is no text: nothing stands around it, and nothing is cut. */
+const inputBatches = (
+  inputs: InputSource,
+  { prepare }: Pick<Required<Objective>, "prepare">,
+  { batchTokens, seed }: { batchTokens: number; seed: number },
+): BatchSource<unknown> =>
+  budgetBatches(
+    inputs.count,
+    (position) => inputs.length(position),
+    batchTokens,
+    seed,
+    (positions, index) => prepare(inputs.pack(positions), randomSource(seed, 3, index)),
+  );
+
 /** Batches that the objective makes of documents. */
 const documentBatches = (
   documents: DocumentSource,
@@ -160,6 +177,7 @@ export function batchesFor(
   if (isDocuments(corpus)) {
     if (draw !== undefined) return documentBatches(corpus, { draw }, options);
   } else if (prepare !== undefined) {
+    if (isInput(corpus)) return inputBatches(corpus, { prepare }, options);
     return isCorpus(corpus)
       ? corpusBatchesFor(corpus, { prepare }, vocabulary, options)
       : sequenceBatches(corpus, { prepare }, vocabulary, options);

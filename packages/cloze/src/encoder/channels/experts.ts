@@ -187,7 +187,11 @@ export function expertsOver<Config extends { readonly type: string }, Input>(
         const scaled = renormalise ? div(gates, sum(gates, [1], true)) : gates;
         return { experts: chosen, perUnit, units, gates: scaled };
       };
+      // A sequence's mean holds all of its tokens, also those that are not looked at.
+      const heeds = expert.heedsContext === true && !(learned && unit === "sequence");
       return {
+        ...(heeds ? { heedsContext: true as const } : {}),
+        ...(expert.unordered ? { unordered: true as const } : {}),
         matrices: indices.flatMap((i) =>
           expert.matrices.map((matrix) => ({ ...matrix, name: `experts.${i}.${matrix.name}` })),
         ),
@@ -197,7 +201,8 @@ export function expertsOver<Config extends { readonly type: string }, Input>(
         ],
         shared: expert.shared,
         // The matrices of all experts are counted as if every token went through them.
-        flops: (length) => (expert.flops?.(length) ?? 0) * perUnit - 2 * length * inactive * (count - perUnit),
+        flops: (length, looked) =>
+          (expert.flops?.(length, looked) ?? 0) * perUnit - 2 * length * inactive * (count - perUnit),
         forward: (x, access, context) =>
           mixOutputs(x, assign(x, access, context), (i, rows) =>
             expert.forward(

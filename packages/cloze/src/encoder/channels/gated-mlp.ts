@@ -1,7 +1,7 @@
 import { dropout, gate } from "@cloze/tensor";
 import { z } from "zod";
 import { onnxActivation } from "../onnx.js";
-import { defineSlot } from "../part.js";
+import { defineSlot, insideToken } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 
 /** Half of the inner dimensions through an activation, times the other half (GeGLU, SwiGLU …; arXiv 2002.05202). */
@@ -18,6 +18,7 @@ export const gatedMlp = defineSlot({
   }),
   bind({ intermediateSize, activation, bias, dropout: rate }, hiddenSize) {
     return {
+      ...insideToken,
       matrices: [
         { name: "input", outputs: 2 * intermediateSize, inputs: hiddenSize, bias },
         { name: "output", outputs: hiddenSize, inputs: intermediateSize, bias, residual: true },

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineSlot } from "../part.js";
+import { defineSlot, insideToken } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 
 /** Two matrices with an activation between them. */
@@ -13,6 +13,7 @@ export const mlp = defineSlot({
   }),
   bind({ intermediateSize, activation, bias }, hiddenSize) {
     return {
+      ...insideToken,
       matrices: [
         { name: "input", outputs: intermediateSize, inputs: hiddenSize, bias },
         { name: "output", outputs: hiddenSize, inputs: intermediateSize, bias, residual: true },

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { defineSlot } from "../part.js";
+import { defineSlot, insideToken } from "../part.js";
 
 /** No channel: the layer has no such branch. */
 export const none = defineSlot({
   schema: z.strictObject({ type: z.literal("none") }),
-  bind: () => ({ matrices: [], absent: true, forward: (x) => x }),
+  bind: () => ({ matrices: [], absent: true, ...insideToken, forward: (x) => x }),
 });

@@ -32,6 +32,8 @@ const schema = z.strictObject({
   classToken: z.boolean().default(true),
   /** There is a vector for patches whose id is 1, which the model is not shown. */
   maskToken: z.boolean().default(false),
+  /** "learned": a vector is added for each place. */
+  positions: z.enum(["learned", "none"]).default("learned"),
   dropout: z.number().min(0).lt(1).default(0),
 });
 type Config = z.output<typeof schema>;
@@ -101,11 +103,12 @@ function tokenRows({ ids, positions }: EncoderBatch, { classToken, maskToken }: 
   });
 }
 
-/** A matrix over the pixels of each patch, learned positions, and vectors for the image and for masked patches. */
+/** A matrix over the pixels of each patch, learned positions (or none), and vectors for the image and for masked patches. */
 export const patches = defineEmbeddings({
   schema,
   bind(config, { hiddenSize }) {
     const { channels, patchSize, classToken, maskToken } = config;
+    const placed = config.positions === "learned";
     const length = lengthOf(config);
     const vector = (name: string, initial: "normal" | "zeros"): ParameterSpec => ({
       name,
@@ -118,9 +121,11 @@ export const patches = defineEmbeddings({
         vector("projection.bias", "zeros"),
         ...(classToken ? [vector("class", "normal")] : []),
         ...(maskToken ? [vector("mask", "zeros")] : []),
-        { name: "position.weight", shape: [length, hiddenSize], initial: "normal" },
+        ...(placed ? [{ name: "position.weight", shape: [length, hiddenSize], initial: "normal" as const }] : []),
       ],
       wordWidth: 0,
+      ...(placed ? {} : { unordered: true as const }),
+      grid: patchGrid(config),
       check: (batch) => checkBatch(batch, config),
       forward(batch, parameters, dropoutSeed) {
         const named = (name: string): Tensor => lookUp(parameters, name);
@@ -130,7 +135,7 @@ export const patches = defineEmbeddings({
         const extra = ["class", "mask"].filter((name) => (name === "class" ? classToken : maskToken));
         const rows = concat([vectors, ...extra.map((name) => reshape(named(name), [1, hiddenSize]))], 0);
         const tokens = take(rows, tensor(tokenRows(batch, config, pixels.shape[0])));
-        const state = add(tokens, take(named("position.weight"), tensor(batch.positions)));
+        const state = placed ? add(tokens, take(named("position.weight"), tensor(batch.positions))) : tokens;
         return dropoutSeed === undefined ? state : dropout(state, config.dropout, dropoutSeed);
       },
     };

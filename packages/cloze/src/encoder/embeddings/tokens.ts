@@ -188,6 +188,7 @@ function onnxPositionRows({ positionOffset, paddingPosition }: Config, padId: nu
 export const tokens = defineEmbeddings({
   schema,
   bind: (config, encoder) => ({
+    ...(config.positions === "none" ? { unordered: true as const } : {}),
     parameters: specs(config, encoder),
     wordWidth: widthOf(config, encoder),
     check: (batch) => checkBatch(batch, config, encoder),

@@ -5,7 +5,9 @@ import { defineSlot } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 import { onnxAttention, onnxRotary } from "./attention-onnx.js";
 import { innerSize } from "./attention-size.js";
+import { attendBlocks } from "./block-attention.js";
 import { attendComposed, distanceMask, keyMask, splitColumns } from "./composed-attention.js";
+import { planContext } from "./context-attention.js";
 import { batchAngles, rotaryAngles, rotarySchema } from "./rotary-positions.js";
 
 const schema = z.strictObject({
@@ -51,13 +53,15 @@ export const attention = defineSlot({
         { name: "output", outputs: hiddenSize, inputs: inner, bias: outputBias ?? bias, residual: true },
       ],
       ...(causal || window > 0 ? {} : { hides: true as const }),
+      heedsContext: true,
+      ...(causal || window > 0 || turned !== undefined ? {} : { unordered: true as const }),
       // Scores and their sums of values; half of the keys where a token sees only what stands before it.
-      flops: (length) => {
-        const keys = window > 0 ? Math.min(length, 2 * window + 1) : length;
+      flops: (length, looked = length) => {
+        const keys = window > 0 ? Math.min(looked, 2 * window + 1) : looked;
         return 4 * length * (causal ? keys / 2 : keys) * inner;
       },
       forward(x, { linear }, context) {
-        const { batch, offsets, training, seed } = context;
+        const { batch, offsets, training, seed, once } = context;
         let qkv = linear("queryKeyValue", x);
         if (turned !== undefined) {
           const { cosines, sines } = batchAngles(context, size, turned.theta);
@@ -65,8 +69,14 @@ export const attention = defineSlot({
         }
         const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
         const masked = batch.unseen !== undefined || (prefixed && batch.prefixes !== undefined);
-        if (batch.visible === undefined && !masked) return linear("output", selfAttention(qkv, offsets, options));
+        const whole = batch.visible === undefined && batch.context === undefined;
+        if (whole && !masked) return linear("output", selfAttention(qkv, offsets, options));
         const [q, k, v] = splitColumns(qkv, 3);
+        // Keys that nobody looks at are left out, where nothing else hides some.
+        if (batch.context !== undefined && !masked && !causal && window === 0) {
+          const plans = once("context", () => planContext(batch));
+          return linear("output", attendBlocks(q, k, v, plans, options));
+        }
         return linear(
           "output",
           attendComposed(q, k, v, batch, {
@@ -76,7 +86,10 @@ export const attention = defineSlot({
         );
       },
       plan(x, { linear, builder, onlyFor }) {
-        onlyFor(({ unseen, prefixes }) => unseen === undefined && !(prefixed && prefixes !== undefined));
+        onlyFor(
+          ({ unseen, context, prefixes }) =>
+            unseen === undefined && context === undefined && !(prefixed && prefixes !== undefined),
+        );
         let qkv = linear("queryKeyValue", x);
         if (turned !== undefined) {
           const places = Array.from({ length: encoder.maxPositions }, (_, place) => place);

@@ -70,10 +70,13 @@ export function distanceMask(
 
 type KeyMask = ComposedAttentionOptions["mask"];
 
-/** A mask that also hides the batch's unseen tokens from all but themselves. */
-export function keyMask({ unseen }: EncoderBatch, mask: KeyMask): KeyMask {
-  if (unseen === undefined) return mask;
-  return (i, j, sequence) => (unseen[sequence.start + j] === 1 && i !== j) || (mask?.(i, j, sequence) ?? false);
+/** A mask that also hides the batch's unseen tokens from all but themselves, and from all what is not its context. */
+export function keyMask({ unseen, context }: EncoderBatch, mask: KeyMask): KeyMask {
+  if (unseen === undefined && context === undefined) return mask;
+  return (i, j, sequence) =>
+    context?.[sequence.start + j] === 0 ||
+    (unseen?.[sequence.start + j] === 1 && i !== j) ||
+    (mask?.(i, j, sequence) ?? false);
 }
 
 /** The sequences of a batch that have tokens. @throws BATCH_SHAPE where `visible` does not fit */

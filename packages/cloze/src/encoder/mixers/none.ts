@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { defineSlot } from "../part.js";
+import { defineSlot, insideToken } from "../part.js";
 
 /** No mixer: the layer has no such branch. */
 export const none = defineSlot({
   schema: z.strictObject({ type: z.literal("none") }),
-  bind: () => ({ matrices: [], absent: true, hides: true, forward: (x) => x }),
+  bind: () => ({ matrices: [], absent: true, hides: true, ...insideToken, forward: (x) => x }),
 });

@@ -1,0 +1,25 @@
+// Attention to the context of each sequence alone (MP3, arXiv 2207.07611): keys and values of the other tokens are left out.
+import type { EncoderBatch } from "../batch.js";
+import { type BlockPlan, planBlocks, type QueryBlock } from "./block-attention.js";
+import { attendedSequences } from "./composed-attention.js";
+
+/** Sequences whose lengths differ by less share a plan, in which all get the slots of the longest. */
+const alike = 16;
+
+const rowsFrom = (start: number, count: number): number[] => Array.from({ length: count }, (_, i) => start + i);
+
+/**
+ * Plans for `attendBlocks` by which all tokens of a sequence look at those that the batch's `context` names: time and memory
+ * grow with length x context. The plain twin is `attendComposed` with `keyMask`.
+ */
+export function planContext(batch: EncoderBatch): BlockPlan[] {
+  const groups = new Map<number, QueryBlock[]>();
+  for (const { start, length, seen } of attendedSequences(batch)) {
+    const size = Math.ceil(length / alike);
+    const group = groups.get(size) ?? [];
+    groups.set(size, group);
+    const keys = rowsFrom(start, seen).filter((row) => batch.context?.[row] !== 0);
+    group.push({ queries: rowsFrom(start, length), keys: [keys] });
+  }
+  return [...groups.values()].map((blocks) => planBlocks(blocks));
+}
