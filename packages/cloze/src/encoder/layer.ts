@@ -6,6 +6,7 @@ import type { EncoderConfig, LayerConfig } from "./config.js";
 import { bindMixer } from "./mixers/index.js";
 import { normalize, normSpecs, planNorm, unplanned } from "./norm.js";
 import { type OnnxGraph, type OnnxValue, onnxNorm, unexported } from "./onnx.js";
+import { cutParts, rowsOf } from "./output-parts.js";
 import { lookUp, prefixed } from "./parameters.js";
 import type {
   BoundSlot,
@@ -74,14 +75,26 @@ function slotOf(
     parameters: specs,
     shared: prefixed("shared", bound.shared ?? []),
     forward(x, parameters, context) {
+      const find = (name: string, input: Tensor) => {
+        const weight = matrices.get(name);
+        if (weight === undefined) throw new Error(`${prefix} declares no matrix ${name}`);
+        context.observe?.(`${prefix}.${name}`, input);
+        return { weight, parameter: (local: string) => lookUp(parameters, `${prefix}.${name}.${local}`) };
+      };
       const access: SlotAccess = {
         linear(name, input, options = {}) {
-          const weight = matrices.get(name);
-          if (weight === undefined) throw new Error(`${prefix} declares no matrix ${name}`);
-          const parameter = (local: string) => lookUp(parameters, `${prefix}.${name}.${local}`);
+          const { weight, parameter } = find(name, input);
           const seed = context.training ? context.seed(`${prefix}.${name}`) : undefined;
-          context.observe?.(`${prefix}.${name}`, input);
           return weight.linear(input, parameter, { ...options, seed });
+        },
+        linearParts(name, input, parts) {
+          const { weight, parameter } = find(name, input);
+          const { part } = weight;
+          if (part !== undefined) {
+            return parts.map(({ start, end, rows }) => part(rowsOf(input, rows), parameter, start, end));
+          }
+          const seed = context.training ? context.seed(`${prefix}.${name}`) : undefined;
+          return cutParts(weight.linear(input, parameter, { seed }), parts);
         },
         parameter: (name) => lookUp(parameters, `${prefix}.${name}`),
         shared: (name) => lookUp(parameters, `shared.${name}`),

@@ -50,6 +50,8 @@ export interface BoundWeight {
   readonly parameters: readonly ParameterSpec[];
   /** activation(x matrix^T + bias). x: [tokens, inputs] -> [tokens, outputs] */
   linear(x: Tensor, parameter: (name: string) => Tensor, options: WeightOptions): Tensor;
+  /** Outputs start to end alone, without the work of the others; absent: they are cut out of all. -> [tokens, end - start] */
+  part?(x: Tensor, parameter: (name: string) => Tensor, start: number, end: number): Tensor;
   /** The same in a plan, with a residual; absent: models with this part run without plans. */
   plan?(
     x: PlanValue,
@@ -91,10 +93,19 @@ export interface EncoderFrame extends NormConfig {
   readonly padId: number | null;
 }
 
+/** Some of the outputs of a matrix, for some rows of what it takes (default: all). */
+export interface OutputPart {
+  readonly start: number;
+  readonly end: number;
+  readonly rows?: Int32Array;
+}
+
 /** What the forward pass of a part can reach. */
 export interface SlotAccess {
   /** Multiplies with one of the part's matrices. x: [tokens, inputs] -> [tokens, outputs] */
   linear(matrix: string, x: Tensor, options?: { activation?: ActivationName }): Tensor;
+  /** Parts of the same product, without the work of the rest where the weights allow it. -> each [rows, end - start] */
+  linearParts(matrix: string, x: Tensor, parts: readonly OutputPart[]): Tensor[];
   /** One of the part's vectors. */
   parameter(name: string): Tensor;
   /** One of the parameters that the part shares with its like in other layers. */

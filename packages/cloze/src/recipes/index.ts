@@ -13,6 +13,7 @@ export * from "./data/question-articles.js";
 export * from "./data/registers.js";
 export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
 export { sharedModel, sharedPath } from "./data/shared-text.js";
+export * from "./data/shifted-grids.js";
 export * from "./data/swapped-words.js";
 export * from "./data/topic-documents.js";
 export * from "./data/verb-polarity.js";
@@ -22,6 +23,7 @@ export * from "./masked-loss.js";
 export * from "./pair-probe.js";
 export { papersPage, type RecipeWithResult } from "./papers-page.js";
 export { drawPicture } from "./picture.js";
+export * from "./position-accuracy.js";
 export * from "./pretrain-arm.js";
 export {
   type ArmMeasures,

@@ -209,6 +209,7 @@ export function expertsOver<Config extends { readonly type: string }, Input>(
               rows,
               {
                 linear: (matrix, input, options) => access.linear(`experts.${i}.${matrix}`, input, options),
+                linearParts: (matrix, input, parts) => access.linearParts(`experts.${i}.${matrix}`, input, parts),
                 parameter: (name) => access.parameter(`experts.${i}.${name}`),
                 shared: access.shared,
               },

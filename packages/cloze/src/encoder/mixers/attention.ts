@@ -60,23 +60,28 @@ export const attention = defineSlot({
         const keys = window > 0 ? Math.min(looked, 2 * window + 1) : looked;
         return 4 * length * (causal ? keys / 2 : keys) * inner;
       },
-      forward(x, { linear }, context) {
+      forward(x, { linear, linearParts }, context) {
         const { batch, offsets, training, seed, once } = context;
+        const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
+        const masked = batch.unseen !== undefined || (prefixed && batch.prefixes !== undefined);
+        // Keys that nobody looks at are never made, where nothing depends on places.
+        if (batch.context !== undefined && !masked && !causal && window === 0 && turned === undefined) {
+          const { rows, plans } = once("context", () => planContext(batch));
+          const [q, kv] = linearParts("queryKeyValue", x, [
+            { start: 0, end: inner },
+            { start: inner, end: 3 * inner, rows },
+          ]);
+          const [k, v] = splitColumns(kv, 2);
+          return linear("output", attendBlocks(q, k, v, plans, options));
+        }
         let qkv = linear("queryKeyValue", x);
         if (turned !== undefined) {
           const { cosines, sines } = batchAngles(context, size, turned.theta);
           qkv = rotary(qkv, cosines, sines, turned);
         }
-        const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
-        const masked = batch.unseen !== undefined || (prefixed && batch.prefixes !== undefined);
         const whole = batch.visible === undefined && batch.context === undefined;
         if (whole && !masked) return linear("output", selfAttention(qkv, offsets, options));
         const [q, k, v] = splitColumns(qkv, 3);
-        // Keys that nobody looks at are left out, where nothing else hides some.
-        if (batch.context !== undefined && !masked && !causal && window === 0) {
-          const plans = once("context", () => planContext(batch));
-          return linear("output", attendBlocks(q, k, v, plans, options));
-        }
         return linear(
           "output",
           attendComposed(q, k, v, batch, {

@@ -21,6 +21,7 @@ import { packSequences } from "../../data/packed-batch.js";
 import type { EncoderBatch } from "../batch.js";
 import { parseEncoderConfig, uniformEncoder } from "../config.js";
 import { createEncoder } from "../encoder.js";
+import { cutParts } from "../output-parts.js";
 import { attendBlocks, planBlocks } from "./block-attention.js";
 import { type AttendedSequence, attendComposed, splitColumns } from "./composed-attention.js";
 import { bindMixer, type MixerConfigInput, mixerSchema } from "./index.js";
@@ -62,7 +63,12 @@ function subject(config: MixerConfigInput) {
           twin === undefined
             ? bound.forward(
                 named("x"),
-                { linear: (name, input) => project(input, name, named), parameter: named, shared: named },
+                {
+                  linear: (name, input) => project(input, name, named),
+                  linearParts: (name, input, parts) => cutParts(project(input, name, named), parts),
+                  parameter: named,
+                  shared: named,
+                },
                 { batch, offsets: tensor(batch.offsets), training, seed: () => 0, once: (_, make) => make() },
               )
             : project(twin(named("x"), batch, named, training), "output", named);

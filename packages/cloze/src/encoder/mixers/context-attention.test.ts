@@ -1,5 +1,5 @@
 // Attention to a context: the keys that are left out against the keys that are masked.
-import { grad, mul, noGrad, parameter, randomNormal, scope, sum } from "@cloze/tensor";
+import { grad, mul, noGrad, parameter, randomNormal, scope, sum, take, tensor } from "@cloze/tensor";
 import { describe, expect, test } from "vitest";
 import { packSequences } from "../../data/packed-batch.js";
 import { createModel } from "../../families/index.js";
@@ -44,7 +44,11 @@ describe("keys that are left out are keys that are masked", () => {
     const inputs = [7, 8, 9].map((seed) => parameter(randomNormal([34, 12], { seed })));
     const weights = randomNormal([34, 12], { seed: 11 });
     const both = [
-      () => attendBlocks(inputs[0], inputs[1], inputs[2], planContext(given), { heads: 3 }),
+      () => {
+        const { rows, plans } = planContext(given);
+        const [k, v] = inputs.slice(1).map((input) => take(input, tensor(rows)));
+        return attendBlocks(inputs[0], k, v, plans, { heads: 3 });
+      },
       () => attendComposed(inputs[0], inputs[1], inputs[2], given, { heads: 3, mask: keyMask(given, undefined) }),
     ].map((attend) => {
       const output = attend();
@@ -58,11 +62,24 @@ describe("keys that are left out are keys that are masked", () => {
     for (const t of outside) expect([...both[0][2].subarray(12 * t, 12 * t + 12)]).toEqual(new Array(12).fill(0));
   });
 
-  test("in a whole encoder, layer by layer from the states of that layer", () => {
+  const thin = { type: "low-rank" as const, rank: 5 };
+  test.each([
+    ["dense", config],
+    [
+      "low-rank",
+      parseEncoderConfig({
+        ...config,
+        layers: config.layers.map((layer) => ({
+          ...layer,
+          mixer: { ...layer.mixer, weights: { queryKeyValue: thin } } as typeof layer.mixer,
+        })),
+      }),
+    ],
+  ])("in a whole encoder with %s weights, layer by layer from the states of that layer", (_, input) => {
     // A batch that also hides tokens takes the masked way.
-    const masked = states(config, { ...batch, unseen: new Uint8Array(batch.ids.length) });
-    expect(greatest(states(config, batch), masked)).toBeLessThan(1e-5);
-    expect(greatest(states(config, batch), states(config, plain))).toBeGreaterThan(0.1);
+    const masked = states(input, { ...batch, unseen: new Uint8Array(batch.ids.length) });
+    expect(greatest(states(input, batch), masked)).toBeLessThan(1e-5);
+    expect(greatest(states(input, batch), states(input, plain))).toBeGreaterThan(0.1);
   });
 });
 

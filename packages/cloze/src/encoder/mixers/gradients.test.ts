@@ -17,6 +17,8 @@ import {
 import { describe, expect, test } from "vitest";
 import { packSequences } from "../../data/packed-batch.js";
 import { parseEncoderConfig } from "../config.js";
+import { cutParts } from "../output-parts.js";
+import type { SlotAccess } from "../part.js";
 import { bindMixer, type MixerConfigInput, mixerSchema } from "./index.js";
 
 type Values = Record<string, number[]>;
@@ -84,11 +86,13 @@ function subject(config: MixerConfigInput) {
           tensors.set(name, parameter(tensor(numbers, [...shape], "float64")));
         }
         const named = (name: string): Tensor => tensors.get(name) as Tensor;
+        const multiply: SlotAccess["linear"] = (name, x, options) =>
+          linear(x, named(`${name}.weight`), tensors.get(`${name}.bias`), { activation: options?.activation });
         const y = bound.forward(
           named("x"),
           {
-            linear: (name, x, options) =>
-              linear(x, named(`${name}.weight`), tensors.get(`${name}.bias`), { activation: options?.activation }),
+            linear: multiply,
+            linearParts: (name, x, parts) => cutParts(multiply(name, x), parts),
             parameter: named,
             shared: named,
           },

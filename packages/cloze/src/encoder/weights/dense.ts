@@ -1,4 +1,4 @@
-import { linear } from "@cloze/tensor";
+import { linear, slice } from "@cloze/tensor";
 import { z } from "zod";
 import { defineWeight, type ParameterSpec } from "../part.js";
 
@@ -12,6 +12,10 @@ export const dense = defineWeight({
       parameters: bias ? [weight, shift] : [weight],
       linear: (x, parameter, { activation }) =>
         linear(x, parameter("weight"), bias ? parameter("bias") : undefined, { activation }),
+      part(x, parameter, start, end) {
+        const cut = (name: string) => slice(parameter(name), [{ start, end }]);
+        return linear(x, cut("weight"), bias ? cut("bias") : undefined);
+      },
       plan: (x, parameter, options, builder) =>
         builder.linear(x, parameter("weight"), bias ? parameter("bias") : undefined, options),
       onnx: (x, parameter, options, graph) =>
