@@ -11,8 +11,8 @@ import { type Axis, createAxis, fitDirection, saveAxis } from "../embedding/axis
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { uniformEncoder } from "../encoder/config.js";
 import { withDirection } from "../encoder/direction.js";
-import { createModel, type Model } from "../families/index.js";
-import { trainWordLevel } from "../text/index.js";
+import { createModel, loadModel, type Model } from "../families/index.js";
+import { loadTokenizer, trainWordLevel } from "../text/index.js";
 import { aboveThreshold } from "./filters/axis-filter.js";
 import type { TokenFilter } from "./filters/index.js";
 import { createFilter, generate } from "./index.js";
@@ -106,6 +106,35 @@ describe("a text", () => {
     expect(made.text).toBe(tokenizer.decode(ids));
     expect(made.text).toBe(`the cat${made.continuation}`);
     expect(generate(model, tokenizer, "the cat", { maxNewTokens: 10, topK: 1, seed: 8 })).toEqual(made);
+  });
+
+  test("of a GPT-2 folder with more entries than the tokenizer, whose mark of the end is none of them", () => {
+    const gpt2 = loadModel(fileURLToPath(new URL("../../test/fixtures/families/gpt2/LMHeadModel", import.meta.url)));
+    const ids = [tokenizer.clsId, tokenizer.tokenToId("dog") as number];
+    const made = generate(gpt2, tokenizer, "dog", { maxNewTokens: 6, temperature: 0 });
+    for (const id of made.ids) {
+      const { logits } = gpt2.forward(packSequences([{ ids }]));
+      const last = (logits!.toTypedArray() as Float32Array).slice(-gpt2.encoder.config.vocabularySize);
+      expect(id).toBe(last.indexOf(Math.max(...last.slice(0, tokenizer.vocabularySize))));
+      ids.push(id);
+    }
+    expect(made.ended === "end" || made.ids.length === 6).toBe(true);
+    gpt2.dispose();
+  });
+
+  test("of bytes: the prompt stays as it is", () => {
+    const bytes = loadTokenizer(
+      fileURLToPath(new URL("../../test/fixtures/tokenizers/bpe-bytelevel/tokenizer.json", import.meta.url)),
+    );
+    const wide = createModel({
+      architecture: "LMHeadModel",
+      config: withDirection({ ...config, vocabularySize: bytes.vocabularySize }, "causal"),
+    });
+    const prompt = "  Größe: 日本 🙂";
+    const made = generate(wide, bytes, prompt, { maxNewTokens: 3, temperature: 0 });
+    expect(made.text).toBe(prompt + made.continuation);
+    expect(made.text).toBe(bytes.decode([...bytes.encodeIds(prompt, { addSpecialTokens: false }), ...made.ids]));
+    wide.dispose();
   });
 
   test("draws of a seed are those of the distribution by hand, and another seed draws others", () => {

@@ -1,5 +1,5 @@
 // Texts from a decoder, token by token.
-import { noGrad, scope, type Tensor } from "@cloze/tensor";
+import { noGrad, scope, slice, type Tensor } from "@cloze/tensor";
 import { packSequences } from "../data/packed-batch.js";
 import { randomSource } from "../data/random-source.js";
 import { frameOf } from "../embedding/text-roles.js";
@@ -131,7 +131,9 @@ export function generate(
       let candidates = scope(() =>
         noGrad(() => {
           const { logits } = model.forward(packSequences([{ ids }]), { rows: Int32Array.of(ids.length - 1) });
-          return candidatesOf(logits as Tensor, sampler);
+          // Embeddings that were padded to a round size have rows that no token is.
+          const ofTokens = slice(logits as Tensor, [{}, { end: tokenizer.vocabularySize }]);
+          return candidatesOf(ofTokens, sampler);
         }),
       );
       for (const { filter } of filters) candidates = keptBy(filter, ids, candidates, tokenizer);

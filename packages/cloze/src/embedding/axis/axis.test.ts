@@ -268,6 +268,7 @@ describe("an axis", () => {
     const own = axis.score(["a", "b"], { form: "raw", question: ["May I {}?", "Should I {}?"] });
     expect(own[1]).toBeCloseTo(axis.score("Should I b?", { form: "without-question" }), 12);
     expect(axis.score([])).toEqual(new Float64Array());
+    expect(() => axis.score(["a", "b"], { form: "raw", question: ["May I {}?"] })).toThrow(code("INVALID_OPTION"));
   });
 
   test("equal sentences are embedded once", () => {
@@ -320,6 +321,10 @@ describe("with a real encoder, on disk", () => {
     expect(Math.abs(lengths(false) - 1)).toBeGreaterThan(0.01);
     const axis = fitDirection(embedder, options);
     expect(axis.score("the moon")).toBeLessThan(axis.score("a dog"));
+    near(
+      axis.score(options.phrases),
+      options.phrases.map((phrase) => axis.score(phrase)),
+    );
     embedder.dispose();
   });
 

@@ -1,4 +1,5 @@
 // A direction among sentence vectors, along which texts are scored.
+import { ClozeError } from "../../errors.js";
 import { type PhraseEncoder, phraseVectors } from "./phrase-vectors.js";
 import { coordinate } from "./principal-components.js";
 import { fillTemplate } from "./templates.js";
@@ -40,7 +41,7 @@ export interface Axis extends AxisParameters {
   /**
    * Scores of texts, about -1 to 1: (direction · (vector - mean)) / norm. A batch scores as its texts one by one.
    *
-   * @throws TEMPLATE_INVALID for a question without a gap
+   * @throws TEMPLATE_INVALID for a question without a gap, INVALID_OPTION for as many questions as there are no texts
    * @example
    * axis.score("help a thief");
    * axis.score(["You should help her.", "Nobody cares."], { form: "without-question" });
@@ -57,6 +58,12 @@ function sentencesOf(
 ): { texts: readonly string[]; templates: readonly string[] } {
   if (form === "qa") return { texts, templates };
   if (form === "without-question") return { texts, templates: [] };
+  if (typeof question !== "string" && question.length !== texts.length) {
+    throw new ClozeError("INVALID_OPTION", "There are not as many questions as texts", {
+      expected: `${texts.length}, or one for all`,
+      received: String(question.length),
+    });
+  }
   const asked = texts.map((text, i) => fillTemplate(typeof question === "string" ? question : question[i], text));
   return { texts: asked, templates: [] };
 }
