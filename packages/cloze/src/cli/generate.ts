@@ -11,7 +11,7 @@ import { type CommonOptions, printResult, progressFor } from "./output.js";
 
 interface GenerateOptions extends CommonOptions {
   model: string;
-  prompt: string;
+  prompt?: string;
   maxNewTokens: number;
   temperature: number;
   topK: number;
@@ -29,7 +29,7 @@ export function addGenerate(program: Command): void {
     .command("generate")
     .description("go on with a text by a decoder (GPT-2, or cloze pretrain --objective causal-language)")
     .requiredOption(`--model ${modelArgument}`, "a model that predicts the next token")
-    .option("--prompt <text>", "what to go on from (default: a new text)", "")
+    .option("--prompt <text>", "what to go on from (default: a new text)")
     .option("--max-new-tokens <count>", "tokens that are added at most", wholeNumber(0), 20)
     .option(
       "--temperature <number>",
@@ -50,7 +50,7 @@ export function addGenerate(program: Command): void {
     )
     .option("--keep-min <count>", "where no more tokens pass, so many of the best ones do", wholeNumber(), 5)
     .action(async (options: GenerateOptions) => {
-      const { prompt, maxNewTokens, temperature, topK, seed, samples, threshold, keepMin } = options;
+      const { prompt = "", maxNewTokens, temperature, topK, seed, samples, threshold, keepMin } = options;
       const folder = await modelFolder(options.model, options);
       const model = loadModel(folder, { architecture: "LMHeadModel" });
       if (model.initialized.length > 0) {

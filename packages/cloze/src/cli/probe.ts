@@ -94,13 +94,11 @@ export function addProbe(program: Command): void {
         score: scores[i],
         ...(biases === undefined ? {} : { baseline: biases[i] }),
       }));
+      const correlation = (values: Float64Array) => pearsonCorrelation(people as number[], values);
       const pearson =
         people === undefined
           ? undefined
-          : {
-              score: pearsonCorrelation(people, scores),
-              ...(biases === undefined ? {} : { baseline: pearsonCorrelation(people, biases) }),
-            };
+          : { score: correlation(scores), baseline: biases === undefined ? undefined : correlation(biases) };
       printResult(options, { axis: options.axis, form, phrases: scored, pearson }, () => {
         const names = biases === undefined ? ["score"] : ["score", "baseline"];
         return [
@@ -110,9 +108,8 @@ export function addProbe(program: Command): void {
               [text, score.toFixed(3)].concat(baseline === undefined ? [] : baseline.toFixed(3)),
             ),
           ]),
-          ...Object.entries(pearson ?? {}).map(
-            ([name, r]) => `Pearson correlation of ${name} and ${compare}: ${r.toFixed(3)}`,
-          ),
+          ...(pearson === undefined ? [] : [`Pearson's r of the axis with "${compare}": ${pearson.score.toFixed(3)}`]),
+          ...(pearson?.baseline === undefined ? [] : [`of the baseline: ${pearson.baseline.toFixed(3)}`]),
         ].join("\n");
       });
     });

@@ -103,6 +103,6 @@ export function encoderFolderOf(path: string, folder?: string): string {
   if (["modules.json", "config.json"].some((name) => existsSync(join(beside, name)))) return beside;
   throw new ClozeError("AXIS_ENCODER", `${path} does not lie beside its encoder`, {
     expected: `the encoder's config.json in ${beside}, or its folder by name`,
-    remedy: "Name the encoder that the axis was fitted with.",
+    remedy: "Name the encoder that the axis was fitted with (cloze probe --model, cloze generate --filter-model).",
   });
 }
