@@ -104,6 +104,8 @@ test("phrases of one's own, a table, a question, the baseline, and correlations"
     const { score: both } = scored[i];
     expect((score + first.phrases[i].score) / 2).toBeCloseTo(both, 10);
   });
+  const cut = await run<{ counts: object }>(addProbe, ...lines.toSpliced(1, 1), "--text", "a cat ".repeat(99));
+  expect(cut.counts).toMatchObject({ truncatedTexts: 2 });
   await expect(run(addProbe, ...lines, "--compare", "score")).rejects.toThrow(code("DATA_COLUMN_MISSING"));
   await expect(run(addProbe, ...probe, "--model", encoder, "--compare", "action")).rejects.toThrow(
     code("DATA_COLUMN_MISSING"),

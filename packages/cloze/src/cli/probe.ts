@@ -9,11 +9,12 @@ import {
   phraseForms,
 } from "../embedding/axis/index.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import { emptyCounts } from "../embedding/text-roles.js";
 import { ClozeError } from "../errors.js";
 import { pearsonCorrelation } from "../metrics/index.js";
 import { textsOf } from "./embed.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
-import { type CommonOptions, formatTable, printResult } from "./output.js";
+import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
 import { readTexts, type TextRows } from "./text-rows.js";
 
 interface ProbeOptions extends CommonOptions {
@@ -85,7 +86,13 @@ export function addProbe(program: Command): void {
       const people = compare === undefined ? undefined : numbersOf(rows, compare);
       const folder = encoderFolderOf(options.axis, options.model && (await modelFolder(options.model, options)));
       const embedder = loadEmbedder(folder);
-      const scores = loadAxis(options.axis, embedder).score(rows.texts, { form, question });
+      const counts = emptyCounts();
+      const scores = loadAxis(options.axis, embedder).score(rows.texts, { form, question, counts });
+      if (counts.truncatedTexts > 0) {
+        progressFor(options).note(
+          `${counts.truncatedTexts} texts were cut to ${embedder.options.maxLength} tokens: their beginnings are scored`,
+        );
+      }
       const biases =
         baseline === undefined ? undefined : answerBias(embedder, rows.texts, axisPreset(baseline).templates);
       embedder.dispose();
@@ -99,7 +106,7 @@ export function addProbe(program: Command): void {
         people === undefined
           ? undefined
           : { score: correlation(scores), baseline: biases === undefined ? undefined : correlation(biases) };
-      printResult(options, { axis: options.axis, form, phrases: scored, pearson }, () => {
+      printResult(options, { axis: options.axis, form, phrases: scored, pearson, counts }, () => {
         const names = biases === undefined ? ["score"] : ["score", "baseline"];
         return [
           formatTable([

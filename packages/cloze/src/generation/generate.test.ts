@@ -267,6 +267,14 @@ describe("an axis as a filter", () => {
       filters: [{ type: "axis-filter", axis: path, encoder, threshold: 0.2 }],
     });
     expect(made.ids.length).toBeGreaterThan(0);
+    // This encoder reads 64 tokens.
+    const long = createModel({
+      architecture: "LMHeadModel",
+      config: withDirection({ ...config, maxPositions: 200 }, "causal"),
+    });
+    const filters = [{ type: "axis-filter", axis: path, encoder }];
+    expect(() => generate(long, tokenizer, "the cat ".repeat(40), { filters })).toThrow(code("GENERATION_LENGTH"));
+    long.dispose();
     expect(memory.stats().liveBytes).toBe(live);
     expect(() => createFilter({ type: "axis-filter", axis: path })).toThrow(code("AXIS_ENCODER"));
   });

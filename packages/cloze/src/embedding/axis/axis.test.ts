@@ -1,5 +1,5 @@
 // The moral direction (arXiv 2103.11790): what must hold of any axis, exactly; published scores; files; the cosine baseline.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -72,13 +72,14 @@ const near = (a: ArrayLike<number>, b: ArrayLike<number>, digits = 5) => {
   for (let i = 0; i < a.length; i++) expect(a[i]).toBeCloseTo(b[i], digits);
 };
 
+const table = (name: string) =>
+  readFileSync(join(fixtures, "moral-direction", name), "utf8")
+    .trimEnd()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.split("\t"));
+
 test("published scores against the user study", () => {
-  const table = (name: string) =>
-    readFileSync(join(fixtures, "moral-direction", name), "utf8")
-      .trimEnd()
-      .split("\n")
-      .slice(1)
-      .map((line) => line.split("\t"));
   const study = table("user_study.tsv");
   const published = new Map(
     table("published_bert_moral_direction.tsv").map(([action, score]) => [action, Number(score)]),
@@ -93,6 +94,30 @@ test("published scores against the user study", () => {
   const shifted = people.map((share) => (share - 0.5) / 0.5);
   expect(pearsonCorrelation(shifted, scores)).toBeCloseTo(pearsonCorrelation(people, scores), 12);
 });
+
+const checkpoint = fileURLToPath(new URL("../../../../../../shared/models/all-MiniLM-L6-v2", import.meta.url));
+
+test.skipIf(!existsSync(checkpoint))(
+  "a real sentence encoder agrees with people",
+  () => {
+    const study = table("user_study.tsv");
+    const actions = study.map(([action]) => action);
+    const people = study.map(([, , , score]) => Number(score));
+    const embedder = loadEmbedder(checkpoint);
+    const axis = fitDirection(embedder, moralDirection);
+    expect(pearsonCorrelation(people, axis.score(actions, { form: "without-question" }))).toBeGreaterThan(0.5);
+    const ends = [...moral.high, ...moral.low];
+    const scores = axis.score(ends);
+    expect(
+      rocAuc(
+        ends.map((_, i) => Number(i < moral.high.length)),
+        scores,
+      ),
+    ).toBeGreaterThan(0.95);
+    embedder.dispose();
+  },
+  120_000,
+);
 
 test("the seeds are the paper's", () => {
   expect([moral.high.length, moral.low.length, moral.phrases.length]).toEqual([24, 24, 64]);

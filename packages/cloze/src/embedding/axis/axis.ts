@@ -1,5 +1,6 @@
 // A direction among sentence vectors, along which texts are scored.
 import { ClozeError } from "../../errors.js";
+import type { TextCounts } from "../text-roles.js";
 import { type PhraseEncoder, phraseVectors } from "./phrase-vectors.js";
 import { coordinate } from "./principal-components.js";
 import { fillTemplate } from "./templates.js";
@@ -18,6 +19,8 @@ export interface ScoreOptions {
   form?: PhraseForm;
   /** The question of the form `raw`: one for all texts, or one for each. Default: the first template of the axis. */
   question?: string | readonly string[];
+  /** Receives what was cut: of texts that are longer than the encoder reads, the beginning is scored. */
+  counts?: TextCounts;
 }
 
 /** What an axis is, without its encoder. */
@@ -79,7 +82,7 @@ export function createAxis(embedder: PhraseEncoder, parameters: AxisParameters):
   const scores = (texts: readonly string[], options: ScoreOptions = {}): Float64Array => {
     const what = sentencesOf(texts, parameters, options);
     return Float64Array.from(
-      phraseVectors(embedder, what.texts, what.templates),
+      phraseVectors(embedder, what.texts, what.templates, options.counts),
       (vector) => coordinate(vector, { mean, component: direction }) / norm,
     );
   };

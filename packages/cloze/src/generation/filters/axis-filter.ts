@@ -3,6 +3,8 @@ import { z } from "zod";
 import { encoderFolderOf, loadAxis } from "../../embedding/axis/axis-file.js";
 import type { Axis } from "../../embedding/axis/index.js";
 import { loadEmbedder } from "../../embedding/sentence-transformers.js";
+import { emptyCounts } from "../../embedding/text-roles.js";
+import { ClozeError } from "../../errors.js";
 import { defineFilter } from "./filter.js";
 
 const isAxis = (value: unknown): boolean => typeof value === "object" && value !== null && "score" in value;
@@ -50,7 +52,14 @@ export const axisFilter = defineFilter({
       type: "axis-filter",
       keep({ candidates, textWith }) {
         const texts = Array.from(candidates.ids, textWith);
-        return aboveThreshold(axis.score(texts, { form: "without-question" }), threshold, keepMin);
+        const counts = emptyCounts();
+        const scores = axis.score(texts, { form: "without-question", counts });
+        if (counts.truncatedTexts === 0) return aboveThreshold(scores, threshold, keepMin);
+        throw new ClozeError("GENERATION_LENGTH", "The text is longer than the axis's encoder reads", {
+          expected: "texts of which it sees the last token",
+          received: `texts of which it left out ${counts.droppedTokens} tokens`,
+          remedy: "Shorten the prompt, ask for fewer tokens, or take an encoder that reads longer texts.",
+        });
       },
       dispose,
     };
