@@ -6,10 +6,11 @@ import { createEmbedder, type Embedder } from "../embedding/embedder.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
 import { loadModel, type Model } from "../families/index.js";
-import { type CompiledModel, type CompileOptions, compile } from "../inference/compile.js";
+import { type CompileOptions, compile } from "../inference/compile.js";
 import { inParts } from "../inference/in-parts.js";
 import { loadTaskModel, type TaskModel, taskParts, tasks } from "../tasks/index.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
+import { type ServedPlan, shortRunsAtOnce } from "./short-runs.js";
 
 export interface LoadedModel {
   readonly name: string;
@@ -23,7 +24,7 @@ export interface LoadedModel {
   /** Present when the model has a task head. */
   readonly task?: TaskModel<unknown, unknown, unknown>;
   /** The model as a plan with that output; made when first asked for, closed with the model. */
-  compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">): CompiledModel;
+  compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">): ServedPlan;
   close(): void;
 }
 
@@ -98,14 +99,14 @@ export function loadServedFolder(
   { name = basename(folder), weights }: { name?: string } & Pick<CompileOptions, "weights"> = {},
 ): LoadedModel {
   const parts = loadParts(folder);
-  const plans = new Map<string, CompiledModel>();
+  const plans = new Map<string, ServedPlan>();
   return {
     ...parts,
     name,
     folder,
     compiled({ outputs, pooling }) {
       const key = `${outputs} ${pooling}`;
-      const found = plans.get(key) ?? inParts(compile(parts.model, { outputs, pooling, weights }));
+      const found = plans.get(key) ?? shortRunsAtOnce(inParts(compile(parts.model, { outputs, pooling, weights })));
       plans.set(key, found);
       return found;
     },

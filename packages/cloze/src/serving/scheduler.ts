@@ -12,8 +12,8 @@ export interface Unit {
 /** Something that computes batches: a model with one kind of output. */
 export interface Program<U extends Unit, Result> {
   readonly name: string;
-  /** Results in the order of the units. Not called again before it has answered. */
-  compute(units: readonly U[]): Promise<readonly Result[]>;
+  /** Results in the order of the units. Not called again before it has answered. alone: there is no other request. */
+  compute(units: readonly U[], alone?: boolean): Promise<readonly Result[]>;
 }
 
 export interface Answer<Result> {
@@ -220,7 +220,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     for (const { entry } of parts) entry.startedAt ??= startedAt;
     let deliver: () => void;
     try {
-      const results = await program.compute(units);
+      const results = await program.compute(units, active === 1);
       const milliseconds = performance.now() - startedAt;
       paceOf(program).observe(tokens, milliseconds);
       watch.ran(tokens, milliseconds, performance.now());

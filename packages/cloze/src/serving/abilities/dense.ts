@@ -32,18 +32,18 @@ export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
       scope(() => noGrad(() => make().toTypedArray() as Float32Array)),
       width,
     );
-  const embedGroup = async (units: readonly TextInput[], promptTokens: number): Promise<Float32Array[]> => {
+  const embedGroup = async (units: readonly TextInput[], promptTokens: number, alone = false) => {
     const batch = packUnits(units);
     if (planned !== undefined && promptTokens === 0) {
       const compiled = loaded.compiled({ outputs: "pooled", pooling: planned });
-      const pooled = await compiled.run(batch);
+      const pooled = await compiled.run(batch, { alone });
       if (modules.length === 0) return rowsOf(pooled, width);
       return finish(() =>
         modules.reduce((x, module) => module.forward(x), tensor(pooled, [units.length, compiled.width])),
       );
     }
     const compiled = loaded.compiled({ outputs: "hidden" });
-    const hidden = await compiled.run(batch);
+    const hidden = await compiled.run(batch, { alone });
     return finish(() =>
       embedder.poolTokens(tensor(hidden, [batch.ids.length, compiled.width]), { ...batch, promptTokens }),
     );
@@ -52,9 +52,9 @@ export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
     width,
     program: {
       name: `${name} embed`,
-      async compute(units) {
+      async compute(units, alone) {
         const groups = byPrompt(units);
-        if (groups.size === 1) return embedGroup(units, units[0].promptTokens);
+        if (groups.size === 1) return embedGroup(units, units[0].promptTokens, alone);
         const vectors: Float32Array[] = new Array(units.length);
         for (const [promptTokens, places] of groups) {
           const found = await embedGroup(

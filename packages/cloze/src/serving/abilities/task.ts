@@ -47,16 +47,21 @@ export function predictionsOf(rows: readonly TaskRow[], { results }: Answer<Floa
  *
  * @returns makes the tensors, inside a scope
  */
-async function headOutput(loaded: LoadedModel, head: Head, { batch, asked }: TaskInputs): Promise<() => HeadOutput> {
+async function headOutput(
+  loaded: LoadedModel,
+  head: Head,
+  { batch, asked }: TaskInputs,
+  alone = false,
+): Promise<() => HeadOutput> {
   const whole = asked === undefined ? loaded.compiled({ outputs: "logits" }) : undefined;
   if (whole?.planned === true) {
-    const values = await whole.run(batch);
+    const values = await whole.run(batch, { alone });
     return () => head.fromPlan(tensor(values, [values.length / whole.width, whole.width]));
   }
   const compiled = loaded.compiled({ outputs: "hidden" });
   const globalTokens = head.globalTokens(batch);
   const seen = globalTokens === undefined ? batch : { ...batch, globalTokens };
-  const states = await compiled.run(seen);
+  const states = await compiled.run(seen, { alone });
   return () => head.forward(tensor(states, [seen.ids.length, compiled.width]), seen, asked ?? {});
 }
 
@@ -72,11 +77,11 @@ export function taskAbility(loaded: LoadedModel): TaskAbility | undefined {
     several: classifier?.problem === "multi",
     program: {
       name: `${loaded.name} ${task.name}`,
-      async compute(units) {
+      async compute(units, alone) {
         const rowOffsets = Int32Array.from({ length: units.length + 1 }, (_, i) => i);
         const batch = { ...packUnits(units), rowOffsets };
         const inputs = task.inputs(batch, settings, { tokenizer, training: false, seed: 0 });
-        const finish = await headOutput(loaded, model.head, inputs);
+        const finish = await headOutput(loaded, model.head, inputs, alone);
         return scope(() => noGrad(() => task.outputs(finish(), batch, settings, inputs)));
       },
     },

@@ -119,6 +119,10 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   );
 }
 
+const never = () => {
+  throw new ClozeError("INTERNAL", "A route gave Fastify a schema");
+};
+
 const freshCost = (): Cost => ({
   model: "",
   inputs: 0,
@@ -175,6 +179,8 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
     return503OnClosing: false,
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 500 },
+    // Bodies are checked by their own schemas: Fastify's compilers are never asked, and loading them takes long.
+    schemaController: { compilersFactory: { buildValidator: never, buildSerializer: never } },
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, _, reply) => {
       const { status, body } = refusalOf(servingError(error, settings.payloadLimit), "tei");
