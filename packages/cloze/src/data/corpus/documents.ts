@@ -3,7 +3,6 @@ import { isUtf8 } from "node:buffer";
 import { closeSync, openSync, readSync } from "node:fs";
 import { ClozeError } from "../../errors.js";
 import { readDelimited } from "../readers/delimited.js";
-import { readParquet } from "../readers/parquet.js";
 import type { DataRow } from "../readers/row.js";
 import { readLineBlocks } from "../readers/text-blocks.js";
 import { createWarnings, type DataWarnings } from "../readers/warnings.js";
@@ -220,9 +219,15 @@ async function* documentsOfRows(part: CorpusPart, warnings: DataWarnings): Async
   }
 }
 
+/** Loaded when it is asked for: it is large. */
+async function* parquetRows({ file: { path }, textField }: CorpusPart): AsyncGenerator<Row> {
+  const { readParquet } = await import("../readers/parquet.js");
+  yield* readParquet(path, textField === undefined ? undefined : [textField]);
+}
+
 function rowsOf(part: CorpusPart, warnings: DataWarnings): AsyncIterable<Row> {
   const { path, format } = part.file;
-  if (format === "parquet") return readParquet(path, part.textField === undefined ? undefined : [part.textField]);
+  if (format === "parquet") return parquetRows(part);
   if (format === "csv" || format === "tsv") return readDelimited(path, format, {}, warnings);
   return jsonRows(part, warnings);
 }

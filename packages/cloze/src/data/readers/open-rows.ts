@@ -6,7 +6,6 @@ import { type DelimitedOptions, readDelimited } from "./delimited.js";
 import { type DataFormat, dataFormats, detectFormat } from "./format.js";
 import { readJsonDocument } from "./json-document.js";
 import { readJsonLines } from "./json-lines.js";
-import { readParquet } from "./parquet.js";
 import type { DataRow } from "./row.js";
 import { createWarnings, type DataWarnings } from "./warnings.js";
 
@@ -50,7 +49,8 @@ async function* readAs(path: string, options: OpenRowsOptions, warnings: DataWar
     case "conll":
       return yield* readConll(path, options, warnings);
     case "parquet":
-      return yield* readParquet(path);
+      // What reads Parquet is large, and most who could read rows never do.
+      return yield* (await import("./parquet.js")).readParquet(path);
     default:
       throw new ClozeError("DATA_FORMAT_UNKNOWN", "There is no such format", {
         expected: dataFormats.join(", "),

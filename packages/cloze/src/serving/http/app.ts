@@ -250,9 +250,10 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
     }
     throw new ServingError("not-found", `Nothing is at ${request.method} ${path}; GET /docs describes what is there`);
   });
-  app.addHook("onSend", async (_, reply) => {
+  app.addHook("onSend", (_, reply, payload, done) => {
     // Clients with an open connection learn that the next request must go elsewhere.
     if (state.draining) reply.header("connection", "close");
+    done(null, payload);
   });
   app.addHook("onResponse", async (request, reply) => {
     const progress = progressOf.get(request);
