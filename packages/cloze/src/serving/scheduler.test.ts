@@ -105,6 +105,23 @@ test("a large request does not hold up small ones, and is finished too", async (
   expect(batches[1]).toEqual(["s", "l1"]);
 });
 
+test("a program learns whether there is one request only", async () => {
+  const seen: (boolean | undefined)[] = [];
+  const program: Program<Word, string> = {
+    name: "alone",
+    async compute(units, alone) {
+      seen.push(alone);
+      await new Promise((resolve) => setImmediate(resolve));
+      return units.map(({ text }) => text);
+    },
+  };
+  const scheduler = createScheduler(limits);
+  await scheduler.submit(program, [word("a"), word("b")]);
+  await Promise.all([scheduler.submit(program, [word("c")]), scheduler.submit(program, [word("d")])]);
+  await scheduler.submit(program, [word("e")]);
+  expect(seen).toEqual([true, false, true]);
+});
+
 test("programs do not mix", async () => {
   const [one, two] = [capitals(), capitals()];
   const scheduler = createScheduler(limits);
