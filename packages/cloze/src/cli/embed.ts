@@ -34,6 +34,7 @@ interface EmbedOptions extends CommonOptions {
   role: "query" | "document";
   promptName?: string;
   prompt?: string;
+  field?: string;
   weights: "float32" | "int8";
   precision: Precision;
   dimensions?: number;
@@ -75,11 +76,12 @@ async function embedTexts(
 ): Promise<Embedded> {
   let share = 0;
   const meter = createMeter("embed", () => share);
-  const { long, role, promptName, prompt, tokenBudget, chunkTokens, overlap } = options;
+  const { long, role, promptName, prompt, field, tokenBudget, chunkTokens, overlap } = options;
   const shared = {
     role,
     promptName,
     prompt,
+    field,
     tokenBudget,
     onProgress(done: number, total: number) {
       share = done / total;
@@ -210,6 +212,7 @@ export function addEmbed(program: Command): void {
     )
     .option("--prompt-name <name>", "a prompt of the model to put before the texts")
     .option("--prompt <text>", "a text to put before the texts")
+    .option("--field <name>", "the field of the texts, where the model has an expert for each")
     .addOption(
       new Option("--weights <kind>", "how the model runs: int8 is smaller and faster, and rounds")
         .choices(["float32", "int8"])

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { extendWithExperts } from "../embedding/extend-experts.js";
+import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
 import { readNpy } from "../embedding/vectors/index.js";
 import { trainWordPiece } from "../text/index.js";
 import { addEmbed } from "./embed.js";
@@ -58,6 +60,19 @@ const embed = (...args: string[]) => run(addEmbed, "embed", "--model", model, ..
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 
 describe("cloze embed", () => {
+  test("--field takes the expert of that field; there is none in a model without fields", async () => {
+    const extended = extendWithExperts(loadEmbedder(model), { fields: ["[A]", "[B]"] });
+    saveEmbedder(extended, path("experts"));
+    const [row] = (await run(addEmbed, "embed", "--model", path("experts"), "a cat", "--field", "[B]")) as {
+      vector: number[];
+    }[];
+    const expected = extended.embed(["a cat"], { field: "[B]" }).toTypedArray();
+    row.vector.forEach((value, c) => {
+      expect(value).toBeCloseTo(Number(expected[c]), 5);
+    });
+    extended.dispose();
+    await expect(embed("a cat", "--field", "[B]")).rejects.toThrow(code("FIELD_UNKNOWN"));
+  });
   test("a matrix, in 8 bits with ranges from elsewhere, and the first numbers only", async () => {
     await embed("--input", path("texts.txt"), "--out", path("all.npy"));
     const { data, shape } = readNpy(path("all.npy"));
