@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32, deflateSync, gzipSync } from "node:zlib";
+import { encode } from "fast-png";
 import { afterAll, describe, expect, test } from "vitest";
 import { createWarnings } from "../readers/warnings.js";
 import { readCifar } from "./cifar.js";
@@ -70,6 +71,19 @@ describe("PNG", () => {
     const indexed = decodePng(png(2, 1, 3, [0, 1, 0], [7, 8, 9, 1, 2, 3]), "a.png");
     expect([...indexed.pixels]).toEqual([1, 7, 2, 8, 3, 9]);
     expect([...decodePng(png(1, 1, 4, [0, 5, 99]), "a.png").pixels]).toEqual([5, 5, 5]);
+  });
+  test("values of a bit, of two and of sixteen", () => {
+    const bits = encode({ width: 3, height: 2, depth: 1, channels: 1, data: Uint8Array.of(0b10100000, 0b01000000) });
+    expect([...decodePng(bits, "a.png").pixels.subarray(0, 6)]).toEqual([255, 0, 255, 0, 255, 0]);
+    const pairs = encode({ width: 3, height: 1, depth: 2, channels: 1, data: Uint8Array.of(0b00011100) });
+    expect([...decodePng(pairs, "a.png").pixels.subarray(0, 3)]).toEqual([0, 85, 255]);
+    const fine = encode({ width: 1, height: 1, depth: 16, channels: 3, data: Uint16Array.of(256, 512, 65535) });
+    expect([...decodePng(fine, "a.png").pixels]).toEqual([1, 2, 255]);
+  });
+  test("a header that claims more than memory has is not believed", () => {
+    const bytes = plain(4, 9);
+    bytes.writeUInt32BE(1 << 30, 16);
+    expect(() => decodePng(bytes, "b.png")).toThrow(code("IMAGE_BROKEN"));
   });
   test("what is broken has a code", () => {
     const whole = plain(4, 9);
