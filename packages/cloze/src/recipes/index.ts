@@ -3,11 +3,13 @@
 export { randomOrder, randomSource } from "../data/random-source.js";
 export { sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "../objectives/pairs/paragraph-pairs.js";
 export { copyOfEncoder } from "../training/probe.js";
+export { activeShare } from "./active-share.js";
 export * from "./copies-apart.js";
 export * from "./data/aspect-texts.js";
 export * from "./data/contract-clauses.js";
 export * from "./data/hidden-word-classes.js";
 export * from "./data/meetings.js";
+export * from "./data/pictures.js";
 export * from "./data/planted-phrases.js";
 export * from "./data/question-articles.js";
 export * from "./data/registers.js";

@@ -19,5 +19,6 @@ export {
   pretrainImages,
 } from "./pretrain-images.js";
 export { type ProbeImagesOptions, probeImages } from "./probe-images.js";
+export { type RecalibrateOptions, recalibrate } from "./recalibrate.js";
 export { patchify, unpatchify } from "./spark/patches.js";
 export { createSpark, type Spark, type SparkOptions, type SparkOutput } from "./spark/spark.js";

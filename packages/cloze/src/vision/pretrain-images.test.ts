@@ -1,13 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { memory, randomUniform } from "@cloze/tensor";
+import { copyInto, full, memory, randomUniform } from "@cloze/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import { type ImageSet, pixelStatistics } from "../data/images/image-set.js";
 import { type Convnet, createConvnet } from "./convnet.js";
 import { trainImageClassifier } from "./image-classifier.js";
+import type { ConvnetConfigInput } from "./nets/index.js";
 import { type PretrainImagesOptions, paintingLoss, pretrainImages } from "./pretrain-images.js";
 import { probeImages } from "./probe-images.js";
+import { recalibrate } from "./recalibrate.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-pretrain-images-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -130,6 +132,28 @@ test("a probe reads frozen features, and counts classes that it was not shown as
   expect(probeImages(net, images, other, options)).toBe(0);
   const one = { ...images, labels: images.labels.map(() => 1) };
   expect(() => probeImages(net, one, images)).toThrow(expect.objectContaining({ code: "LABELS_ONE_CLASS" }));
+});
+
+test("statistics are measured again on whole images, and nothing else changes", () => {
+  const config: ConvnetConfigInput = {
+    type: "resnet",
+    stem: { channels: 4, kernel: 1, stride: 1, pool: false },
+    stages: [{ channels: 4, depth: 1 }],
+  };
+  const net = createConvnet(config, { seed: 1 });
+  const before = [...net.parameters.values()].map((value) => [...value.toTypedArray()]);
+  for (const value of net.statistics.values()) copyInto(value, full(value.shape, 50));
+  const statistics = { mean: [0, 0, 0], deviation: [1, 1, 1] };
+  recalibrate(net, images, { statistics, batchSize: images.count });
+  // The stem is one matrix: the means that it gives follow from the pixels' means.
+  const { mean } = pixelStatistics(images);
+  const kernel = net.parameters.get("embedder.embedder.convolution.weight")?.toTypedArray() as Float32Array;
+  const running = net.statistics.get("embedder.embedder.normalization.running_mean")?.toTypedArray() as Float32Array;
+  running.forEach((value, o) => {
+    const expected = mean.reduce((total, one, c) => total + one * kernel[o * 3 + c], 0);
+    expect(Math.abs(value - expected)).toBeLessThan(50 * 0.9 ** 45 + 1e-3);
+  });
+  expect([...net.parameters.values()].map((value) => [...value.toTypedArray()])).toEqual(before);
 });
 
 describe("trainImageClassifier", () => {
