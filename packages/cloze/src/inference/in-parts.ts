@@ -4,8 +4,8 @@ import type { PackedBatch } from "../data/packed-batch.js";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { CompiledModel } from "./compile.js";
 
-/** Tokens of a part that keep a thread as busy as any number would. */
-const worthwhile = 128;
+/** Tokens of a part that keep a thread about as busy as any number would. */
+const worthwhile = 64;
 
 /** How much larger than the mean a part may be: the others then wait for it. */
 const unevenness = 1.1;
@@ -14,37 +14,41 @@ const unevenness = 1.1;
 const mostParts = 4;
 
 /**
- * The sequences at which the parts of a batch begin, and their number behind: parts of alike tokens, in order.
+ * The sequences of each part, in order: the longest first, each to the part that has the fewest tokens.
  *
- * @returns undefined where they would be too small, or too unlike
+ * @returns undefined where parts would be too small, or too unlike
  * @example
- * partsOf(Int32Array.of(0, 100, 200, 300, 400), 2); // [0, 2, 4]
+ * partsOf(Int32Array.of(0, 100, 300, 400), 2); // [[1], [0, 2]]
  */
-export function partsOf(offsets: Int32Array, count: number): number[] | undefined {
+export function partsOf(offsets: Int32Array, count: number): number[][] | undefined {
   const sequences = offsets.length - 1;
   const mean = offsets[sequences] / count;
   if (count < 2 || mean < worthwhile) return undefined;
-  const starts = [0];
-  let s = 0;
-  for (let part = 1; part < count; part++) {
-    const wanted = part * mean;
-    while (s < sequences && offsets[s + 1] - wanted <= wanted - offsets[s]) s++;
-    starts.push(s);
+  const lengthOf = (s: number): number => offsets[s + 1] - offsets[s];
+  const parts = Array.from({ length: count }, () => ({ tokens: 0, members: [] as number[] }));
+  for (const s of Array.from({ length: sequences }, (_, i) => i).sort((a, b) => lengthOf(b) - lengthOf(a) || a - b)) {
+    const least = parts.reduce((best, part) => (part.tokens < best.tokens ? part : best));
+    least.tokens += lengthOf(s);
+    least.members.push(s);
   }
-  starts.push(sequences);
-  const fits = starts.every((start, i) => i === 0 || offsets[start] - offsets[starts[i - 1]] <= unevenness * mean);
-  return fits ? starts : undefined;
+  if (parts.some(({ tokens }) => tokens > unevenness * mean)) return undefined;
+  return parts.map(({ members }) => members.sort((a, b) => a - b));
 }
 
-/** Sequences [from, to) of a batch of plain sequences. */
-function sliceOf({ ids, segments, positions, offsets }: PackedBatch, from: number, to: number): PackedBatch {
-  const [start, end] = [offsets[from], offsets[to]];
-  return {
-    ids: ids.subarray(start, end),
-    segments: segments.subarray(start, end),
-    positions: positions.subarray(start, end),
-    offsets: offsets.slice(from, to + 1).map((offset) => offset - start),
+/** Some sequences of a batch as a batch. */
+function pick({ ids, segments, positions, offsets }: PackedBatch, sequences: readonly number[]): PackedBatch {
+  const ends = new Int32Array(sequences.length + 1);
+  sequences.forEach((s, i) => {
+    ends[i + 1] = ends[i] + offsets[s + 1] - offsets[s];
+  });
+  const take = (from: Int32Array): Int32Array => {
+    const some = new Int32Array(ends[sequences.length]);
+    sequences.forEach((s, i) => {
+      some.set(from.subarray(offsets[s], offsets[s + 1]), ends[i]);
+    });
+    return some;
   };
+  return { ids: take(ids), segments: take(segments), positions: take(positions), offsets: ends };
 }
 
 const isPlain = ({ visible, values, globalTokens }: EncoderBatch): boolean =>
@@ -65,17 +69,24 @@ export function inParts(compiled: CompiledModel): CompiledModel {
     async run(batch, options) {
       const { plans, threads } = backend();
       const count = plans?.beside === true && options?.threads === undefined ? threads() : 1;
-      const starts =
+      const parts =
         count <= mostParts && isPlain(batch) && compiled.takes(batch) ? partsOf(batch.offsets, count) : undefined;
-      if (starts === undefined) return compiled.run(batch, options);
-      const parts = starts.slice(1).map((end, part) => sliceOf(batch, starts[part], end));
-      const values = await Promise.all(parts.map((part) => compiled.run(part, { threads: 1 })));
-      const all = new Float32Array(values.reduce((sum, { length }) => sum + length, 0));
-      let at = 0;
-      for (const some of values) {
-        all.set(some, at);
-        at += some.length;
-      }
+      if (parts === undefined) return compiled.run(batch, options);
+      const { width, per } = compiled;
+      const { offsets } = batch;
+      const rowsOf = (s: number): [number, number] => (per === "token" ? [offsets[s], offsets[s + 1]] : [s, s + 1]);
+      const all = new Float32Array(width * (per === "token" ? batch.ids.length : offsets.length - 1));
+      const runPart = async (sequences: readonly number[]): Promise<void> => {
+        const values = await compiled.run(pick(batch, sequences), { threads: 1 });
+        let at = 0;
+        for (const s of sequences) {
+          const [first, end] = rowsOf(s);
+          const size = width * (end - first);
+          all.set(values.subarray(at, at + size), width * first);
+          at += size;
+        }
+      };
+      await Promise.all(parts.map(runPart));
       return all;
     },
   };
