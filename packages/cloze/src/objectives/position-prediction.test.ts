@@ -335,6 +335,40 @@ describe("refuses every other source of positions, by name", () => {
   });
 });
 
+test.each<[string, EncoderConfigInput]>([
+  ["attention", mixed(attention)],
+  ["gated channels", mixed(attention, { type: "gated-mlp", intermediateSize: 8 })],
+  ["experts by token", mixed(attention, { ...experts, unit: "token" })],
+  ["the best of experts by token", mixed(attention, { ...experts, route: "top-k", unit: "token" })],
+  ["layers without a mixer", mixed({ type: "none" })],
+])("%s know no order, and look at the context alone, as they declare", (_, config) => {
+  const encoder = createEncoder({ ...config, initializerRange: 0.4 }, { seed: 6 });
+  const ids = [2, 9, 4, 17, 9, 22, 5, 11, 28, 3];
+  const looked = Uint8Array.of(1, 0, 1, 1, 0, 0, 1, 0, 1, 1);
+  const run = (tokens: number[], context: Uint8Array): Float32Array =>
+    scope(() =>
+      noGrad(
+        () => encoder.forward({ ...packSequences([{ ids: tokens }]), context }).hidden.toTypedArray() as Float32Array,
+      ),
+    );
+  const row = (states: Float32Array, t: number): Float32Array => states.slice(hiddenSize * t, hiddenSize * (t + 1));
+  const before = run(ids, looked);
+  const order = [...randomOrder(ids.length, randomSource(4))];
+  const moved = run(
+    order.map((t) => ids[t]),
+    Uint8Array.from(order, (t) => looked[t]),
+  );
+  expect(Math.max(...order.map((t, place) => greatest(row(moved, place), row(before, t))))).toBeLessThan(1e-5);
+  const after = run(
+    ids.map((id, t) => (t === 5 ? 15 : id)),
+    looked,
+  );
+  const others = ids.flatMap((__, t) => (t === 5 ? [] : [greatest(row(after, t), row(before, t))]));
+  expect(Math.max(...others)).toBeLessThan(1e-6);
+  expect(greatest(row(after, 5), row(before, 5))).toBeGreaterThan(0.01);
+  encoder.dispose();
+});
+
 test("objectives that ask for words still refuse encoders without", () => {
   const asking = Object.entries(objectives).filter(([, { input, wordless }]) => input === "sequences" && !wordless);
   expect(asking.length).toBeGreaterThan(5);

@@ -21,6 +21,7 @@ export * from "./data/topic-documents.js";
 export * from "./data/verb-polarity.js";
 export * from "./encoder-time.js";
 export { checkout, loadRecipe, recipeFolder, recipeNames, withResult } from "./find.js";
+export * from "./image-probe.js";
 export * from "./masked-loss.js";
 export * from "./pair-probe.js";
 export { papersPage, type RecipeWithResult } from "./papers-page.js";
