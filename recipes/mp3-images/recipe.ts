@@ -137,4 +137,8 @@ export default defineRecipe({
     "positions, 64 looked at": (of) => positions(of, 64),
     "positions, 1 looked at": (of) => positions(of, 1),
   },
+  notes: [
+    "Positions are found far above chance, but not ten times as often: with 2,000 photographs (the card has 4,000) 800 steps gave 0.057 and 1,500 give what stands above; it still rose.",
+    "On 500 photographs an accuracy has a standard error of 0.02, as much as the differences between kinds of positions.",
+  ],
 });
