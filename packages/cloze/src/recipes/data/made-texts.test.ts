@@ -1,9 +1,11 @@
 // What recipes on text make where no real text is at hand.
 import { expect, test } from "vitest";
+import { splitSentences } from "../../text/documents.js";
 import { madeContracts } from "./contract-clauses.js";
 import { hiddenWordClasses } from "./hidden-word-classes.js";
 import { madeMeetings } from "./meetings.js";
 import { madeRegisters } from "./registers.js";
+import { scatteredTopics } from "./scattered-topics.js";
 import { swappedWords } from "./swapped-words.js";
 
 const sizes = { large: 60_000, small: 6000, held: 3000, labelled: 20, test: 30 };
@@ -78,4 +80,40 @@ test("meetings: what a question asks for is said in its turns, and its words har
     expect(inside).toBeGreaterThan(0);
     expect(count(0, turns.length) - inside).toBeLessThan(inside);
   }
+});
+
+test("scattered topics: some blocks of a document speak of its topic, pairs of one topic match, no document comes twice", () => {
+  const made = scatteredTopics(3);
+  const pairs = made.alike(40);
+  expect(scatteredTopics(3).alike(40)).toEqual(pairs);
+  expect(scatteredTopics(4).alike(40)).not.toEqual(pairs);
+  const topicsOf = (text: string) => new Set(Array.from(text.matchAll(/t(\d+)w/g), ([, topic]) => topic));
+  const known = new Set(made.vocabulary);
+  const documents = [
+    ...pairs.flatMap(({ texts }) => texts),
+    ...made.test(40).flatMap((row) => [row.first, row.second]),
+  ];
+  expect(new Set(documents).size).toBe(160);
+  for (const text of documents) {
+    const blocks = splitSentences(text);
+    expect(blocks).toHaveLength(16);
+    expect(topicsOf(text).size).toBe(1);
+    expect(blocks.filter((block) => topicsOf(block).size > 0).length).toBeLessThanOrEqual(6);
+    for (const block of blocks) {
+      expect(block.split(" ")).toHaveLength(16);
+      for (const word of block.split(" ")) expect(known.has(word)).toBe(true);
+    }
+  }
+  for (const { texts } of pairs) expect(topicsOf(texts[0])).toEqual(topicsOf(texts[1]));
+  const labels = made.test(40).map(({ first, second, label }) => {
+    expect(label === 1).toBe([...topicsOf(first)][0] === [...topicsOf(second)][0]);
+    return label;
+  });
+  expect(labels.filter((label) => label === 1)).toHaveLength(20);
+  const words = documents.join(" ").split(/\s/);
+  const share = words.filter((word) => word.startsWith("t")).length / words.length;
+  expect(Math.abs(share - (6 * 0.4) / 16)).toBeLessThan(0.02);
+  const count = (word: string) => words.filter((one) => one === word).length;
+  expect(count("w0") / count("w9")).toBeGreaterThan(7);
+  expect(count("w0") / count("w9")).toBeLessThan(14);
 });
