@@ -4,11 +4,12 @@ import { splitSentences } from "../../text/documents.js";
 import { scatteredTopics } from "./scattered-topics.js";
 import { sharedText } from "./shared-text.js";
 
-/** Passages as lists of sentences: to train on, and of books that are not trained on. */
+/** Passages as lists of sentences: to train on, others of the same books, and of books that are not trained on. */
 export interface NovelPassages {
   readonly source: string;
   readonly train: readonly string[][];
   readonly held: readonly string[][];
+  readonly otherBooks: readonly string[][];
 }
 
 /** The sentences of some passages of at least so many characters, drawn by a seed. */
@@ -35,15 +36,19 @@ export function novelPassages(
   characters: number,
   counts: { train: number; held: number },
 ): NovelPassages {
-  const [books, held] = [sharedText("corpus_books/train.txt"), sharedText("corpus_books/valid.txt")];
-  if (books !== undefined && held !== undefined) {
-    return {
-      source: "novels",
-      train: passagesOf(books, characters, counts.train, seed),
-      held: passagesOf(held, characters, counts.held, seed),
-    };
+  const [books, others] = [sharedText("corpus_books/train.txt"), sharedText("corpus_books/valid.txt")];
+  const total = counts.train + counts.held;
+  if (books !== undefined && others !== undefined) {
+    const drawn = passagesOf(books, characters, total, seed);
+    const otherBooks = passagesOf(others, characters, counts.held, seed);
+    return { source: "novels", train: drawn.slice(counts.held), held: drawn.slice(0, counts.held), otherBooks };
   }
   const { documents } = scatteredTopics(seed, { blocks: 32, topical: 32, blockWords: 24 });
-  const made = documents(counts.train + counts.held).map((text) => text.split("\n"));
-  return { source: "made documents", train: made.slice(counts.held), held: made.slice(0, counts.held) };
+  const made = documents(total + counts.held).map((text) => text.split("\n"));
+  return {
+    source: "made documents",
+    train: made.slice(2 * counts.held),
+    held: made.slice(0, counts.held),
+    otherBooks: made.slice(counts.held, 2 * counts.held),
+  };
 }
