@@ -154,7 +154,8 @@ describe("what is refused", () => {
 });
 
 test("a constant scores 2/3 on as many alike pairs as others", async () => {
-  const pairs = texts.map((text, i) => ({ first: text, second: text, label: i % 2 }));
+  // One text: cosines of different texts with themselves differ by rounding.
+  const pairs = texts.map((_, i) => ({ first: texts[0], second: texts[0], label: i % 2 }));
   const scores = await binaryPairEvaluator(pairs).evaluate(create());
   expect(scores.f1Max).toBeCloseTo(2 / 3, 12);
 });

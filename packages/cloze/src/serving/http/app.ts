@@ -250,10 +250,11 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
     }
     throw new ServingError("not-found", `Nothing is at ${request.method} ${path}; GET /docs describes what is there`);
   });
-  app.addHook("onSend", (_, reply, payload, done) => {
+  // Asynchronous, so that what Node finds wrong behind a request's headers is refused before the request is answered: an
+  // answer that was written at once would be followed by a second one on the same connection.
+  app.addHook("onSend", async (_, reply) => {
     // Clients with an open connection learn that the next request must go elsewhere.
     if (state.draining) reply.header("connection", "close");
-    done(null, payload);
   });
   app.addHook("onResponse", async (request, reply) => {
     const progress = progressOf.get(request);
