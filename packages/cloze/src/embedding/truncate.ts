@@ -1,5 +1,5 @@
 // A smaller model out of the first layers of a larger one (2DMSE, arXiv 2402.14776; adaptive layers).
-import { copyOf } from "@cloze/tensor";
+import { copiesOf } from "../encoder/parameters.js";
 import { ClozeError } from "../errors.js";
 import { buildModel, type Model } from "../families/model.js";
 
@@ -29,16 +29,12 @@ export function checkPart(name: string, value: number, least: number, most: numb
 export function truncateModel(model: Model, layers: number): Model {
   const { config } = model;
   checkPart("layers", layers, 0, config.layers.length);
-  const copy = (prefix: string) => (name: string) => {
-    const found = model.parameters.get(`${prefix}.${name}`);
-    return found === undefined ? undefined : copyOf(found);
-  };
   const { num_hidden_layers: _, ...source } = model.source ?? {};
   return buildModel(
     { ...config, layers: config.layers.slice(0, layers) },
     model.head.config,
-    { load: copy("encoder") },
-    { load: copy("head") },
+    { load: copiesOf(model.parameters, "encoder.") },
+    { load: copiesOf(model.parameters, "head.") },
     model.source === undefined ? {} : { source },
   );
 }

@@ -145,7 +145,10 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
   const { hiddenSize, normPosition, residualInit } = config;
   const prefix = `layers.${sharedWith ?? index}`;
   const zero = residualInit === "zero";
-  const beside = layer.parallel && bindMixer(layer.parallel, hiddenSize, config);
+  const beside = layer.parallel && {
+    settings: layer.parallel,
+    bound: bindMixer(layer.parallel, hiddenSize, config),
+  };
   const branches = [
     {
       name: "mixer",
@@ -171,11 +174,11 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
       slot: slotOf(`${prefix}.${name}`, bound, settings, zero),
     }));
   const parallel =
-    layer.parallel === undefined || beside === undefined
+    beside === undefined
       ? undefined
       : {
           norm: `${prefix}.parallelNorm`,
-          slot: slotOf(`${prefix}.parallel`, beside, layer.parallel, zero),
+          slot: slotOf(`${prefix}.parallel`, beside.bound, beside.settings, zero),
         };
   const all = [...branches, ...(parallel === undefined ? [] : [parallel])];
   const own = all.flatMap(({ norm, slot }) => [
@@ -198,7 +201,8 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
     parameters: sharedWith === undefined ? own : [],
     shared: all.flatMap(({ slot }) => slot.shared),
     heedsContext:
-      branches.every(({ heedsContext }) => heedsContext) && (beside === undefined || beside.heedsContext === true),
+      branches.every(({ heedsContext }) => heedsContext) &&
+      (beside === undefined || beside.bound.heedsContext === true),
     forward(x, parameters, context) {
       let state = x;
       for (const { name, slot, norm, rate } of branches) {

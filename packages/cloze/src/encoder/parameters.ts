@@ -1,5 +1,15 @@
 // From the description of parameters to the parameters: new ones by a seed, or loaded ones.
-import { createRandom, ones, parameter, randomNormal, type Shape, sameShape, type Tensor, zeros } from "@cloze/tensor";
+import {
+  copyOf,
+  createRandom,
+  ones,
+  parameter,
+  randomNormal,
+  type Shape,
+  sameShape,
+  type Tensor,
+  zeros,
+} from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { Initial, ParameterSpec } from "./part.js";
 
@@ -60,6 +70,18 @@ export function createParameters(
   }
   return parameters;
 }
+
+/**
+ * A `load` that gives copies of what is there, so that the new module has parameters of its own.
+ *
+ * @param prefix stands before the names there: "encoder."
+ */
+export const copiesOf =
+  (parameters: ReadonlyMap<string, Tensor>, prefix = "") =>
+  (name: string): Tensor | undefined => {
+    const found = parameters.get(`${prefix}${name}`);
+    return found === undefined ? undefined : copyOf(found);
+  };
 
 /** Puts a prefix before the names of specs. */
 export const prefixed = (prefix: string, specs: readonly ParameterSpec[]): ParameterSpec[] =>

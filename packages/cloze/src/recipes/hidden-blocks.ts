@@ -1,7 +1,8 @@
 // What a run of masked blocks has learnt: which block was hidden where, and whether the vectors of blocks have become one.
-import { copyOf, noGrad, scope } from "@cloze/tensor";
+import { noGrad, scope } from "@cloze/tensor";
 import type { DocumentSource } from "../data/document-source.js";
 import { randomSource } from "../data/random-source.js";
+import { copiesOf } from "../encoder/parameters.js";
 import type { Model } from "../families/index.js";
 import { type Objective, type ObjectiveConfigInput, parseObjective } from "../objectives/index.js";
 import { createBlockPrediction, type MaskedBlockBatch } from "../objectives/masked-blocks.js";
@@ -30,10 +31,7 @@ export function hiddenBlocks(
 ): HiddenBlocks {
   if (draw === undefined) throw new Error("the objective does not read documents");
   const config = parseObjective(options) as Parameters<typeof createBlockPrediction>[0];
-  const prediction = createBlockPrediction(config, { model, seed: 1 }, (name) => {
-    const found = parameters.get(name);
-    return found === undefined ? undefined : copyOf(found);
-  });
+  const prediction = createBlockPrediction(config, { model, seed: 1 }, copiesOf(parameters));
   const batches = Math.floor(documents.count / perBatch);
   let [asked, right, cosine] = [0, 0, 0];
   for (let i = 0; i < batches; i++) {

@@ -1,9 +1,10 @@
 // A trained model with other positions: none to be pre-trained on them (MP3, arXiv 2207.07611), new ones to be fine-tuned with.
-import { copyOf, type Tensor, tensor, zeros } from "@cloze/tensor";
+import { type Tensor, tensor, zeros } from "@cloze/tensor";
 import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "../encoder/config.js";
 import { bindEmbeddings } from "../encoder/embeddings/index.js";
 import { sinusoids } from "../encoder/embeddings/sinusoids.js";
 import { encoderSpecs } from "../encoder/encoder.js";
+import { copiesOf } from "../encoder/parameters.js";
 import { buildModel, type Model } from "../families/model.js";
 
 /** How positions begin: not at all, at 0, as sines and cosines, or as random numbers like other new parameters. */
@@ -64,19 +65,16 @@ export function changePositions(
   { seed, scale = model.config.initializerRange * Math.SQRT2 }: ChangePositionsOptions = {},
 ): Model {
   const config = withPositions(model.config, start === "none" ? "none" : "learned");
-  const copy = (name: string): Tensor | undefined => {
-    const found = model.parameters.get(name);
-    return found === undefined ? undefined : copyOf(found);
-  };
+  const copy = copiesOf(model.parameters, "encoder.");
   const load = (name: string): Tensor | undefined => {
-    if (name !== table || start === "none") return copy(`encoder.${name}`);
+    if (name !== table || start === "none") return copy(name);
     return start === "random" ? undefined : startOf(config, start, scale);
   };
   return buildModel(
     config,
     model.head.config,
     { load, seed },
-    { load: (name) => copy(`head.${name}`) },
+    { load: copiesOf(model.parameters, "head.") },
     { source: model.source, initialized: model.initialized, unused: model.unused },
   );
 }

@@ -1,6 +1,6 @@
 // How useful an encoder is by now: a copy of it is fine-tuned for a task, and scored.
-import { copyOf } from "@cloze/tensor";
 import { createEncoder } from "../encoder/encoder.js";
+import { copiesOf } from "../encoder/parameters.js";
 import { assembleModel, type Model } from "../families/index.js";
 import { wordTableOf } from "../families/model.js";
 import { createHead } from "../heads/index.js";
@@ -29,12 +29,7 @@ export interface ProbeResult {
 
 /** A model of its own with the weights of another one's encoder and no head. */
 export function copyOfEncoder({ encoder }: Model): Model {
-  const copy = createEncoder(encoder.config, {
-    load: (name) => {
-      const found = encoder.parameters.get(name);
-      return found === undefined ? undefined : copyOf(found);
-    },
-  });
+  const copy = createEncoder(encoder.config, { load: copiesOf(encoder.parameters) });
   return assembleModel(copy, createHead({ type: "none" }, copy.config, { seed: 1 }, wordTableOf(copy)));
 }
 

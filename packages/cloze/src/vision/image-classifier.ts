@@ -1,7 +1,6 @@
 // A convolutional encoder with a matrix on its pooled features: trained on labelled images.
 import {
   argmax,
-  copyOf,
   createAdamW,
   crossEntropy,
   decayGroups,
@@ -14,7 +13,7 @@ import {
 import { budgetBatches } from "../data/batch-source.js";
 import { type ImageSet, imagenetStatistics, type PixelStatistics } from "../data/images/image-set.js";
 import { randomSource } from "../data/random-source.js";
-import { createParameters, lookUp } from "../encoder/parameters.js";
+import { copiesOf, createParameters, lookUp } from "../encoder/parameters.js";
 import type { ProgressReporter } from "../training/progress.js";
 import { train } from "../training/trainer.js";
 import { type AugmentOptions, augmentImages } from "./augment.js";
@@ -53,12 +52,7 @@ export interface ImageClassifier {
 
 /** An encoder of its own with the same weights. */
 export function copyConvnet(net: Convnet): Convnet {
-  return createConvnet(net.config, {
-    load: (name) => {
-      const found = net.parameters.get(name) ?? net.statistics.get(name);
-      return found === undefined ? undefined : copyOf(found);
-    },
-  });
+  return createConvnet(net.config, { load: copiesOf(new Map([...net.parameters, ...net.statistics])) });
 }
 
 /**
