@@ -4,6 +4,7 @@ import { readSimilarityRows, type SimilarityColumns } from "../data/readers/simi
 import { createWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { ClozeError } from "../errors.js";
+import { cosineSimilarity } from "../metrics/cosine-similarity.js";
 import { pearsonCorrelation, spearmanCorrelation } from "../metrics/index.js";
 import { createMeter } from "../training/progress.js";
 import { wholeNumber } from "./arguments.js";
@@ -23,18 +24,6 @@ interface EvaluateStsOptions extends CommonOptions {
 }
 
 const chunk = 1024;
-
-/** Cosine of two rows; 0 where one is all zero. */
-function cosine(vectors: Float32Array, a: number, b: number, width: number): number {
-  let [dot, first, second] = [0, 0, 0];
-  for (let c = 0; c < width; c++) {
-    const [x, y] = [vectors[a * width + c], vectors[b * width + c]];
-    dot += x * y;
-    first += x * x;
-    second += y * y;
-  }
-  return first === 0 || second === 0 ? 0 : dot / Math.sqrt(first * second);
-}
 
 /** `cloze evaluate sts` */
 export function addEvaluateSts(program: Command): void {
@@ -75,7 +64,8 @@ export function addEvaluateSts(program: Command): void {
           group.flatMap(({ first, second }) => [first, second]),
           "document",
         );
-        for (let i = 0; i < group.length; i++) cosines[done + i] = cosine(embedded, 2 * i, 2 * i + 1, vectors.width);
+        const row = (i: number) => embedded.subarray(i * vectors.width, (i + 1) * vectors.width);
+        for (let i = 0; i < group.length; i++) cosines[done + i] = cosineSimilarity(row(2 * i), row(2 * i + 1));
         done += group.length;
       }
       progress.done();

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { ClozeError } from "../../errors.js";
+import { readFailure } from "../readers/bytes.js";
 import type { DataWarnings } from "../readers/warnings.js";
 import type { ImageSet } from "./image-set.js";
 
@@ -14,8 +15,8 @@ export function readWhole(path: string): Uint8Array {
   try {
     bytes = readFileSync(path);
   } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    throw new ClozeError(missing ? "DATA_FILE_MISSING" : "DATA_FILE_READ", `${path} could not be read`, {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw readFailure(path, "none", cause);
+    throw new ClozeError("DATA_FILE_MISSING", `${path} could not be read`, {
       expected: "a file of images",
       received: cause instanceof Error ? cause.message : String(cause),
       remedy: "Check the path and who may read it.",
@@ -26,12 +27,7 @@ export function readWhole(path: string): Uint8Array {
   try {
     return gunzipSync(bytes);
   } catch (cause) {
-    throw new ClozeError("DATA_COMPRESSION", `${path} could not be unpacked`, {
-      expected: "a whole gzip file",
-      received: cause instanceof Error ? cause.message : String(cause),
-      remedy: "It is cut or damaged: copy it again.",
-      cause,
-    });
+    throw readFailure(path, "gzip", cause);
   }
 }
 

@@ -49,7 +49,8 @@ export const emptyFile = (path: string, received: string): ClozeError =>
     remedy: "Leave the file out, or check what was to write it.",
   });
 
-function readFailure(path: string, compression: Compression, cause: unknown): ClozeError {
+/** The error for a file that could not be read, or not be unpacked. */
+export function readFailure(path: string, compression: Compression, cause: unknown): ClozeError {
   if (cause instanceof ClozeError) return cause;
   const received = cause instanceof Error ? cause.message : String(cause);
   if (compression === "none") {

@@ -1,16 +1,7 @@
 // The baseline of an axis: is a question nearer to its yes or to its no? (Moral Choice Machine, Jentzsch et al. 2019)
+import { cosineSimilarity } from "../../metrics/cosine-similarity.js";
 import { type PhraseEncoder, rawVectors } from "./phrase-vectors.js";
 import { type AnswerTemplate, fillTemplate } from "./templates.js";
-
-function cosine(a: Float64Array, b: Float64Array): number {
-  let [dot, left, right] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i] * b[i];
-    left += a[i] * a[i];
-    right += b[i] * b[i];
-  }
-  return left === 0 || right === 0 ? 0 : dot / Math.sqrt(left * right);
-}
 
 /**
  * Mean over the templates of cos(question, yes) - cos(question, no), for each phrase. Nothing is fitted.
@@ -37,7 +28,7 @@ export function answerBias(
     let sum = 0;
     for (let t = 0; t < templates.length; t++) {
       const question = questions[p * templates.length + t];
-      sum += cosine(question, answers[2 * t + 1]) - cosine(question, answers[2 * t]);
+      sum += cosineSimilarity(question, answers[2 * t + 1]) - cosineSimilarity(question, answers[2 * t]);
     }
     return sum / templates.length;
   });
