@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterAll, afterEach, expect, test, vi } from "vitest";
+import { writtenStreams } from "../../test/written-streams.js";
 import { loadConvnet } from "../vision/convnet-folder.js";
 import { addPretrainImages } from "./pretrain-images.js";
 
@@ -17,16 +18,7 @@ writeFileSync(path("images.bin"), records);
 
 /** What `cloze pretrain-images …` prints on standard output, and on standard error. */
 async function run(...args: string[]): Promise<{ output: string; notes: string }> {
-  const written = { output: "", notes: "" };
-  for (const [stream, name] of [
-    [process.stdout, "output"],
-    [process.stderr, "notes"],
-  ] as const) {
-    vi.spyOn(stream, "write").mockImplementation((text) => {
-      written[name] += String(text);
-      return true;
-    });
-  }
+  const written = writtenStreams();
   const program = new Command().exitOverride();
   addPretrainImages(program);
   for (const command of program.commands) command.exitOverride().option("--json").option("--quiet");

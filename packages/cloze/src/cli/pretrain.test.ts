@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { writtenStreams } from "../../test/written-streams.js";
 import { loadModel } from "../families/index.js";
 import { trainWordPiece } from "../text/index.js";
 import { addPretrain } from "./pretrain.js";
@@ -35,16 +36,7 @@ afterEach(() => vi.restoreAllMocks());
 
 /** What `cloze pretrain …` prints on standard output, and on standard error. */
 async function pretrain(...args: string[]): Promise<{ output: string; notes: string }> {
-  const written = { output: "", notes: "" };
-  for (const [stream, name] of [
-    [process.stdout, "output"],
-    [process.stderr, "notes"],
-  ] as const) {
-    vi.spyOn(stream, "write").mockImplementation((text) => {
-      written[name] += String(text);
-      return true;
-    });
-  }
+  const written = writtenStreams();
   const program = new Command().exitOverride().option("--quiet");
   addPretrain(program);
   for (const command of program.commands) command.option("--json").option("--quiet");
