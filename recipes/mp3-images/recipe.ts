@@ -6,18 +6,15 @@ import {
   normalizePixels,
   noVocabulary,
   pixelStatistics,
-  readCifar,
   uniformEncoder,
 } from "cloze";
 import {
   type ArmMeasures,
   defineRecipe,
   imageAccuracy,
+  pictureTask,
   positionAccuracy,
   pretrainArm,
-  randomOrder,
-  randomSource,
-  sharedPath,
 } from "cloze/recipes";
 
 const steps = 1500;
@@ -61,7 +58,7 @@ export default defineRecipe({
   source: "arXiv 2207.07611",
   parts: ["objectives/position-prediction.ts", "training/change-positions.ts", "data/input-source.ts"],
   about:
-    "An encoder that is told no positions says of every patch where it stood; then the head is dropped and the encoder is fine-tuned. Here 2,000 photographs of CIFAR-10 and their mirror images in 64 patches of 4 x 4 pixels, half of them in the context; positions are asked on 500 other photographs (chance 0.016). The classes of 500 photographs are told, and those of the 500 others are asked (chance 0.1), with and without positions.",
+    "An encoder that is told no positions says of every patch where it stood; then the head is dropped and the encoder is fine-tuned. Here 2,000 photographs of CIFAR-10 (drawn shapes where ../shared/data is not at hand) and their mirror images in 64 patches of 4 x 4 pixels, half of them in the context; positions are asked on 500 other photographs (chance 0.016). The classes of 500 photographs are told, and those of the 500 others are asked (chance 0.1), with and without positions.",
   arms: {
     "mp3, no positions": { pretrained: true, start: "none" as const },
     "mp3, positions from 0": { pretrained: true, start: "zero" as const },
@@ -69,15 +66,18 @@ export default defineRecipe({
     "new, learned positions": { pretrained: false, start: "random" as const },
   },
   differ: "whether it was pre-trained, and the positions that it is fine-tuned with",
-  async data({ seed, scaled }) {
-    const [known, asked] = ["train", "test"].map((name) => readCifar(sharedPath(`cifar10_mini/${name}.bin.gz`)));
-    const statistics = pixelStatistics(known);
-    const pixels = normalizePixels(known, statistics);
-    const test = { images: imageSource(normalizePixels(asked, statistics), layout), labels: asked.labels };
+  async data({ seed, scaled, progress }) {
+    const task = pictureTask(seed, told);
+    progress.note(`${task.train.count} images of ${task.source}`);
+    const statistics = pixelStatistics(task.train);
+    const [labelled, test] = [task.labelled, task.test].map((set) => ({
+      images: imageSource(normalizePixels(set, statistics), layout),
+      labels: set.labels,
+    }));
     const accuracies: Record<string, number> = {};
     const { model } = await pretrainArm({
       encoder,
-      corpus: imageSource(withMirrored(pixels), layout),
+      corpus: imageSource(withMirrored(normalizePixels(task.train, statistics)), layout),
       vocabulary: noVocabulary,
       objective: { type: "position-prediction", maskRatio: 0.5 },
       seed,
@@ -88,13 +88,7 @@ export default defineRecipe({
         for (const size of contexts) accuracies[found(size)] = positionAccuracy(objective, trained, test.images, size);
       },
     });
-    const indices = randomOrder(known.count, randomSource(seed, 5)).slice(0, told);
-    return {
-      model,
-      accuracies,
-      test,
-      labelled: { images: imageSource(pixels, layout), labels: known.labels, indices },
-    };
+    return { model, accuracies, labelled, test };
   },
   async run({ pretrained, start }, { model, accuracies, labelled, test }, { seed, scaled }) {
     const fresh = createModel({ architecture: "Model", config: encoder, seed });

@@ -12,8 +12,6 @@ export interface LabelledImages {
   readonly images: InputSource;
   /** [images] */
   readonly labels: Int32Array;
-  /** Those that are used. Default: all. */
-  readonly indices?: Int32Array;
 }
 
 export interface ImageProbeOptions {
@@ -26,9 +24,6 @@ export interface ImageProbeOptions {
   /** Default 1e-3. */
   readonly learningRate?: number;
 }
-
-const indicesOf = ({ images, indices }: LabelledImages): Int32Array =>
-  indices ?? Int32Array.from({ length: images.count }, (_, i) => i);
 
 const batchOf = ({ images, labels }: LabelledImages, indices: Int32Array) => ({
   batch: images.pack(indices),
@@ -55,32 +50,28 @@ export async function imageAccuracy(
   const head = createHead(config, encoder.config, { seed }, wordTableOf(encoder));
   const classifier = assembleModel(encoder, head);
   const optimizer = createAdamW(decayGroups(classifier.parameters, { learningRate, weightDecay: 0.05 }));
-  const [known, asked] = [indicesOf(labelled), indicesOf(test)];
   try {
     await train({
       parameters: classifier.parameters,
       optimizer,
-      source: shuffledBatches(known.length, batchSize, seed, (rows) =>
-        batchOf(
-          labelled,
-          rows.map((row) => known[row]),
-        ),
-      ),
-      steps: Math.max(1, Math.round((epochs * known.length) / batchSize)),
+      source: shuffledBatches(labelled.images.count, batchSize, seed, (rows) => batchOf(labelled, rows)),
+      steps: Math.max(1, Math.round((epochs * labelled.images.count) / batchSize)),
       schedule: warmupLinear(0.1),
       seed,
       loss: ({ batch, labels }, { seed: at }) =>
         classifier.forward(batch, { labels, training: true, seed: at }).loss as Tensor,
     });
     let right = 0;
-    for (let start = 0; start < asked.length; start += 50) {
-      const { batch, labels } = batchOf(test, asked.subarray(start, start + 50));
+    const { count } = test.images;
+    for (let start = 0; start < count; start += 50) {
+      const rows = Int32Array.from({ length: Math.min(50, count - start) }, (_, i) => start + i);
+      const { batch, labels } = batchOf(test, rows);
       const found = scope(() => noGrad(() => argmax(classifier.forward(batch).logits as Tensor).toTypedArray()));
       labels.forEach((label, i) => {
         if (found[i] === label) right++;
       });
     }
-    return right / asked.length;
+    return right / count;
   } finally {
     optimizer.dispose();
     head.dispose();

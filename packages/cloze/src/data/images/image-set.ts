@@ -13,7 +13,7 @@ export interface ImageSet {
 }
 
 /** The images at these positions. */
-export function selectImages(set: ImageSet, positions: ArrayLike<number>): ImageSet {
+export function selectImages<Images extends ImageSet>(set: Images, positions: ArrayLike<number>): Images {
   const { channels, height, width, labels } = set;
   const each = channels * height * width;
   const pixels = new Uint8Array(positions.length * each);

@@ -1,11 +1,10 @@
 // Plain English to learn from, and four tasks to try what was learnt: from the data beside the checkout.
-
 import { randomOrder, randomSource } from "../../data/random-source.js";
 import { collectRows, readTaskRows } from "../../data/readers/index.js";
-import { ClozeError } from "../../errors.js";
 import { type Task, taskOf } from "../../tasks/index.js";
+import { pagesOf } from "./pages.js";
 import { sharedTable } from "./sentence-pairs.js";
-import { sharedPath, sharedText } from "./shared-text.js";
+import { requiredText, sharedPath } from "./shared-text.js";
 
 /** A task to fine-tune for, and rows that nothing is chosen by. */
 export interface EnglishTask {
@@ -16,43 +15,25 @@ export interface EnglishTask {
   readonly epochs: number;
 }
 
-/** Lines of a file joined to passages of about a page, so that order within them is that of the text. */
-function passages(text: string, page = 2000): string[] {
-  const found: string[] = [];
-  let open = "";
-  for (const line of text.split("\n")) {
-    open += open === "" ? line : ` ${line}`;
-    if (open.length < page) continue;
-    found.push(open);
-    open = "";
-  }
-  return open === "" ? found : [...found, open];
-}
-
-function required(name: string): string {
-  const text = sharedText(name);
-  if (text !== undefined) return text;
-  throw new ClozeError("RECIPE_DATA", `../shared/data/${name} is not here`, {
-    remedy: "This recipe is about real texts; put the data folder beside the repository.",
-  });
-}
+/** Characters of a page. */
+const page = 2000;
 
 /**
- * Novels, speeches, news, abstracts and the paragraphs of encyclopedic articles, shuffled by passages: without a sentence of the
+ * Novels, speeches, news and the paragraphs of encyclopedic articles, shuffled by passages: without a sentence of the
  * tasks' own files.
  *
  * @throws RECIPE_DATA
  */
 export function englishCorpus(seed: number): string[] {
   const news = sharedTable("agnews/train.tsv").map(({ text }) => text);
-  const { data } = JSON.parse(required("squad/dev-v2.0.json")) as {
+  const { data } = JSON.parse(requiredText("squad/dev-v2.0.json")) as {
     data: { paragraphs: { context: string }[] }[];
   };
   const all = [
-    ...passages(required("corpus_books/train.txt")),
-    ...passages(required("corpus_modern/train.txt")),
-    ...passages(news.join("\n")),
-    ...data.flatMap(({ paragraphs }) => passages(paragraphs.map(({ context }) => context).join("\n"))),
+    ...pagesOf(requiredText("corpus_books/train.txt"), page),
+    ...pagesOf(requiredText("corpus_modern/train.txt"), page),
+    ...pagesOf(news.join("\n"), page),
+    ...data.flatMap(({ paragraphs }) => pagesOf(paragraphs.map(({ context }) => context).join("\n"), page)),
   ];
   return Array.from(randomOrder(all.length, randomSource(seed, 51)), (i) => all[i]);
 }

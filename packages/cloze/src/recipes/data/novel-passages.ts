@@ -1,6 +1,7 @@
 // Passages of novels in their order, as documents of sentences.
 import { randomOrder, randomSource } from "../../data/random-source.js";
 import { splitSentences } from "../../text/documents.js";
+import { pagesOf } from "./pages.js";
 import { scatteredTopics } from "./scattered-topics.js";
 import { sharedText } from "./shared-text.js";
 
@@ -14,14 +15,7 @@ export interface NovelPassages {
 
 /** The sentences of some passages of at least so many characters, drawn by a seed. */
 function passagesOf(text: string, characters: number, count: number, seed: number): string[][] {
-  const pages: string[] = [];
-  let page = "";
-  for (const line of text.split("\n")) {
-    page += page === "" ? line : `\n${line}`;
-    if (page.length < characters) continue;
-    pages.push(page);
-    page = "";
-  }
+  const pages = pagesOf(text, characters, "\n").filter(({ length }) => length >= characters);
   const drawn = randomOrder(pages.length, randomSource(seed, 1)).subarray(0, count);
   return Array.from(drawn, (i) => splitSentences(pages[i]));
 }

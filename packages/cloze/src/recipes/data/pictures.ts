@@ -48,12 +48,7 @@ function drawPicture(pixels: Uint8Array, side: number, shape: Shape, random: Ran
  *
  * @param stream pictures of another stream are others
  */
-export function madePictures(
-  seed: number,
-  count: number,
-  stream: number,
-  side = 32,
-): ImageSet & { labels: Int32Array } {
+export function madePictures(seed: number, count: number, stream: number, side = 32): LabelledSet {
   const labels = Int32Array.from({ length: count }, (_, i) => i % shapes.length);
   const each = 3 * side * side;
   const pixels = new Uint8Array(count * each);
@@ -63,11 +58,13 @@ export function madePictures(
   return { count, channels: 3, height: side, width: side, pixels, labels };
 }
 
+type LabelledSet = ImageSet & { readonly labels: Int32Array };
+
 /** Pictures to pre-train on without their labels, some of them labelled, and others to ask about. */
 export interface PictureTask {
-  readonly train: ImageSet;
-  readonly labelled: ImageSet;
-  readonly test: ImageSet;
+  readonly train: LabelledSet;
+  readonly labelled: LabelledSet;
+  readonly test: LabelledSet;
   readonly classes: number;
   /** "CIFAR-10", or "made pictures". */
   readonly source: string;

@@ -2,6 +2,7 @@
 import { randomOrder, randomSource } from "../../data/random-source.js";
 import type { TextRow } from "../../data/readers/index.js";
 import { madeSentences } from "./made-sentences.js";
+import { pagesOf } from "./pages.js";
 import { sharedTable } from "./sentence-pairs.js";
 import { sharedText } from "./shared-text.js";
 
@@ -37,18 +38,11 @@ const itself = (text: string): string => text;
 const shuffled = <T>(list: readonly T[], seed: number, stream: number): T[] =>
   Array.from(randomOrder(list.length, randomSource(seed, 41, stream)), (i) => list[i]);
 
-/** Paragraphs of a file of books, joined to passages of a page, so that shuffling them leaves text in its order. */
-function passages(text: string): string[] {
-  const found: string[] = [];
-  let page = "";
-  for (const line of text.split("\n")) {
-    page += page === "" ? line : ` ${line}`;
-    if (page.length < 2000) continue;
-    found.push(page);
-    page = "";
-  }
-  return found;
-}
+/** Characters of a page. */
+const pageLength = 2000;
+
+/** Whole pages of a file of books. */
+const passages = (text: string): string[] => pagesOf(text, pageLength).filter(({ length }) => length >= pageLength);
 
 function divide(
   large: readonly string[],

@@ -1,6 +1,5 @@
 // Pairs of sentences from the data beside the checkout, for recipes of sentence encoders.
-import { ClozeError } from "../../errors.js";
-import { sharedText } from "./shared-text.js";
+import { requiredText } from "./shared-text.js";
 
 /** Two sentences and what stands beside them. */
 export interface SentencePair {
@@ -16,13 +15,7 @@ export interface SentencePair {
  * @throws RECIPE_DATA when it is not there
  */
 export function sharedTable(name: string): Record<string, string>[] {
-  const text = sharedText(name);
-  if (text === undefined) {
-    throw new ClozeError("RECIPE_DATA", `../shared/data/${name} is not here`, {
-      remedy: "This recipe is about real sentences; put the data folder beside the repository.",
-    });
-  }
-  const [header, ...lines] = text.trimEnd().split("\n");
+  const [header, ...lines] = requiredText(name, "sentences").trimEnd().split("\n");
   const names = header.trimEnd().split("\t");
   return lines.map((line) => {
     const fields = line.replace(/\r$/, "").split("\t");

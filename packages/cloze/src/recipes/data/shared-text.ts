@@ -5,13 +5,16 @@ import { gunzipSync } from "node:zlib";
 import { ClozeError } from "../../errors.js";
 import { checkout } from "../find.js";
 
+const notHere = (name: string, what: string): ClozeError =>
+  new ClozeError("RECIPE_DATA", `../shared/data/${name} is not here`, {
+    remedy: `This recipe is about real ${what}; put the data folder beside the repository.`,
+  });
+
 /** A file or folder of ../shared/data. @throws RECIPE_DATA when it is not there */
 export function sharedPath(name: string): string {
   const path = join(checkout(), "..", "shared", "data", name);
   if (existsSync(path)) return path;
-  throw new ClozeError("RECIPE_DATA", `../shared/data/${name} is not here`, {
-    remedy: "This recipe is about real texts; put the data folder beside the repository.",
-  });
+  throw notHere(name, "texts");
 }
 
 /** A file of ../shared/data, plain or gzipped; undefined where it is not there. */
@@ -20,6 +23,13 @@ export function sharedText(name: string): string | undefined {
   if (path === undefined) return undefined;
   const bytes = readFileSync(path);
   return (path.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8");
+}
+
+/** The same where there is nothing to take instead. @param what the recipe is about, for the error. @throws RECIPE_DATA */
+export function requiredText(name: string, what = "texts"): string {
+  const text = sharedText(name);
+  if (text === undefined) throw notHere(name, what);
+  return text;
 }
 
 /** A model of ../shared/models; undefined where it is not there. */
