@@ -99,9 +99,9 @@ export default defineRecipe({
       atLeast: 0.02,
     },
     {
-      claim: "sparse is as good as zeros for hidden pixels at least, in accuracy or on frozen features",
+      claim: "sparse is as good as zeros for hidden pixels at least, accuracy after fine-tuning",
       paper: "zeros gain little over no pre-training; the card: sparse at least as good",
-      value: (of) => Math.max(of.sparse.accuracy - of.zeros.accuracy, of.sparse.probe - of.zeros.probe),
+      value: (of) => of.sparse.accuracy - of.zeros.accuracy,
       atLeast: 0,
     },
     {
@@ -115,7 +115,7 @@ export default defineRecipe({
       claim: "dense ones lose it, but for patches with hidden neighbours alone",
       paper: "close to 100 %; the draw of 6 in 16 leaves 4 % of the patches so",
       value: (of) => of.zeros.activeShare,
-      atLeast: 0.9,
+      atLeast: 0.95,
     },
   ],
   report: {
@@ -144,6 +144,6 @@ export default defineRecipe({
   notes: [
     "500 images to ask about leave about two points of chance in each accuracy, so the gain after fine-tuning is not told from none by few seeds. Tried on CIFAR-10 with the first seed: 20 epochs of pre-training instead of 8 paint better and gain no more; with half the learning rate for fine-tuning the gain is larger, but only because the network from nothing learns less.",
     "On frozen features sparse training was ahead of none, but zeros for hidden pixels were ahead of both: the bound on sparse against zeros holds by the accuracy after fine-tuning alone. The bound on probes is not the card's; it was added after a first trial with this seed.",
-    "The share that dense convolutions reach was first bounded by 0.95, which the first run missed by a hair; 0.9 leaves room for the patches that no visible one touches.",
+    'The share that dense convolutions reach is bounded by 0.95, for the card\'s "close to 100 %"; 4 % of the patches have no visible neighbour, so it lies at the bound.',
   ],
 });
