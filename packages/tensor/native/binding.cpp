@@ -1,7 +1,6 @@
 // The only file that knows Node-API. Every kernel of kernels.def becomes a JavaScript function that takes the
 // same arguments: numbers for numbers, and for a pointer an address (number), a typed array, or null.
 #include <node_api.h>
-
 #include <cstring>
 #include <string>
 #include <tuple>
@@ -11,6 +10,7 @@
 #define CLOZE_ISA baseline
 #include "kernels/kernels.h"
 #undef CLOZE_ISA
+#include "instruction-set.h"
 #include "memory.h"
 #include "plan.h"
 #include "thread-pool.h"
@@ -20,6 +20,7 @@ void* const* cloze_table_baseline();
 #if defined(__x86_64__)
 void* const* cloze_table_avx2();
 void* const* cloze_table_avx512();
+void* const* cloze_table_amx();
 #endif
 }
 
@@ -107,20 +108,6 @@ void move_bytes(const void* from, void* to, int64_t bytes) { std::memmove(to, fr
 int32_t threads() { return cloze::thread_count(); }
 void set_threads(int32_t count) { cloze::set_thread_count(count); }
 
-// Which builds this processor can run, best first.
-const char* best_isa() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512vnni");
-  if (avx512) return "avx512";
-  if (avx2) return "avx2";
-#endif
-  return "baseline";
-}
-
 // load(isa) -> { kernels, places (in kernels.def), table } of that build, or undefined where the processor cannot run it.
 napi_value load(napi_env env, napi_callback_info info) {
   napi_value value;
@@ -129,13 +116,14 @@ napi_value load(napi_env env, napi_callback_info info) {
   char wanted[16] = "";
   size_t length = 0;
   if (count == 1) napi_get_value_string_utf8(env, value, wanted, sizeof wanted, &length);
-  const std::string best = best_isa();
+  const std::string best = cloze::best_isa();
   const std::string isa = length ? wanted : best;
   void* const* table = nullptr;
   if (isa == "baseline") table = cloze_table_baseline();
 #if defined(__x86_64__)
   if (isa == "avx2" && best != "baseline") table = cloze_table_avx2();
-  if (isa == "avx512" && best == "avx512") table = cloze_table_avx512();
+  if (isa == "avx512" && (best == "avx512" || best == "amx")) table = cloze_table_avx512();
+  if (isa == "amx" && best == "amx") table = cloze_table_amx();
 #endif
   if (!table) return nullptr;
   napi_value kernels;
@@ -216,7 +204,7 @@ napi_value run_plan_async(napi_env env, napi_callback_info info) {
 
 napi_value initialise(napi_env env, napi_value exports) {
   napi_value isa;
-  napi_create_string_utf8(env, best_isa(), NAPI_AUTO_LENGTH, &isa);
+  napi_create_string_utf8(env, cloze::best_isa(), NAPI_AUTO_LENGTH, &isa);
   napi_set_named_property(env, exports, "bestIsa", isa);
   define(env, exports, "load", load, nullptr);
 #define FUNCTION(name, function) \

@@ -15,24 +15,14 @@ const here = dirname(fileURLToPath(import.meta.url));
 const plainOutput = join(here, "build");
 export const target = join(plainOutput, "cloze.node");
 
+const avx2 = ["-mavx2", "-mfma", "-mf16c", "-mbmi2"];
+const avx512 = [
+  ...["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mprefer-vector-width=512"],
+  ...avx2,
+];
 const isaFlags =
   process.arch === "x64"
-    ? {
-        baseline: [],
-        avx2: ["-mavx2", "-mfma", "-mf16c", "-mbmi2"],
-        avx512: [
-          "-mavx512f",
-          "-mavx512bw",
-          "-mavx512dq",
-          "-mavx512vl",
-          "-mavx512vnni",
-          "-mprefer-vector-width=512",
-          "-mavx2",
-          "-mfma",
-          "-mbmi2",
-          "-mf16c",
-        ],
-      }
+    ? { baseline: [], avx2, avx512, amx: [...avx512, "-mamx-tile", "-mamx-int8", "-mamx-bf16"] }
     : { baseline: [] };
 const common = [
   "-std=c++20",
@@ -86,7 +76,8 @@ export async function buildNative({ log = console.error, sanitize } = {}) {
     for (const source of files(join(here, "kernels"), /\.cpp$/)) add(source, isa, [...flags, `-DCLOZE_ISA=${isa}`]);
     add(join(here, "table.cpp"), isa, [...flags, `-DCLOZE_ISA=${isa}`]);
   }
-  for (const source of ["memory.cpp", "thread-pool.cpp", "plan.cpp"]) add(join(here, source), "", []);
+  for (const source of ["instruction-set.cpp", "memory.cpp", "thread-pool.cpp", "plan.cpp"])
+    add(join(here, source), "", []);
   add(join(here, "binding.cpp"), "", [`-I${headers}`, "-DNODE_GYP_MODULE_NAME=cloze"]);
 
   if (jobs.length > 0) log(`Building the native kernels: ${jobs.length} files with ${compiler} …`);

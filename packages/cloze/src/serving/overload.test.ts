@@ -16,13 +16,13 @@ function randomOf(seed: number): () => number {
   };
 }
 
-/** A processor that takes so long: 2 ms for a batch and 0.06 ms for a token, and now and then a third more. */
-const processor = (random: () => number): Program<Unit, number> => ({
+/** A processor that takes so long: 2 ms for a batch and 0.06 ms for a token, times `slowness`, and now and then a third more. */
+const processor = (random: () => number, slowness: number): Program<Unit, number> => ({
   name: "count",
   async compute(units) {
     const all = units.reduce((sum, { tokens }) => sum + tokens, 0);
     const jitter = random() < 0.1 ? 1.3 : 1 + 0.1 * random();
-    await new Promise((resolve) => setTimeout(resolve, jitter * (2 + 0.06 * all)));
+    await new Promise((resolve) => setTimeout(resolve, slowness * jitter * (2 + 0.06 * all)));
     return units.map(({ tokens }) => tokens);
   },
 });
@@ -43,9 +43,9 @@ interface Outcome {
 }
 
 /** A server, and how it answered. */
-function simulate(seed = 1) {
+function simulate(seed = 1, slowness = 1) {
   const random = randomOf(seed);
-  const program = processor(random);
+  const program = processor(random, slowness);
   const scheduler = createScheduler(limits);
   const outcomes: Outcome[] = [];
   const ask = async (count = 8): Promise<void> => {
@@ -92,10 +92,19 @@ async function openLoop({ random, ask }: ReturnType<typeof simulate>, seconds: n
 }
 
 /** Clients that send their next request when the last was answered. */
-async function closedLoop({ ask }: ReturnType<typeof simulate>, seconds: number, clients: number, count: number) {
+async function closedLoop(
+  { ask, refused, random }: ReturnType<typeof simulate>,
+  seconds: number,
+  clients: number,
+  count: number,
+) {
   const end = performance.now() + 1000 * seconds;
   const client = async (): Promise<void> => {
-    while (performance.now() < end) await ask(count);
+    while (performance.now() < end && refused() === 0) {
+      await ask(count);
+      // Reading one answer after another, and writing the next requests, takes a while.
+      await new Promise((resolve) => setTimeout(resolve, 60 * random()));
+    }
   };
   for (let i = 0; i < clients; i++) void client();
   await vi.advanceTimersByTimeAsync(1000 * seconds + 10_000);
@@ -130,14 +139,24 @@ describe("a server whose time passes when it is told to", () => {
   });
 
   test.each([
-    [64, 1],
-    [64, 8],
-    [200, 8],
-  ])("%i clients that wait for their answers are never refused, with %i texts each", async (clients, count) => {
-    const server = simulate(3);
-    await closedLoop(server, 20, clients, count);
-    expect(server.refused()).toBe(0);
-  });
+    [64, 1, 1],
+    [64, 8, 1],
+    [200, 8, 1],
+    [64, 8, 2.5],
+    [16, 8, 6],
+    [64, 1, 6],
+    [200, 1, 6],
+    [64, 1, 15],
+  ])(
+    "%i clients that wait for their answers are never refused, with %i texts each, on a processor %f times as slow",
+    async (clients, count, slowness) => {
+      for (const seed of [3, 4, 5, 6]) {
+        const server = simulate(seed, slowness);
+        await closedLoop(server, 20, clients, count);
+        expect(server.refused()).toBe(0);
+      }
+    },
+  );
 });
 
 test("overload is what lasts: not a burst, not a short queue, not what is over", () => {

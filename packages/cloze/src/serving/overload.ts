@@ -22,13 +22,18 @@ interface Sums {
   readonly computed: number;
   /** Milliseconds in which the processor was busy. */
   readonly busy: number;
+  /** The largest batch of late, in tokens. */
+  readonly burst: number;
 }
 
 /** Milliseconds between two looks at the sums. */
 const step = 125;
 
 /** Looks in the spans over which load is measured: much too much is seen soon, a little too much later. */
-const spans = [4, 16, 64, 256];
+const spans = [4, 8, 16, 32, 64, 256];
+
+/** What is left of the largest batch at the next one. */
+const fading = 0.98;
 
 /** A queue that is gone in so many milliseconds is none to speak of. */
 const patience = 250;
@@ -39,23 +44,27 @@ const deviations = 2;
 /**
  * Work that came, by what could have been done in that time; above 1 it is too much. What could be done is what was done,
  * had the processor been busy all the time.
+ *
+ * @param uncounted tokens of what came that say nothing
  */
-function offeredLoad(from: Sums, to: Sums): number {
-  const [arrived, computed, busy] = [to.arrived - from.arrived, to.computed - from.computed, to.busy - from.busy];
-  if (arrived === 0) return 0;
+function offeredLoad(from: Sums, to: Sums, uncounted = 0): number {
+  const [computed, busy] = [to.computed - from.computed, to.busy - from.busy];
+  const arrived = to.arrived - from.arrived - uncounted;
+  if (arrived <= 0) return 0;
   // Where no batch ended, nothing is known.
   return computed === 0 ? 1 : (arrived * busy) / (computed * (to.now - from.now));
 }
 
+// Who waits for answers asks again when a batch ends: whether that falls into one half of a span or the other is chance too.
 const beyondChance = (from: Sums, to: Sums): boolean =>
-  offeredLoad(from, to) > 1 + deviations / Math.sqrt(Math.max(1, to.requests - from.requests));
+  offeredLoad(from, to, to.burst) > 1 + deviations / Math.sqrt(Math.max(1, to.requests - from.requests));
 
 /**
  * Overload begins when requests wait, and in both halves of some span more came than could be done, by more than chance
  * would have it; it ends when in the last two seconds less came than could be done.
  */
 export function createOverloadWatch(): OverloadWatch {
-  let [requests, arrived, computed, busy] = [0, 0, 0, 0];
+  let [requests, arrived, computed, busy, burst] = [0, 0, 0, 0, 0];
   let looks: Sums[] = [];
   let state = false;
   const look = (now: number): void => {
@@ -63,7 +72,7 @@ export function createOverloadWatch(): OverloadWatch {
     if (last !== undefined && now - last.now < step) return;
     // Nobody came for long: what was before says nothing any more.
     if (last !== undefined && now - last.now > 8 * step) looks = [];
-    looks.push({ now, requests, arrived, computed, busy });
+    looks.push({ now, requests, arrived, computed, busy, burst });
     if (looks.length > 2 * spans[spans.length - 1]) looks = looks.slice(-spans[spans.length - 1] - 1);
   };
   return {
@@ -76,6 +85,7 @@ export function createOverloadWatch(): OverloadWatch {
       look(now);
       computed += tokens;
       busy += milliseconds;
+      burst = Math.max(tokens, fading * burst);
     },
     overloaded(wait, now) {
       const latest = looks.length - 1;

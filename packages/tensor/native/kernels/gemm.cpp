@@ -3,14 +3,15 @@
 //   the same order); rows are cut into blocks whose packed A stays in the second-level cache; for each panel of
 //   tile_columns columns of B, in the first-level cache, the register tile runs down the rows.
 // B is packed once by all threads when many rows use it, panel by panel when few do, and not at all when it can be read
-// as it lies and fewer still. Thin products (a few rows or columns) are memory-bound: they take dot products instead.
+// as it lies and fewer still. Thin products (a few rows or columns) are memory-bound: they take dot products instead. On
+// processors with AMX, what has many rows is done in tile registers (gemm-tiles.h).
 #include "gemm.h"
 
 #include "../simd.h"
 #include "../thread-pool.h"
-#include "../vector-math.h"
-#include "activate.h"
+#include "gemm-job.h"
 #include "gemm-kernel.h"
+#include "gemm-tiles.h"
 
 namespace cloze::CLOZE_ISA {
 namespace {
@@ -32,114 +33,6 @@ constexpr double serial_work = 4e5;                   // multiplications that ar
 constexpr int slot_own = 2;
 constexpr int slot_shared = 3;
 
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-
-struct Job {
-  const float* a;
-  int64_t row_a, col_a;
-  const float* b;  // null where B is packed already
-  int64_t row_b, col_b;
-  float* c;
-  int64_t ldc, col_c;
-  int64_t m, n, k;
-  // product
-  float alpha, beta;
-  // linear layer
-  bool linear;
-  const float* bias;
-  Activation activation;
-  float* preactivation;
-  const float* residual;
-
-  bool residual_first() const { return residual && activation == Activation::none && !preactivation; }
-  int64_t passes() const { return k > 0 ? divide_up(k, depth) : 1; }
-  // Length of the blocks of k (the last may be shorter).
-  int64_t pass_length() const { return divide_up(divide_up(k, passes()), 8) * 8; }
-};
-
-// What becomes of one tile of sums: `sums` is [rows, columns] with rows `ld` apart, at (row, column) of C.
-struct Tile {
-  const float* sums;
-  int64_t ld, row, column;
-  int rows, columns;
-  bool first, last;  // of the blocks of k
-};
-
-template <Activation kind>
-void finish_linear(const Job& job, const Tile& tile) {
-  const bool residual_first = job.residual_first();
-  for (int i = 0; i < tile.rows; ++i) {
-    const int64_t at = (tile.row + i) * job.ldc + tile.column;
-    float* y = job.c + at;
-    for (int j = 0; j < tile.columns; j += VW) {
-      const bool whole = tile.columns - j >= VW;
-      const int part = whole ? VW : tile.columns - j;
-      const auto read = [&](const float* p) { return whole ? loadu(p + j) : load_part(p + j, part); };
-      const auto write = [&](float* p, vf x) { whole ? storeu(p + j, x) : store_part(p + j, x, part); };
-      vf x = loadu(tile.sums + i * tile.ld + j);
-      if (!tile.first) {
-        x += read(y);
-      } else if (residual_first) {
-        x += read(job.residual + at);
-      }
-      if (tile.last) {
-        if (job.bias) x += read(job.bias + tile.column);
-        if (job.preactivation) write(job.preactivation + at, x);
-        x = activate<kind>(x);
-        if (job.residual && !residual_first) x += read(job.residual + at);
-      }
-      write(y, x);
-    }
-  }
-}
-
-void finish_product(const Job& job, const Tile& tile) {
-  const vf alpha = broadcast(job.alpha);
-  const float scale = tile.first ? job.beta : 1.0f;
-  for (int i = 0; i < tile.rows; ++i) {
-    const float* sums = tile.sums + i * tile.ld;
-    float* c = job.c + (tile.row + i) * job.ldc + tile.column * job.col_c;
-    if (job.col_c != 1) {
-      for (int j = 0; j < tile.columns; ++j) {
-        float* to = c + j * job.col_c;
-        const float x = job.alpha * sums[j];
-        *to = scale == 0.0f ? x : x + scale * *to;
-      }
-      continue;
-    }
-    for (int j = 0; j < tile.columns; j += VW) {
-      const vf x = alpha * loadu(sums + j);
-      const int part = tile.columns - j;
-      if (part >= VW) {
-        storeu(c + j, scale == 0.0f ? x : fma(broadcast(scale), loadu(c + j), x));
-      } else {
-        store_part(c + j, scale == 0.0f ? x : fma(broadcast(scale), load_part(c + j, part), x), part);
-      }
-    }
-  }
-}
-
-void finish(const Job& job, const Tile& tile) {
-  if (!job.linear) return finish_product(job, tile);
-  with_activation(tile.last ? job.activation : Activation::none,
-                  [&]<Activation kind>() { finish_linear<kind>(job, tile); });
-}
-
-// Whether sums may go straight into C, and if so whether they are added to what is there.
-inline bool straight(const Job& job, bool first, bool last, bool& add) {
-  add = !first;
-  if (job.linear) {
-    if (first && job.residual_first()) return false;
-    return !last || !(job.bias || job.preactivation || job.residual || job.activation != Activation::none);
-  }
-  if (job.alpha != 1.0f || job.col_c != 1) return false;
-  if (!first) return true;
-  add = job.beta == 1.0f;
-  return job.beta == 0.0f || job.beta == 1.0f;
-}
-
 // Rows [row, row_end) and panels [panel, panel_end) of C, over all of k. `packed` holds panels from `packed_from` on,
 // each k * tile_columns; null: B is read as it lies or packed here.
 void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, int64_t panel_end, const float* packed,
@@ -147,7 +40,7 @@ void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, 
   const int64_t rows = row_end - row;
   if (rows <= 0 || panel >= panel_end) return;
   const int64_t tiles = divide_up(rows, tile_rows);
-  const int64_t length = job.pass_length();
+  const int64_t length = job.pass_length(depth, 8);
   const bool direct_a = job.col_a == 1 && panel_end - panel <= direct_a_panels;
   const bool direct_b = !packed && job.col_b == 1 && tiles <= direct_b_tiles;
   const int64_t a_elements = divide_up(rows * length + VW, 16) * 16;
@@ -313,6 +206,7 @@ void dot_products(const Job& job) {
 void run(const Job& job) {
   if (job.m <= 0 || job.n <= 0) return;
   if (job.m <= 4 && job.col_a == 1 && job.row_b == 1) return dot_products(job);
+  if (in_tiles(job)) return compute_in_tiles(job, nullptr, slot_own);
   const int64_t panels = divide_up(job.n, tile_columns);
   if (job.m <= 2 * block_rows) return compute_panels(job, 0, panels, nullptr, 0, true);
   const int64_t slab = most(1, slab_elements / most(1, job.k * tile_columns));
@@ -403,7 +297,8 @@ void linear_packed_f32(const float* x, const float* packed, const float* bias, f
                        int64_t ldx, int64_t ldy, int32_t activation, float* preactivation, const float* residual) {
   if (m <= 0 || n <= 0) return;
   const Job job = linear_job(x, bias, y, m, n, k, ldx, ldy, activation, preactivation, residual);
-  compute_panels(job, 0, divide_up(n, tile_columns), packed, 0, false);
+  if (in_tiles(job)) compute_in_tiles(job, packed, slot_own);
+  else compute_panels(job, 0, divide_up(n, tile_columns), packed, 0, false);
 }
 
 void linear_f32(const float* x, const float* w, const float* bias, float* y, int64_t m, int64_t n, int64_t k, int64_t ldx,

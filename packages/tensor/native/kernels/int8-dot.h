@@ -33,9 +33,17 @@ CLOZE_INLINE vi dot_step(vi sum, vi a, vi b) {
 }
 #endif
 
-// Codes of a step, and steps of a row of k codes (the last one filled up with zeros).
+// Codes of a step, and steps of a row of k codes (filled up with zeros).
 constexpr int per_step = 4 / sizeof(Code);
-inline int64_t steps_of(int64_t k) { return (k + per_step - 1) / per_step; }
+#if defined(__AMX_INT8__)
+constexpr int64_t steps_together = 16;  // rows fill tile registers
+#else
+constexpr int64_t steps_together = 1;
+#endif
+inline int64_t steps_of(int64_t k) {
+  const int64_t codes = per_step * steps_together;
+  return (k + codes - 1) / codes * steps_together;
+}
 
 // Rows of accumulators that the registers hold, two vectors each.
 #if defined(__AVX512VNNI__)

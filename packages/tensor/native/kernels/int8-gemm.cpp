@@ -4,6 +4,7 @@
 #include "../thread-pool.h"
 #include "activate.h"
 #include "int8-dot.h"
+#include "tile-registers.h"
 
 namespace cloze::CLOZE_ISA {
 namespace {
@@ -13,7 +14,12 @@ typedef Code codes_of_vector __attribute__((vector_size(VW * sizeof(Code)), alig
 
 constexpr int tile_vectors = 2;
 constexpr int64_t tile_columns = tile_vectors * VW;
+#if defined(__AMX_INT8__)
+constexpr int64_t block_rows = 512;  // a multiple of what the tile registers take
+#else
 constexpr int64_t block_rows = 12 * tile_rows;
+#endif
+constexpr int64_t row_step = steps_together > 1 ? 32 : 1;  // where blocks of rows may begin
 constexpr double serial_work = 1.6e6;
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -31,6 +37,28 @@ struct Job {
   float* y;
   int64_t n, steps;
 };
+
+// What becomes of the sums of rows [row, row + rows) and one vector of columns; sum_of(i) are those of row i.
+template <Activation kind, class Sums>
+CLOZE_INLINE void finish(const Job& job, int64_t row, int rows, int64_t column, Sums sum_of) {
+  const int64_t count = least(VW, job.n - column);
+  if (count <= 0) return;
+  const bool whole = count == VW;
+  const auto read = [&](const float* p) { return whole ? loadu(p) : load_part(p, count); };
+  const vf scale = read(job.scales + column);
+  const vi codes = to_int(read(job.sums + column));
+  const vf bias = job.bias ? read(job.bias + column) : vzero();
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; ++i) {
+    const float* parameters = job.rows + 2 * (row + i);
+    const vi exact = sum_of(i) - codes * broadcast_i(static_cast<int32_t>(parameters[1]));
+    vf x = activate<kind>(fma(to_float(exact), scale * parameters[0], bias));
+    const int64_t at = (row + i) * job.n + column;
+    if (job.residual) x += read(job.residual + at);
+    if (whole) storeu(job.y + at, x);
+    else store_part(job.y + at, x, count);
+  }
+}
 
 // Rows [row, row + H) of one panel.
 template <int H, Activation kind>
@@ -50,26 +78,42 @@ void tile(const Job& job, int64_t row, int64_t panel) {
       sum[i][1] = dot_step(sum[i][1], x, b1);
     }
   }
-  for (int j = 0; j < tile_vectors; ++j) {
-    const int64_t column = panel * tile_columns + j * VW;
-    const int64_t count = least(VW, job.n - column);
-    if (count <= 0) break;
-    const bool whole = count == VW;
-    const auto read = [&](const float* p) { return whole ? loadu(p) : load_part(p, count); };
-    const vf scale = read(job.scales + column);
-    const vi codes = to_int(read(job.sums + column));
-    const vf bias = job.bias ? read(job.bias + column) : vzero();
-    for (int i = 0; i < H; ++i) {
-      const float* parameters = job.rows + 2 * (row + i);
-      const vi exact = sum[i][j] - codes * broadcast_i(static_cast<int32_t>(parameters[1]));
-      vf x = activate<kind>(fma(to_float(exact), scale * parameters[0], bias));
-      const int64_t at = (row + i) * job.n + column;
-      if (job.residual) x += read(job.residual + at);
-      if (whole) storeu(job.y + at, x);
-      else store_part(job.y + at, x, count);
+  for (int j = 0; j < tile_vectors; ++j)
+    finish<kind>(job, row, H, panel * tile_columns + j * VW, [&](int i) __attribute__((always_inline)) { return sum[i][j]; });
+}
+
+#if defined(__AMX_INT8__)
+// Rows [row, row + 16 R) of one panel, in tile registers: 0 to 3 sums, 4 and 5 of A, 6 and 7 of B. Their sums are as exact.
+template <int R, Activation kind>
+void tile_registers(const Job& job, int64_t row, int64_t panel) {
+  alignas(64) int32_t sums[R * tile_side][tile_columns];
+  const int64_t line_a = job.steps * static_cast<int64_t>(sizeof(int32_t)), line_b = tile_columns * static_cast<int64_t>(sizeof(int32_t));
+  const int32_t* a = job.a + row * job.steps;
+  const int32_t* b = job.b + panel * job.steps * tile_columns;
+  _tile_zero(0);
+  _tile_zero(1);
+  if constexpr (R == 2) _tile_zero(2);
+  if constexpr (R == 2) _tile_zero(3);
+  for (int64_t s = 0; s < job.steps; s += tile_side, b += tile_side * tile_columns) {
+    _tile_loadd(6, b, line_b);
+    _tile_loadd(4, a + s, line_a);
+    _tile_dpbusd(0, 4, 6);
+    _tile_loadd(7, b + VW, line_b);
+    _tile_dpbusd(1, 4, 7);
+    if constexpr (R == 2) {
+      _tile_loadd(5, a + tile_side * job.steps + s, line_a);
+      _tile_dpbusd(2, 5, 6);
+      _tile_dpbusd(3, 5, 7);
     }
   }
+  _tile_stored(0, sums[0], line_b);
+  _tile_stored(1, sums[0] + VW, line_b);
+  if constexpr (R == 2) _tile_stored(2, sums[tile_side], line_b);
+  if constexpr (R == 2) _tile_stored(3, sums[tile_side] + VW, line_b);
+  for (int j = 0; j < tile_vectors; ++j)
+    finish<kind>(job, row, R * tile_side, panel * tile_columns + j * VW, [&](int i) __attribute__((always_inline)) { return loadu_i(sums[i] + j * VW); });
 }
+#endif
 
 template <int H, Activation kind>
 void tile_of_height(const Job& job, int64_t row, int64_t panel, int height) {
@@ -93,14 +137,28 @@ void product(const Job& job, int64_t m) {
   }
   parallel(row_blocks * column_blocks, [&](int64_t index, int) {
     const int64_t r = index / column_blocks, c = index % column_blocks;
-    const int64_t from = m * r / row_blocks, rows = m * (r + 1) / row_blocks - from;
-    const int64_t tiles = divide_up(rows, tile_rows);
+    const auto border = [&](int64_t block) { return block == row_blocks ? m : m * block / row_blocks / row_step * row_step; };
+    const int64_t from = border(r), rows = border(r + 1) - from;
+    int64_t in_registers = 0;
+#if defined(__AMX_INT8__)
+    in_registers = rows / tile_side * tile_side;
+    if (in_registers > 0) take_tiles();
+#endif
+    const int64_t others = rows - in_registers, tiles = divide_up(others, tile_rows);
     for (int64_t panel = panels * c / column_blocks; panel < panels * (c + 1) / column_blocks; ++panel) {
+#if defined(__AMX_INT8__)
+      int64_t first = 0;
+      for (; first + 2 * tile_side <= in_registers; first += 2 * tile_side) tile_registers<2, kind>(job, from + first, panel);
+      if (first < in_registers) tile_registers<1, kind>(job, from + first, panel);
+#endif
       for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t first = rows * t / tiles;
-        tile_of_height<tile_rows, kind>(job, from + first, panel, static_cast<int>(rows * (t + 1) / tiles - first));
+        const int64_t first = in_registers + others * t / tiles;
+        tile_of_height<tile_rows, kind>(job, from + first, panel, static_cast<int>(in_registers + others * (t + 1) / tiles - first));
       }
     }
+#if defined(__AMX_INT8__)
+    if (in_registers > 0) leave_tiles();
+#endif
   });
 }
 

@@ -1,5 +1,6 @@
 // Holds the matrix products against a naive double-precision version, over odd sizes and strides. For one instruction set:
 //   ./gemm-test.sh        (or: ./gemm-test.sh avx2)
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "../kernels/gemm.h"
+#include "../instruction-set.h"
 #include "../thread-pool.h"
 
 using namespace cloze::CLOZE_ISA;
@@ -135,9 +137,16 @@ static void linear_case(int64_t m, int64_t n, int64_t k, int activation, bool wi
   report(worst < 4e-5 && y.intact() && pre.intact(), "linear", m, n, k, worst, extra);
 }
 
+// Rows from which on a product takes another way (gemm-tiles.h); 0: none does.
+#if defined(__AMX_BF16__)
+constexpr int64_t in_tiles_from = 64;
+#else
+constexpr int64_t in_tiles_from = 0;
+#endif
+
 // The same bits for any number of threads, and for a row whatever rows are beside it.
 static void same_bits(int64_t m, int64_t n, int64_t k) {
-  Buffer x(m * k), w(n * k), one(m * n), two(m * n), alone(n);
+  Buffer x(m * k), w(n * k), one(m * n), two(m * n), alone(std::max(int64_t{1}, in_tiles_from) * n);
   cloze::set_thread_count(1);
   linear_f32(x.get(), w.get(), nullptr, one.get(), m, n, k, k, n, 0, nullptr, nullptr);
   cloze::set_thread_count(3);
@@ -147,13 +156,15 @@ static void same_bits(int64_t m, int64_t n, int64_t k) {
   std::vector<float> memory(static_cast<size_t>(packed_weight_bytes(n, k)) / 4 + 16);
   float* packed = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
   pack_weight_f32(w.get(), packed, n, k);
-  linear_packed_f32(x.get() + (m / 2) * k, packed, nullptr, alone.get(), 1, n, k, k, n, 0, nullptr, nullptr);
-  for (int64_t j = 0; j < n; ++j) same = same && (m <= 4 || alone.get()[j] == one.get()[(m / 2) * n + j]);
+  const int64_t rows = in_tiles_from > 0 && m >= in_tiles_from ? in_tiles_from : 1;
+  linear_packed_f32(x.get() + (m / 2) * k, packed, nullptr, alone.get(), rows, n, k, k, n, 0, nullptr, nullptr);
+  for (int64_t j = 0; j < rows * n; ++j) same = same && (m <= 4 || alone.get()[j] == one.get()[(m / 2) * n + j]);
   report(same, "same bits", m, n, k, 0);
   cloze::set_thread_count(2);
 }
 
 int main() {
+  cloze::best_isa();  // asks for tile registers
   const int64_t sizes[] = {0, 1, 2, 3, 5, 7, 13, 16, 17, 31, 33, 64, 67};
   for (int64_t m : sizes)
     for (int64_t n : sizes)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds and runs the native tests: ./gemm-test.sh [avx512|avx2|baseline ...]; without a name every set this machine has.
+# Builds and runs the native tests: ./gemm-test.sh [amx|avx512|avx2|baseline ...]; without a name every set this machine has.
 set -e
 cd "$(dirname "$0")"
 out=$(mktemp -d)
@@ -9,10 +9,13 @@ if [ -z "$sets" ]; then
   sets=baseline
   grep -qw avx2 /proc/cpuinfo && sets="$sets avx2"
   grep -qw avx512_vnni /proc/cpuinfo && sets="$sets avx512"
+  grep -qw amx_bf16 /proc/cpuinfo && sets="$sets amx"
 fi
 for isa in $sets; do
+  avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 -mavx2 -mfma -mbmi2 -mf16c"
   case $isa in
-    avx512) flags="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 -mavx2 -mfma -mbmi2 -mf16c" ;;
+    amx) flags="$avx512 -mamx-tile -mamx-int8 -mamx-bf16" ;;
+    avx512) flags="$avx512" ;;
     avx2) flags="-mavx2 -mfma -mf16c -mbmi2" ;;
     *) flags="" ;;
   esac
@@ -20,6 +23,6 @@ for isa in $sets; do
   echo "== $isa"
   ${CXX:-g++} $common vector-math-test.cpp -o "$out/vector-math-$isa"
   "$out/vector-math-$isa"
-  ${CXX:-g++} $common gemm-test.cpp ../kernels/gemm.cpp ../thread-pool.cpp -o "$out/gemm-$isa"
+  ${CXX:-g++} $common gemm-test.cpp ../kernels/gemm.cpp ../instruction-set.cpp ../thread-pool.cpp -o "$out/gemm-$isa"
   "$out/gemm-$isa"
 done

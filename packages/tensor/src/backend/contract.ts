@@ -52,7 +52,7 @@ export interface PlanRunner {
 
 export interface Backend {
   readonly name: "native" | "wasm" | "reference";
-  /** The instruction set in use ("avx512", "avx2", "baseline", "wasm-relaxed", "wasm-simd") or "typescript". */
+  /** The instruction set in use ("amx", "avx512", "avx2", "baseline", "wasm-relaxed", "wasm-simd") or "typescript". */
   readonly isa: string;
   readonly kernels: Kernels;
   /** Absent: plans are run call by call. */

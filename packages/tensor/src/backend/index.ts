@@ -10,7 +10,7 @@ import type { WasmIsa } from "./wasm/features.js";
 import { createWasmBackend } from "./wasm/load.js";
 
 const wasm = ["wasm", "wasm-relaxed", "wasm-simd"];
-const known = ["", "avx512", "avx2", "neon", "baseline", ...wasm, "reference"];
+const known = ["", "amx", "avx512", "avx2", "neon", "baseline", ...wasm, "reference"];
 let current: Backend | undefined;
 
 function chooseWasm(isa: string): Backend {

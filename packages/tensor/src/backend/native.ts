@@ -57,7 +57,7 @@ export function createNativeBackend(isa = ""): Backend | undefined {
     throw new ClozeError("ISA_NOT_SUPPORTED", "This processor cannot run the instruction set that CLOZE_ISA asks for", {
       expected: `at most "${native.bestIsa}"`,
       received: `"${isa}"`,
-      remedy: "Unset CLOZE_ISA, or name avx512, avx2, neon or baseline.",
+      remedy: "Unset CLOZE_ISA, or name amx, avx512, avx2, neon or baseline.",
     });
   }
   return {

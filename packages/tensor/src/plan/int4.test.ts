@@ -4,7 +4,7 @@ import { createRandom, randomNormal } from "../random.js";
 import { tensor } from "../tensor.js";
 import { createPlanBuilder } from "./builder.js";
 
-const isas = ["avx512", "avx2", "baseline", "reference"];
+const isas = ["amx", "avx512", "avx2", "baseline", "reference"];
 const backendOf = (isa: string) => {
   if (isa === "reference") return createReferenceBackend();
   try {

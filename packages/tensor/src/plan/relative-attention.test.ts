@@ -4,7 +4,7 @@ import { randomNormal } from "../random.js";
 import type { Tensor } from "../tensor.js";
 import { createPlanBuilder } from "./builder.js";
 
-const isas = ["avx512", "avx2", "baseline"];
+const isas = ["amx", "avx512", "avx2", "baseline"];
 const backendOf = (isa: string) => {
   try {
     return createNativeBackend(isa);

@@ -79,7 +79,7 @@ const blocks = [
   [1, 16],
 ] as const;
 
-const isas = ["avx512", "avx2", "baseline"].filter((isa) => {
+const isas = ["amx", "avx512", "avx2", "baseline"].filter((isa) => {
   try {
     return createNativeBackend(isa) !== undefined;
   } catch {

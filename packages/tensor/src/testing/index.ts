@@ -97,7 +97,7 @@ export function expectNativeEqualsReference(f: () => Tensor, tolerance = 2e-5): 
   const run = (): TypedArray => scope(() => f().toTypedArray());
   const expected = withBackend(createReferenceBackend(), run);
   for (const wasm of wasmBackendsHere()) expectClose(withBackend(wasm, run), expected, tolerance, wasm.isa);
-  for (const isa of platform === "browser" ? [] : ["baseline", "avx2", "avx512"]) {
+  for (const isa of platform === "browser" ? [] : ["baseline", "avx2", "avx512", "amx"]) {
     let native: ReturnType<typeof createNativeBackend>;
     try {
       native = createNativeBackend(isa);
