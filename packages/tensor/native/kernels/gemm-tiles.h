@@ -13,8 +13,8 @@ namespace {
 
 #if defined(__AMX_BF16__)
 
-constexpr int64_t tiles_depth = 512;        // longest block of k
-constexpr int64_t tiles_block_rows = 384;   // rows whose parts stay in the second-level cache
+constexpr int64_t tiles_depth = 384;        // longest block of k
+constexpr int64_t tiles_block_rows = 512;   // rows whose parts stay in the second-level cache
 constexpr int64_t tiles_least_rows = 64;    // fewer are not worth taking the weights apart
 constexpr int64_t tiles_least_depth = 32;
 constexpr int tile_steps = 32;  // of k, in a tile
@@ -49,7 +49,7 @@ CLOZE_INLINE void take_apart(vf x, vi* part) {
   const __mmask16 finite = static_cast<__mmask16>(~_mm512_fpclass_ps_mask(reinterpret_cast<__m512>(x), infinities));
   const vf rest = reinterpret_cast<vf>(_mm512_maskz_sub_ps(finite, reinterpret_cast<__m512>(x), reinterpret_cast<__m512>(as_float(part[0]))));
   part[1] = as_int(rest) & upper;
-  part[2] = as_int(rest - as_float(part[1])) & upper;
+  part[2] = as_int(rest - as_float(part[1]));  // eight bits at most: its lower half is zero
 }
 
 // One tile of each part, `tile_words` apart. Lane j of row i holds a pair of k: those of low[i] and high[i]. A tile of A has a
