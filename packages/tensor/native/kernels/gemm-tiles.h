@@ -13,8 +13,8 @@ namespace {
 
 #if defined(__AMX_BF16__)
 
-constexpr int64_t tiles_depth = 384;        // longest block of k
-constexpr int64_t tiles_block_rows = 512;   // rows whose parts stay in the second-level cache
+constexpr int64_t tiles_depth = 768;        // longest block of k
+constexpr int64_t tiles_block_rows = 256;   // rows whose parts stay in the second-level cache, a few blocks for each thread
 constexpr int64_t tiles_least_rows = 64;    // fewer are not worth taking the weights apart
 constexpr int64_t tiles_least_depth = 32;
 constexpr int tile_steps = 32;  // of k, in a tile
