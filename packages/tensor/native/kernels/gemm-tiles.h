@@ -172,7 +172,7 @@ inline TileSums tile_sums(int rows, int columns) {
   return columns == 1 ? sum_tiles<2, 1> : sum_tiles<2, 2>;
 }
 
-// Whether a product is done in tiles: one that is large enough.
+// Whether a product with packed weights is done in tiles: one that is large enough.
 inline bool in_tiles(const Job& job) { return job.m >= tiles_least_rows && job.n >= VW && job.k >= tiles_least_depth; }
 
 // As compute_block in gemm.cpp: rows [row, row_end) and panels [panel, panel_end) of C, over all of k.
@@ -195,8 +195,7 @@ void compute_block_in_tiles(const Job& job, int64_t row, int64_t row_end, int64_
     for (int64_t q = panel; q < panel_end; ++q) {
       const int64_t column = q * tile_columns;
       const int columns = static_cast<int>(least(tile_columns, job.n - column));
-      if (packed) take_panel_apart(b, packed + (q * job.k + done) * tile_columns, tile_columns, 1, columns, part);
-      else take_panel_apart(b, job.b + done * job.row_b + column * job.col_b, job.row_b, job.col_b, columns, part);
+      take_panel_apart(b, packed + (q * job.k + done) * tile_columns, tile_columns, 1, columns, part);
       const int wide = columns > VW ? 2 : 1;
       for (int64_t r = 0; r < rows; r += 2 * tile_side) {
         const int height = static_cast<int>(least(2 * tile_side, rows - r));

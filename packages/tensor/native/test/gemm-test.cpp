@@ -137,7 +137,7 @@ static void linear_case(int64_t m, int64_t n, int64_t k, int activation, bool wi
   report(worst < 4e-5 && y.intact() && pre.intact(), "linear", m, n, k, worst, extra);
 }
 
-// Rows from which on a product takes another way (gemm-tiles.h); 0: none does.
+// Rows from which on a product with packed weights takes another way (gemm-tiles.h); 0: none does.
 #if defined(__AMX_BF16__)
 constexpr int64_t in_tiles_from = 64;
 #else
@@ -157,6 +157,7 @@ static void same_bits(int64_t m, int64_t n, int64_t k) {
   float* packed = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
   pack_weight_f32(w.get(), packed, n, k);
   const int64_t rows = in_tiles_from > 0 && m >= in_tiles_from ? in_tiles_from : 1;
+  if (rows > 1) linear_packed_f32(x.get(), packed, nullptr, one.get(), m, n, k, k, n, 0, nullptr, nullptr);
   linear_packed_f32(x.get() + (m / 2) * k, packed, nullptr, alone.get(), rows, n, k, k, n, 0, nullptr, nullptr);
   for (int64_t j = 0; j < rows * n; ++j) same = same && (m <= 4 || alone.get()[j] == one.get()[(m / 2) * n + j]);
   report(same, "same bits", m, n, k, 0);
