@@ -37,11 +37,6 @@ const sizes = [10, 20, 40, 60];
 const alone = 2 + 0.06 * 8 * 32.5;
 const sustainable = 1000 / alone / 1.075;
 
-interface Outcome {
-  readonly accepted: boolean;
-  readonly milliseconds: number;
-}
-
 /** A server, and how it answered. */
 function simulate(seed = 1, slowness = 1) {
   const random = randomOf(seed);

@@ -15,11 +15,12 @@ typedef Code codes_of_vector __attribute__((vector_size(VW * sizeof(Code)), alig
 constexpr int tile_vectors = 2;
 constexpr int64_t tile_columns = tile_vectors * VW;
 #if defined(__AMX_INT8__)
-constexpr int64_t block_rows = 512;  // a multiple of what the tile registers take
+constexpr int64_t block_rows = 512;
+constexpr int64_t row_step = 2 * tile_side;  // where blocks of rows may begin
 #else
 constexpr int64_t block_rows = 12 * tile_rows;
+constexpr int64_t row_step = 1;
 #endif
-constexpr int64_t row_step = steps_together > 1 ? 32 : 1;  // where blocks of rows may begin
 constexpr double serial_work = 1.6e6;
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -113,6 +114,20 @@ void tile_registers(const Job& job, int64_t row, int64_t panel) {
   for (int j = 0; j < tile_vectors; ++j)
     finish<kind>(job, row, R * tile_side, panel * tile_columns + j * VW, [&](int i) __attribute__((always_inline)) { return loadu_i(sums[i] + j * VW); });
 }
+
+// The rows of [row, row + rows) that fill tile registers.
+inline int64_t rows_of_registers(int64_t rows) { return rows / tile_side * tile_side; }
+
+template <Activation kind>
+void fill_registers(const Job& job, int64_t row, int64_t rows, int64_t panel) {
+  int64_t first = 0;
+  for (; first + 2 * tile_side <= rows; first += 2 * tile_side) tile_registers<2, kind>(job, row + first, panel);
+  if (first < rows) tile_registers<1, kind>(job, row + first, panel);
+}
+#else
+inline int64_t rows_of_registers(int64_t) { return 0; }
+template <Activation kind>
+void fill_registers(const Job&, int64_t, int64_t, int64_t) {}
 #endif
 
 template <int H, Activation kind>
@@ -139,26 +154,16 @@ void product(const Job& job, int64_t m) {
     const int64_t r = index / column_blocks, c = index % column_blocks;
     const auto border = [&](int64_t block) { return block == row_blocks ? m : m * block / row_blocks / row_step * row_step; };
     const int64_t from = border(r), rows = border(r + 1) - from;
-    int64_t in_registers = 0;
-#if defined(__AMX_INT8__)
-    in_registers = rows / tile_side * tile_side;
-    if (in_registers > 0) take_tiles();
-#endif
-    const int64_t others = rows - in_registers, tiles = divide_up(others, tile_rows);
+    const int64_t filling = rows_of_registers(rows), others = rows - filling, tiles = divide_up(others, tile_rows);
+    take_tiles();
     for (int64_t panel = panels * c / column_blocks; panel < panels * (c + 1) / column_blocks; ++panel) {
-#if defined(__AMX_INT8__)
-      int64_t first = 0;
-      for (; first + 2 * tile_side <= in_registers; first += 2 * tile_side) tile_registers<2, kind>(job, from + first, panel);
-      if (first < in_registers) tile_registers<1, kind>(job, from + first, panel);
-#endif
+      fill_registers<kind>(job, from, filling, panel);
       for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t first = in_registers + others * t / tiles;
-        tile_of_height<tile_rows, kind>(job, from + first, panel, static_cast<int>(in_registers + others * (t + 1) / tiles - first));
+        const int64_t first = others * t / tiles;
+        tile_of_height<tile_rows, kind>(job, from + filling + first, panel, static_cast<int>(others * (t + 1) / tiles - first));
       }
     }
-#if defined(__AMX_INT8__)
-    if (in_registers > 0) leave_tiles();
-#endif
+    leave_tiles();
   });
 }
 

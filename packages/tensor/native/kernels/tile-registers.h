@@ -8,8 +8,7 @@
 namespace cloze::CLOZE_ISA {
 
 #if defined(__AMX_TILE__)
-constexpr int tile_side = 16;       // rows, and 32-bit lanes of a row
-constexpr int64_t tile_bytes = 64;  // of a row
+constexpr int tile_side = 16;  // rows, and 32-bit lanes of a row
 
 struct alignas(64) TileShapes {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -22,6 +21,9 @@ CLOZE_INLINE void take_tiles() {
   _tile_loadconfig(&whole);
 }
 CLOZE_INLINE void leave_tiles() { _tile_release(); }
+#else
+CLOZE_INLINE void take_tiles() {}
+CLOZE_INLINE void leave_tiles() {}
 #endif
 
 }  // namespace cloze::CLOZE_ISA

@@ -11,12 +11,13 @@ if [ -z "$sets" ]; then
   grep -qw avx512_vnni /proc/cpuinfo && sets="$sets avx512"
   grep -qw amx_bf16 /proc/cpuinfo && sets="$sets amx"
 fi
+avx2="-mavx2 -mfma -mf16c -mbmi2"
+avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 $avx2"
 for isa in $sets; do
-  avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 -mavx2 -mfma -mbmi2 -mf16c"
   case $isa in
     amx) flags="$avx512 -mamx-tile -mamx-int8 -mamx-bf16" ;;
     avx512) flags="$avx512" ;;
-    avx2) flags="-mavx2 -mfma -mf16c -mbmi2" ;;
+    avx2) flags="$avx2" ;;
     *) flags="" ;;
   esac
   common="-std=c++20 -O3 -Wall -Wextra -fno-exceptions -ffp-contract=fast -fno-math-errno -fno-trapping-math -pthread -DCLOZE_ISA=$isa $flags $CXXFLAGS"
