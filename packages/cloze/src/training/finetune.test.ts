@@ -159,8 +159,8 @@ describe("every task learns, saves, loads and predicts", () => {
     const predictions = await predictionsOf(result, amounts);
     const squares = amounts.map(({ label }, i) => (Number(label) - predictions[i].value) ** 2);
     const mean = squares.reduce((a, b) => a + b, 0) / squares.length;
-    // Batches are others, and so may be the last bits.
-    expect(result.devScores?.values.meanSquaredError).toBeCloseTo(mean, 8);
+    // Batches are others, and so may be float32's last bits.
+    expect(result.devScores?.values.meanSquaredError).toBeCloseTo(mean, 6);
     result.model.dispose();
   });
   test("entities, as spans of characters", async () => {

@@ -1,7 +1,7 @@
-// Linear layers with packed weights in the tile registers of newer Intel processors (AMX). Those multiply bfloat16 numbers
-// only, sixteen rows by sixteen columns by 32 steps of k at a time, and add in float32. A float32 number is the sum of three
-// bfloat16 numbers, each with eight of its 24 bits. Of the nine products of two such sums six are taken; the others are below
-// 2^-24 of the whole, so results are as near to the truth as float32's own, at more than twice the speed.
+// Matrix products in the tile registers of newer Intel processors (AMX). Those multiply bfloat16 numbers only, sixteen rows by
+// sixteen columns by 32 steps of k at a time, and add in float32. A float32 number is the sum of three bfloat16 numbers, each
+// with eight of its 24 bits. Of the nine products of two such sums six are taken; the others are below 2^-24 of the whole, so
+// results are as near to the truth as float32's own, at more than twice the speed.
 #pragma once
 #include "../thread-pool.h"
 #include "gemm-job.h"
@@ -22,22 +22,36 @@ constexpr int parts = 3;
 constexpr int64_t tile_words = tile_side * tile_steps;
 static_assert(VW == tile_side);
 
-// A square of 16 by 16 numbers, from[i * line + j], zero beyond `lines` and `width`.
-CLOZE_INLINE void load_square(vf* r, const float* from, int64_t line, int lines, int width) {
+// A square of 16 by 16 numbers, from[i * line + j * step], zero beyond `lines` and `steps`.
+CLOZE_INLINE void load_square(vf* r, const float* from, int64_t line, int64_t step, int lines, int steps) {
+  if (step == 1) {
 #pragma GCC unroll 16
-  for (int i = 0; i < VW; ++i) r[i] = i < lines ? load_part(from + i * line, width) : vzero();
+    for (int i = 0; i < VW; ++i) r[i] = i < lines ? load_part(from + i * line, steps) : vzero();
+  } else if (line == 1) {
+#pragma GCC unroll 16
+    for (int i = 0; i < VW; ++i) r[i] = i < steps ? load_part(from + i * step, lines) : vzero();
+    transpose(r);
+  } else {
+    for (int i = 0; i < VW; ++i) {
+      alignas(64) float row[VW] = {};
+      for (int j = 0; i < lines && j < steps; ++j) row[j] = from[i * line + j * step];
+      r[i] = load(row);
+    }
+  }
 }
 
-// x as the sum of three bfloat16 numbers, each in the upper half of its lane. The first is rounded, so that what is left has
-// sixteen bits. An infinity is its own first part and leaves nothing; NaN is in all parts.
+// x as the sum of three bfloat16 numbers, each in the upper half of its lane, whose lower half is zero (write_parts puts two
+// into one). The first is rounded, so that what is left has sixteen bits; where it becomes an infinity nothing is left. NaN is
+// in all parts. Of what lies below the smallest normal number the last part is cut, and tile products take it as zero.
 CLOZE_INLINE void take_apart(vf x, vi* part) {
   constexpr int32_t upper = static_cast<int32_t>(0xffff0000);
   constexpr int infinities = 0x18;
   part[0] = (as_int(x) + 0x8000) & upper;
-  const __mmask16 finite = static_cast<__mmask16>(~_mm512_fpclass_ps_mask(reinterpret_cast<__m512>(x), infinities));
-  const vf rest = reinterpret_cast<vf>(_mm512_maskz_sub_ps(finite, reinterpret_cast<__m512>(x), reinterpret_cast<__m512>(as_float(part[0]))));
+  const __m512 whole = reinterpret_cast<__m512>(as_float(part[0]));
+  const __mmask16 finite = static_cast<__mmask16>(~_mm512_fpclass_ps_mask(whole, infinities));
+  const vf rest = reinterpret_cast<vf>(_mm512_maskz_sub_ps(finite, reinterpret_cast<__m512>(x), whole));
   part[1] = as_int(rest) & upper;
-  part[2] = as_int(rest - as_float(part[1]));  // eight bits at most: its lower half is zero
+  part[2] = as_int(rest - as_float(part[1])) & upper;
 }
 
 // One tile of each part, `tile_words` apart. Lane j of row i holds a pair of k: those of low[i] and high[i]. A tile of A has a
@@ -59,27 +73,27 @@ CLOZE_INLINE void write_parts(uint16_t* to, const vf* low, const vf* high) {
 
 CLOZE_INLINE int within(int64_t count) { return static_cast<int>(count < 0 ? 0 : count < VW ? count : VW); }
 
-// Rows of A, `line` apart, in tiles [rows / 16][steps / 32][parts].
-void take_rows_apart(uint16_t* to, const float* a, int64_t line, int64_t rows, int64_t steps) {
+// Rows of A, in tiles [rows / 16][steps / 32][parts].
+void take_rows_apart(uint16_t* to, const float* a, int64_t row, int64_t column, int64_t rows, int64_t steps) {
   vf low[VW], high[VW];
   for (int64_t i = 0; i < rows; i += tile_side) {
     for (int64_t p = 0; p < steps; p += tile_steps, to += parts * tile_words) {
-      const float* from = a + i * line + p;
-      load_square(low, from, line, within(rows - i), within(steps - p));
-      load_square(high, from + VW, line, within(rows - i), within(steps - p - VW));
+      const float* from = a + i * row + p * column;
+      load_square(low, from, row, column, within(rows - i), within(steps - p));
+      load_square(high, from + VW * column, row, column, within(rows - i), within(steps - p - VW));
       write_parts(to, low, high);
     }
   }
 }
 
-// A panel of packed weights, in tiles [steps / 32][2][parts].
-void take_panel_apart(uint16_t* to, const float* b, int64_t columns, int64_t steps) {
+// 32 columns of B, in tiles [steps / 32][2][parts].
+void take_panel_apart(uint16_t* to, const float* b, int64_t row, int64_t column, int64_t columns, int64_t steps) {
   vf low[VW], high[VW];
   for (int64_t p = 0; p < steps; p += tile_steps) {
-    for (int64_t j = 0; j < tile_columns; j += VW, to += parts * tile_words) {
-      const float* from = b + p * tile_columns + j;
-      load_square(low, from, tile_columns, within(steps - p), within(columns - j));
-      load_square(high, from + VW * tile_columns, tile_columns, within(steps - p - VW), within(columns - j));
+    for (int64_t j = 0; j < 2 * VW; j += VW, to += parts * tile_words) {
+      const float* from = b + p * row + j * column;
+      load_square(low, from, row, column, within(steps - p), within(columns - j));
+      load_square(high, from + VW * row, row, column, within(steps - p - VW), within(columns - j));
       write_parts(to, low, high);
     }
   }
@@ -160,10 +174,10 @@ inline TileSums tile_sums(int rows, int columns) {
   return columns == 1 ? sum_tiles<2, 1> : sum_tiles<2, 2>;
 }
 
-// Whether a linear layer with packed weights is done in tiles: where it is large enough.
+// Whether a product is done in tiles: one that is large enough.
 inline bool in_tiles(const Job& job) { return job.m >= tiles_least_rows && job.n >= VW && job.k >= tiles_least_depth; }
 
-// As compute_block in gemm.cpp, for linear layers: rows [row, row_end) and panels [panel, panel_end) of C, over all of k.
+// As compute_block in gemm.cpp: rows [row, row_end) and panels [panel, panel_end) of C, over all of k.
 void compute_block_in_tiles(const Job& job, int64_t row, int64_t row_end, int64_t panel, int64_t panel_end, const float* packed, float* scratch) {
   const int64_t rows = row_end - row;
   const int64_t length = job.pass_length(tiles_depth, tile_steps);
@@ -179,22 +193,25 @@ void compute_block_in_tiles(const Job& job, int64_t row, int64_t row_end, int64_
     const bool first = done == 0, last = done + part >= job.k;
     bool add = false;
     const bool to_c = straight(job, first, last, add);
-    take_rows_apart(a, job.a + row * job.row_a + done, job.row_a, rows, part);
+    take_rows_apart(a, job.a + row * job.row_a + done * job.col_a, job.row_a, job.col_a, rows, part);
     for (int64_t q = panel; q < panel_end; ++q) {
       const int64_t column = q * tile_columns;
       const int columns = static_cast<int>(least(tile_columns, job.n - column));
-      take_panel_apart(b, packed + (q * job.k + done) * tile_columns, columns, part);
+      if (packed) take_panel_apart(b, packed + (q * job.k + done) * tile_columns, tile_columns, 1, columns, part);
+      else take_panel_apart(b, job.b + done * job.row_b + column * job.col_b, job.row_b, job.col_b, columns, part);
       const int wide = columns > VW ? 2 : 1;
       for (int64_t r = 0; r < rows; r += 2 * tile_side) {
         const int height = static_cast<int>(least(2 * tile_side, rows - r));
         const int high = height > tile_side ? 2 : 1;
         const TileSums run = tile_sums(high, wide);
         const uint16_t* from = a + r / tile_side * a_row;
-        float* const to = job.c + (row + r) * job.ldc + column;
+        float* const to = job.c + (row + r) * job.ldc + column * job.col_c;
         // While they are summed, their place in C is fetched.
-        for (int i = 0; i < height; ++i) {
-          __builtin_prefetch(to + i * job.ldc, 1);
-          __builtin_prefetch(to + i * job.ldc + columns - 1, 1);
+        if (job.col_c == 1) {
+          for (int i = 0; i < height; ++i) {
+            __builtin_prefetch(to + i * job.ldc, 1);
+            __builtin_prefetch(to + i * job.ldc + columns - 1, 1);
+          }
         }
         if (to_c && columns == wide * VW && height == high * tile_side) {
           run(steps, from, a_row, b, to, job.ldc, add);

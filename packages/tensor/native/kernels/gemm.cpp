@@ -4,7 +4,7 @@
 //   tile_columns columns of B, in the first-level cache, the register tile runs down the rows.
 // B is packed once by all threads when many rows use it, panel by panel when few do, and not at all when it can be read
 // as it lies and fewer still. Thin products (a few rows or columns) are memory-bound: they take dot products instead. On
-// processors with AMX, many rows meet packed weights in tile registers (gemm-tiles.h).
+// processors with AMX, what has many rows is done in tile registers (gemm-tiles.h).
 #include "gemm.h"
 
 #include "../simd.h"
@@ -206,6 +206,7 @@ void dot_products(const Job& job) {
 void run(const Job& job) {
   if (job.m <= 0 || job.n <= 0) return;
   if (job.m <= 4 && job.col_a == 1 && job.row_b == 1) return dot_products(job);
+  if (in_tiles(job)) return compute_in_tiles(job, nullptr, slot_own);
   const int64_t panels = divide_up(job.n, tile_columns);
   if (job.m <= 2 * block_rows) return compute_panels(job, 0, panels, nullptr, 0, true);
   const int64_t slab = most(1, slab_elements / most(1, job.k * tile_columns));

@@ -1,6 +1,6 @@
 // Matrix products in float32. All strides are in elements. Nothing here depends on the number of threads, and a row of
 // the result does not depend on how many rows there are beside it, except where a whole call takes the thin path (up to four
-// rows) or, with packed weights on processors with AMX, that of gemm-tiles.h (from 64 rows on).
+// rows) or, on processors with AMX, that of gemm-tiles.h (from 64 rows on).
 #pragma once
 #include <cstdint>
 

@@ -137,7 +137,33 @@ static void linear_case(int64_t m, int64_t n, int64_t k, int activation, bool wi
   report(worst < 4e-5 && y.intact() && pre.intact(), "linear", m, n, k, worst, extra);
 }
 
-// Rows from which on a product with packed weights takes another way (gemm-tiles.h); 0: none does.
+// Numbers of all magnitudes beside each other, down to those below the smallest normal one and up to the largest.
+static void magnitudes(int64_t m, int64_t n, int64_t k, int largest) {
+  const auto fill = [](Buffer& x, int64_t size, int from, int to) {
+    for (int64_t i = 0; i < size; ++i) x.get()[i] = std::ldexp(uniform(), from + static_cast<int>(below(to - from + 1)));
+  };
+  Buffer a(m * k), b(k * n), c(m * n);
+  fill(a, m * k, -149, largest);
+  fill(b, k * n, -149, -largest);
+  matmul_f32(a.get(), b.get(), c.get(), 1, m, n, k, m * k, k * n, m * n, k, 1, n, 1, n, 1, 0);
+  double worst = 0;
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      // What is below the smallest normal number may count as zero.
+      double sum = 0, size = std::ldexp(1.0, -126);
+      for (int64_t p = 0; p < k; ++p) {
+        const double x = a.get()[i * k + p], y = b.get()[p * n + j];
+        sum += x * y;
+        size += std::fabs(x * y) + std::ldexp(std::fabs(x) + std::fabs(y), -103);
+      }
+      const double error = std::fabs(c.get()[i * n + j] - sum) / size;
+      if (!(error <= worst)) worst = error;
+    }
+  }
+  report(worst < 1e-6, "magnitudes", m, n, k, worst);
+}
+
+// Rows from which on a product takes another way (gemm-tiles.h); 0: none does.
 #if defined(__AMX_BF16__)
 constexpr int64_t in_tiles_from = 64;
 #else
@@ -157,7 +183,6 @@ static void same_bits(int64_t m, int64_t n, int64_t k) {
   float* packed = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
   pack_weight_f32(w.get(), packed, n, k);
   const int64_t rows = in_tiles_from > 0 && m >= in_tiles_from ? in_tiles_from : 1;
-  if (rows > 1) linear_packed_f32(x.get(), packed, nullptr, one.get(), m, n, k, k, n, 0, nullptr, nullptr);
   linear_packed_f32(x.get() + (m / 2) * k, packed, nullptr, alone.get(), rows, n, k, k, n, 0, nullptr, nullptr);
   for (int64_t j = 0; j < rows * n; ++j) same = same && (m <= 4 || alone.get()[j] == one.get()[(m / 2) * n + j]);
   report(same, "same bits", m, n, k, 0);
@@ -189,6 +214,8 @@ int main() {
           linear_case(1 + below(5), 1 + below(170), 1 + below(500), activation, flags & 1, flags & 2, residual, packed);
         }
   }
+  for (int64_t m : {1, 4, 14, 64, 96, 333})
+    for (int largest : {0, 60, 127}) magnitudes(m, 70, 90, largest);
   for (int64_t m : {1, 4, 5, 14, 37, 400}) same_bits(m, 131, 801);
   std::printf("%d cases, %d failed\n", cases, failures);
   return failures != 0;
