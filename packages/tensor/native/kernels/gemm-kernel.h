@@ -31,11 +31,34 @@ constexpr int unrolled = 1;
 constexpr int unrolled = 4;
 #endif
 
-using TileKernel = void (*)(int64_t k, const float* a, int64_t row_a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add);
+// What is fetched for later in each round of the loop: `lines` of 64 bytes (0, 2, 4 or 8), one after another.
+struct Ahead {
+  const char* from;
+  int lines;
+};
+
+using PackedTile = void (*)(int64_t k, const float* a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add, Ahead ahead);
+using DirectTile = void (*)(int64_t k, const float* a, int64_t row_a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add);
+
+CLOZE_INLINE void fetch_ahead(Ahead& ahead) {
+  if (ahead.lines == 0) return;
+  // A constant number at a time, so that the loop around has no loop in it.
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) __builtin_prefetch(ahead.from + i * 64, 0, 2);
+  if (ahead.lines > 2) {
+#pragma GCC unroll 2
+    for (int i = 2; i < 4; ++i) __builtin_prefetch(ahead.from + i * 64, 0, 2);
+  }
+  if (ahead.lines > 4) {
+#pragma GCC unroll 4
+    for (int i = 4; i < 8; ++i) __builtin_prefetch(ahead.from + i * 64, 0, 2);
+  }
+  ahead.from += ahead.lines * 64;
+}
 
 // Packed A: rows 1 apart, steps of k H apart.
 template <int H, int NV>
-void tile_packed(int64_t k, const float* __restrict a, int64_t /*row_a*/, const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add) {
+void tile_packed(int64_t k, const float* __restrict a, const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add, Ahead ahead) {
   if (add) {
 #pragma GCC unroll 16
     for (int i = 0; i < H; ++i) {
@@ -62,6 +85,7 @@ void tile_packed(int64_t k, const float* __restrict a, int64_t /*row_a*/, const 
   };
   int64_t p = 0;
   for (; p + unrolled <= k; p += unrolled) {
+    fetch_ahead(ahead);
 #pragma GCC unroll 4
     for (int u = 0; u < unrolled; ++u) step(a + u * H, b + u * ldb);
     a += unrolled * H;
@@ -120,20 +144,23 @@ void tile_direct(int64_t k, const float* __restrict a, int64_t row_a, const floa
 }
 
 template <int NV, int... H>
-inline TileKernel packed_kernel(int h, std::integer_sequence<int, H...>) {
-  static constexpr TileKernel table[] = {&tile_packed<H + 1, NV>...};
+inline PackedTile packed_kernel(int h, std::integer_sequence<int, H...>) {
+  static constexpr PackedTile table[] = {&tile_packed<H + 1, NV>...};
   return table[h - 1];
 }
 template <int NV, int... H>
-inline TileKernel direct_kernel(int h, std::integer_sequence<int, H...>) {
-  static constexpr TileKernel table[] = {&tile_direct<H + 1, NV>...};
+inline DirectTile direct_kernel(int h, std::integer_sequence<int, H...>) {
+  static constexpr DirectTile table[] = {&tile_direct<H + 1, NV>...};
   return table[h - 1];
 }
-// The kernel for h rows (1..tile_rows) and one or two vectors.
-inline TileKernel tile_kernel(int h, int vectors, bool direct) {
+// The kernels for h rows (1..tile_rows) and one or two vectors.
+inline PackedTile packed_tile(int h, int vectors) {
   const auto heights = std::make_integer_sequence<int, tile_rows>{};
-  if (direct) return vectors == 1 ? direct_kernel<1>(h, heights) : direct_kernel<2>(h, heights);
   return vectors == 1 ? packed_kernel<1>(h, heights) : packed_kernel<2>(h, heights);
+}
+inline DirectTile direct_tile(int h, int vectors) {
+  const auto heights = std::make_integer_sequence<int, tile_rows>{};
+  return vectors == 1 ? direct_kernel<1>(h, heights) : direct_kernel<2>(h, heights);
 }
 
 // ---- Transposition in registers ----

@@ -33,6 +33,35 @@ constexpr double serial_work = 4e5;                   // multiplications that ar
 constexpr int slot_own = 2;
 constexpr int slot_shared = 3;
 
+constexpr int lines_of_round = unrolled * tile_columns * static_cast<int>(sizeof(float)) / 64;  // of a packed panel
+
+// What the tiles of a panel of packed weights fetch, since weights come from memory: together they fetch the next panel. Where
+// none fetched this one, the first tile does so, shortly before it reads.
+struct FetchPlan {
+  const char* own = nullptr;
+  const char* next = nullptr;
+  int lines = 0;
+  int64_t bytes = 0;
+  Ahead of_tile(int64_t t) const {
+    if (own && t-- == 0) return {own, lines_of_round};
+    return {next + t * bytes, t * lines < lines_of_round ? lines : 0};
+  }
+};
+
+FetchPlan plan_fetch(const float* b, bool has_next, int64_t k, int64_t part, int64_t tiles, bool& fetched) {
+  constexpr int64_t distance = 8192;  // bytes, in which as much time goes by as memory takes
+  FetchPlan plan;
+  if (!fetched) plan.own = reinterpret_cast<const char*>(b) + distance;
+  const int64_t others = fetched ? tiles : tiles - 1;
+  fetched = has_next && others > 0;
+  if (!fetched) return plan;
+  plan.lines = 2;
+  while (plan.lines * others < lines_of_round) plan.lines *= 2;
+  plan.next = reinterpret_cast<const char*>(b + k * tile_columns);
+  plan.bytes = part / unrolled * plan.lines * 64;
+  return plan;
+}
+
 // Rows [row, row_end) and panels [panel, panel_end) of C, over all of k. `packed` holds panels from `packed_from` on,
 // each k * tile_columns; null: B is read as it lies or packed here.
 void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, int64_t panel_end, const float* packed,
@@ -63,6 +92,7 @@ void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, 
     }
     bool add = false;
     const bool to_c = straight(job, first, last, add);
+    bool fetched = false;
     for (int64_t q = panel; q < panel_end; ++q) {
       const int64_t column = q * tile_columns;
       const int columns = static_cast<int>(least(tile_columns, job.n - column));
@@ -82,15 +112,18 @@ void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, 
           b = own_b;
         }
       }
+      const FetchPlan fetch = packed ? plan_fetch(b, q + 1 < panel_end, job.k, part, tiles, fetched) : FetchPlan{};
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t from = tile_start(t);
         const int height = static_cast<int>(tile_start(t + 1) - from);
-        const TileKernel kernel = tile_kernel(height, vectors, direct_a);
-        const float* a = direct_a ? job.a + (row + from) * job.row_a + done : packed_a + from * part;
+        const auto multiply = [&](float* to, int64_t ldc, bool add_to) {
+          if (direct_a) direct_tile(height, vectors)(part, job.a + (row + from) * job.row_a + done, job.row_a, b, ldb, to, ldc, add_to);
+          else packed_tile(height, vectors)(part, packed_a + from * part, b, ldb, to, ldc, add_to, fetch.of_tile(t));
+        };
         if (to_c && whole) {
-          kernel(part, a, job.row_a, b, ldb, job.c + (row + from) * job.ldc + column, job.ldc, add);
+          multiply(job.c + (row + from) * job.ldc + column, job.ldc, add);
         } else {
-          kernel(part, a, job.row_a, b, ldb, sums, tile_columns, false);
+          multiply(sums, tile_columns, false);
           finish(job, {sums, tile_columns, row + from, column, height, columns, first, last});
         }
       }
