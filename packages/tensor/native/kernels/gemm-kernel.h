@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "../simd.h"
+#include "fetch-ahead.h"
 
 namespace cloze::CLOZE_ISA {
 
@@ -31,30 +32,8 @@ constexpr int unrolled = 1;
 constexpr int unrolled = 4;
 #endif
 
-// What is fetched for later in each round of the loop: `lines` of 64 bytes (0, 2, 4 or 8), one after another.
-struct Ahead {
-  const char* from;
-  int lines;
-};
-
 using PackedTile = void (*)(int64_t k, const float* a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add, Ahead ahead);
 using DirectTile = void (*)(int64_t k, const float* a, int64_t row_a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add);
-
-CLOZE_INLINE void fetch_ahead(Ahead& ahead) {
-  if (ahead.lines == 0) return;
-  // A constant number at a time, so that the loop around has no loop in it.
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i) __builtin_prefetch(ahead.from + i * 64, 0, 2);
-  if (ahead.lines > 2) {
-#pragma GCC unroll 2
-    for (int i = 2; i < 4; ++i) __builtin_prefetch(ahead.from + i * 64, 0, 2);
-  }
-  if (ahead.lines > 4) {
-#pragma GCC unroll 4
-    for (int i = 4; i < 8; ++i) __builtin_prefetch(ahead.from + i * 64, 0, 2);
-  }
-  ahead.from += ahead.lines * 64;
-}
 
 // Packed A: rows 1 apart, steps of k H apart.
 template <int H, int NV>

@@ -4,6 +4,7 @@
 // results are as near to the truth as float32's own, at more than twice the speed.
 #pragma once
 #include "../thread-pool.h"
+#include "fetch-ahead.h"
 #include "gemm-job.h"
 #include "gemm-kernel.h"
 #include "tile-registers.h"
@@ -18,6 +19,7 @@ constexpr int64_t tiles_block_rows = 256;   // rows whose parts stay in the seco
 constexpr int64_t tiles_least_rows = 64;    // fewer are not worth taking the weights apart
 constexpr int64_t tiles_least_depth = 32;
 constexpr int tile_steps = 32;  // of k, in a tile
+constexpr int lines_of_step = tile_steps * tile_columns * static_cast<int>(sizeof(float)) / cache_line;
 constexpr int parts = 3;
 constexpr int64_t tile_words = tile_side * tile_steps;
 static_assert(VW == tile_side);
@@ -123,7 +125,7 @@ CLOZE_INLINE void multiply_tiles(LoadA0 load_a0, LoadB0 load_b0, LoadA1 load_a1,
 
 // Sums of R by C tiles over `steps` blocks of k. Tiles of A's second row are a_row words after those of the first.
 template <int R, int C>
-void sum_tiles(int64_t steps, const uint16_t* a, int64_t a_row, const uint16_t* b, float* c, int64_t ldc, bool add) {
+void sum_tiles(int64_t steps, const uint16_t* a, int64_t a_row, const uint16_t* b, float* c, int64_t ldc, bool add, Ahead ahead) {
   constexpr int bytes = 2 * tile_steps;
   const int64_t line = ldc * static_cast<int64_t>(sizeof(float));
   if (add) {
@@ -150,6 +152,7 @@ void sum_tiles(int64_t steps, const uint16_t* a, int64_t a_row, const uint16_t* 
   };
   load_a0(a), load_b0(b + 2 * tile_words), load_a1(a), load_b1(b + 2 * tile_words);
   for (int64_t s = 1;; ++s) {
+    fetch_ahead(ahead);
     change_b(b + tile_words);      // the first part of A, the last of B
     change_a(a + tile_words);      // the first, the second
     change_b(b);                   // the second, the second
@@ -168,7 +171,7 @@ void sum_tiles(int64_t steps, const uint16_t* a, int64_t a_row, const uint16_t* 
   if constexpr (R == 2 && C == 2) _tile_stored(3, c + tile_side * ldc + VW, line);
 }
 
-using TileSums = void (*)(int64_t, const uint16_t*, int64_t, const uint16_t*, float*, int64_t, bool);
+using TileSums = void (*)(int64_t, const uint16_t*, int64_t, const uint16_t*, float*, int64_t, bool, Ahead);
 inline TileSums tile_sums(int rows, int columns) {
   if (rows == 1) return columns == 1 ? sum_tiles<1, 1> : sum_tiles<1, 2>;
   return columns == 1 ? sum_tiles<2, 1> : sum_tiles<2, 2>;
@@ -199,6 +202,8 @@ void compute_block_in_tiles(const Job& job, int64_t row, int64_t row_end, int64_
       const int columns = static_cast<int>(least(tile_columns, job.n - column));
       if (packed) take_panel_apart(b, packed + (q * job.k + done) * tile_columns, tile_columns, 1, columns, part);
       else take_panel_apart(b, job.b + done * job.row_b + column * job.col_b, job.row_b, job.col_b, columns, part);
+      const float* next = packed && q + 1 < panel_end ? packed + ((q + 1) * job.k + done) * tile_columns : nullptr;
+      const FetchPlan fetch(nullptr, true, next, steps, lines_of_step, divide_up(rows, 2 * tile_side));
       const int wide = columns > VW ? 2 : 1;
       for (int64_t r = 0; r < rows; r += 2 * tile_side) {
         const int height = static_cast<int>(least(2 * tile_side, rows - r));
@@ -214,9 +219,9 @@ void compute_block_in_tiles(const Job& job, int64_t row, int64_t row_end, int64_
           }
         }
         if (to_c && columns == wide * VW && height == high * tile_side) {
-          run(steps, from, a_row, b, to, job.ldc, add);
+          run(steps, from, a_row, b, to, job.ldc, add, fetch.of_tile(r / (2 * tile_side)));
         } else {
-          run(steps, from, a_row, b, sums, tile_columns, false);
+          run(steps, from, a_row, b, sums, tile_columns, false, fetch.of_tile(r / (2 * tile_side)));
           finish(job, {sums, tile_columns, row + r, column, height, columns, first, last});
         }
       }

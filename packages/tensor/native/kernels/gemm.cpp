@@ -33,34 +33,7 @@ constexpr double serial_work = 4e5;                   // multiplications that ar
 constexpr int slot_own = 2;
 constexpr int slot_shared = 3;
 
-constexpr int lines_of_round = unrolled * tile_columns * static_cast<int>(sizeof(float)) / 64;  // of a packed panel
-
-// What the tiles of a panel of packed weights fetch, since weights come from memory: together they fetch the next panel. Where
-// none fetched this one, the first tile does so, shortly before it reads.
-struct FetchPlan {
-  const char* own = nullptr;
-  const char* next = nullptr;
-  int lines = 0;
-  int64_t bytes = 0;
-  Ahead of_tile(int64_t t) const {
-    if (own && t-- == 0) return {own, lines_of_round};
-    return {next + t * bytes, t * lines < lines_of_round ? lines : 0};
-  }
-};
-
-FetchPlan plan_fetch(const float* b, bool has_next, int64_t k, int64_t part, int64_t tiles, bool& fetched) {
-  constexpr int64_t distance = 8192;  // bytes, in which as much time goes by as memory takes
-  FetchPlan plan;
-  if (!fetched) plan.own = reinterpret_cast<const char*>(b) + distance;
-  const int64_t others = fetched ? tiles : tiles - 1;
-  fetched = has_next && others > 0;
-  if (!fetched) return plan;
-  plan.lines = 2;
-  while (plan.lines * others < lines_of_round) plan.lines *= 2;
-  plan.next = reinterpret_cast<const char*>(b + k * tile_columns);
-  plan.bytes = part / unrolled * plan.lines * 64;
-  return plan;
-}
+constexpr int lines_of_round = unrolled * tile_columns * static_cast<int>(sizeof(float)) / cache_line;  // of a packed panel
 
 // Rows [row, row_end) and panels [panel, panel_end) of C, over all of k. `packed` holds panels from `packed_from` on,
 // each k * tile_columns; null: B is read as it lies or packed here.
@@ -112,7 +85,9 @@ void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, 
           b = own_b;
         }
       }
-      const FetchPlan fetch = packed ? plan_fetch(b, q + 1 < panel_end, job.k, part, tiles, fetched) : FetchPlan{};
+      const float* next = q + 1 < panel_end ? b + job.k * tile_columns : nullptr;
+      const FetchPlan fetch = packed ? FetchPlan(b, fetched, next, part / unrolled, lines_of_round, tiles) : FetchPlan();
+      fetched = fetch.fetches_next();
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t from = tile_start(t);
         const int height = static_cast<int>(tile_start(t + 1) - from);

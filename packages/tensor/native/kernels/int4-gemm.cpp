@@ -3,6 +3,7 @@
 #include "../simd.h"
 #include "../thread-pool.h"
 #include "activate.h"
+#include "fetch-ahead.h"
 #include "int8-dot.h"
 
 namespace cloze::CLOZE_ISA {
@@ -17,6 +18,8 @@ constexpr int64_t tile_columns = tile_vectors * VW;
 constexpr int tile_rows = code_tile_rows - 2;
 constexpr int64_t block_rows = 12 * tile_rows;
 constexpr double serial_work = 8e5;
+constexpr int round_steps = 2 * per_word;
+constexpr int lines_of_round = 2 * tile_columns * static_cast<int>(sizeof(int32_t)) / cache_line;
 constexpr int slot_sums = 3;  // the caller's
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -39,7 +42,7 @@ struct Job {
 CLOZE_INLINE vi codes_at(vi word, int step) { return (word >> (4 * step)) & static_cast<int32_t>(step_mask); }
 
 template <int H, Activation kind>
-void tile(const Job& job, int64_t row, int64_t panel) {
+void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   vi sum[H][tile_vectors];
   for (int i = 0; i < H; ++i)
     for (int j = 0; j < tile_vectors; ++j) sum[i][j] = vi{};
@@ -57,6 +60,7 @@ void tile(const Job& job, int64_t row, int64_t panel) {
   };
   int64_t s = 0;
   for (; s + per_word <= job.steps; s += per_word, b += tile_columns) {
+    if (s % round_steps == 0) fetch_ahead(ahead);
     const vi w0 = loadu_i(b), w1 = loadu_i(b + VW);
 #pragma GCC unroll 4
     for (int u = 0; u < per_word; ++u) step(s + u, codes_at(w0, u), codes_at(w1, u));
@@ -85,10 +89,10 @@ void tile(const Job& job, int64_t row, int64_t panel) {
 }
 
 template <int H, Activation kind>
-void tile_of_height(const Job& job, int64_t row, int64_t panel, int height) {
+void tile_of_height(const Job& job, int64_t row, int64_t panel, int height, Ahead ahead) {
   if constexpr (H > 0) {
-    if (height == H) return tile<H, kind>(job, row, panel);
-    return tile_of_height<H - 1, kind>(job, row, panel, height);
+    if (height == H) return tile<H, kind>(job, row, panel, ahead);
+    return tile_of_height<H - 1, kind>(job, row, panel, height, ahead);
   }
 }
 
@@ -108,10 +112,15 @@ void product(const Job& job, int64_t m) {
     const int64_t r = index / column_blocks, c = index % column_blocks;
     const int64_t from = m * r / row_blocks, rows = m * (r + 1) / row_blocks - from;
     const int64_t tiles = divide_up(rows, tile_rows);
-    for (int64_t panel = panels * c / column_blocks; panel < panels * (c + 1) / column_blocks; ++panel) {
+    const int64_t words = divide_up(job.steps, per_word), end = panels * (c + 1) / column_blocks;
+    bool fetched = false;
+    for (int64_t panel = panels * c / column_blocks; panel < end; ++panel) {
+      const int32_t* b = job.b + panel * words * tile_columns;
+      const FetchPlan fetch(b, fetched, panel + 1 < end ? b + words * tile_columns : nullptr, words / 2, lines_of_round, tiles);
+      fetched = fetch.fetches_next();
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t first = rows * t / tiles;
-        tile_of_height<tile_rows, kind>(job, from + first, panel, static_cast<int>(rows * (t + 1) / tiles - first));
+        tile_of_height<tile_rows, kind>(job, from + first, panel, static_cast<int>(rows * (t + 1) / tiles - first), fetch.of_tile(t));
       }
     }
   });

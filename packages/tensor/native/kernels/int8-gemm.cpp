@@ -3,6 +3,7 @@
 #include "../simd.h"
 #include "../thread-pool.h"
 #include "activate.h"
+#include "fetch-ahead.h"
 #include "int8-dot.h"
 #include "tile-registers.h"
 
@@ -22,6 +23,8 @@ constexpr int64_t block_rows = 12 * tile_rows;
 constexpr int64_t row_step = 1;
 #endif
 constexpr double serial_work = 1.6e6;
+constexpr int line_bytes = tile_columns * static_cast<int>(sizeof(int32_t));  // of a panel: one step
+constexpr int round_steps = 4;
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -63,7 +66,7 @@ CLOZE_INLINE void finish(const Job& job, int64_t row, int rows, int64_t column, 
 
 // Rows [row, row + H) of one panel.
 template <int H, Activation kind>
-void tile(const Job& job, int64_t row, int64_t panel) {
+void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   vi sum[H][tile_vectors];
   for (int i = 0; i < H; ++i)
     for (int j = 0; j < tile_vectors; ++j) sum[i][j] = vi{};
@@ -71,6 +74,7 @@ void tile(const Job& job, int64_t row, int64_t panel) {
   for (int i = 0; i < H; ++i) a[i] = job.a + (row + i) * job.steps;
   const int32_t* b = job.b + panel * job.steps * tile_columns;
   for (int64_t s = 0; s < job.steps; ++s, b += tile_columns) {
+    if (s % round_steps == 0) fetch_ahead(ahead);
     const vi b0 = loadu_i(b), b1 = loadu_i(b + VW);
 #pragma GCC unroll 14
     for (int i = 0; i < H; ++i) {
@@ -86,9 +90,9 @@ void tile(const Job& job, int64_t row, int64_t panel) {
 #if defined(__AMX_INT8__)
 // Rows [row, row + 16 R) of one panel, in tile registers: 0 to 3 sums, 4 and 5 of A, 6 and 7 of B. Their sums are as exact.
 template <int R, Activation kind>
-void tile_registers(const Job& job, int64_t row, int64_t panel) {
+void tile_registers(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   alignas(64) int32_t sums[R * tile_side][tile_columns];
-  const int64_t line_a = job.steps * static_cast<int64_t>(sizeof(int32_t)), line_b = tile_columns * static_cast<int64_t>(sizeof(int32_t));
+  const int64_t line_a = job.steps * static_cast<int64_t>(sizeof(int32_t));
   const int32_t* a = job.a + row * job.steps;
   const int32_t* b = job.b + panel * job.steps * tile_columns;
   _tile_zero(0);
@@ -96,10 +100,11 @@ void tile_registers(const Job& job, int64_t row, int64_t panel) {
   if constexpr (R == 2) _tile_zero(2);
   if constexpr (R == 2) _tile_zero(3);
   for (int64_t s = 0; s < job.steps; s += tile_side, b += tile_side * tile_columns) {
-    _tile_loadd(6, b, line_b);
+    fetch_ahead(ahead);
+    _tile_loadd(6, b, line_bytes);
     _tile_loadd(4, a + s, line_a);
     _tile_dpbusd(0, 4, 6);
-    _tile_loadd(7, b + VW, line_b);
+    _tile_loadd(7, b + VW, line_bytes);
     _tile_dpbusd(1, 4, 7);
     if constexpr (R == 2) {
       _tile_loadd(5, a + tile_side * job.steps + s, line_a);
@@ -107,34 +112,34 @@ void tile_registers(const Job& job, int64_t row, int64_t panel) {
       _tile_dpbusd(3, 5, 7);
     }
   }
-  _tile_stored(0, sums[0], line_b);
-  _tile_stored(1, sums[0] + VW, line_b);
-  if constexpr (R == 2) _tile_stored(2, sums[tile_side], line_b);
-  if constexpr (R == 2) _tile_stored(3, sums[tile_side] + VW, line_b);
+  _tile_stored(0, sums[0], line_bytes);
+  _tile_stored(1, sums[0] + VW, line_bytes);
+  if constexpr (R == 2) _tile_stored(2, sums[tile_side], line_bytes);
+  if constexpr (R == 2) _tile_stored(3, sums[tile_side] + VW, line_bytes);
   for (int j = 0; j < tile_vectors; ++j)
     finish<kind>(job, row, R * tile_side, panel * tile_columns + j * VW, [&](int i) __attribute__((always_inline)) { return loadu_i(sums[i] + j * VW); });
 }
 
-// The rows of [row, row + rows) that fill tile registers.
-inline int64_t rows_of_registers(int64_t rows) { return rows / tile_side * tile_side; }
-
+constexpr int group_rows = 2 * tile_side, group_round = tile_side;
 template <Activation kind>
-void fill_registers(const Job& job, int64_t row, int64_t rows, int64_t panel) {
-  int64_t first = 0;
-  for (; first + 2 * tile_side <= rows; first += 2 * tile_side) tile_registers<2, kind>(job, row + first, panel);
-  if (first < rows) tile_registers<1, kind>(job, row + first, panel);
+void group_of_rows(const Job& job, int64_t row, int64_t rows, int64_t panel, Ahead ahead) {
+  if (rows > tile_side) tile_registers<2, kind>(job, row, panel, ahead);
+  else tile_registers<1, kind>(job, row, panel, ahead);
 }
+// The rows that are computed in groups: those that fill tile registers.
+inline int64_t rows_in_groups(int64_t rows) { return rows / tile_side * tile_side; }
 #else
-inline int64_t rows_of_registers(int64_t) { return 0; }
+constexpr int group_rows = 1, group_round = 1;
 template <Activation kind>
-void fill_registers(const Job&, int64_t, int64_t, int64_t) {}
+void group_of_rows(const Job&, int64_t, int64_t, int64_t, Ahead) {}
+inline int64_t rows_in_groups(int64_t) { return 0; }
 #endif
 
 template <int H, Activation kind>
-void tile_of_height(const Job& job, int64_t row, int64_t panel, int height) {
+void tile_of_height(const Job& job, int64_t row, int64_t panel, int height, Ahead ahead) {
   if constexpr (H > 0) {
-    if (height == H) return tile<H, kind>(job, row, panel);
-    return tile_of_height<H - 1, kind>(job, row, panel, height);
+    if (height == H) return tile<H, kind>(job, row, panel, ahead);
+    return tile_of_height<H - 1, kind>(job, row, panel, height, ahead);
   }
 }
 
@@ -154,13 +159,25 @@ void product(const Job& job, int64_t m) {
     const int64_t r = index / column_blocks, c = index % column_blocks;
     const auto border = [&](int64_t block) { return block == row_blocks ? m : m * block / row_blocks / row_step * row_step; };
     const int64_t from = border(r), rows = border(r + 1) - from;
-    const int64_t filling = rows_of_registers(rows), others = rows - filling, tiles = divide_up(others, tile_rows);
+    const int64_t grouped = rows_in_groups(rows), groups = divide_up(grouped, group_rows);
+    const int64_t others = rows - grouped, tiles = divide_up(others, tile_rows);
+    const int round = groups > 0 ? group_round : round_steps;
+    const int64_t end = panels * (c + 1) / column_blocks;
+    bool fetched = false;
     take_tiles();
-    for (int64_t panel = panels * c / column_blocks; panel < panels * (c + 1) / column_blocks; ++panel) {
-      fill_registers<kind>(job, from, filling, panel);
+    for (int64_t panel = panels * c / column_blocks; panel < end; ++panel) {
+      const int32_t* b = job.b + panel * job.steps * tile_columns;
+      const FetchPlan fetch(b, fetched, panel + 1 < end ? b + job.steps * tile_columns : nullptr, job.steps / round,
+                            round * line_bytes / cache_line, groups > 0 ? groups : tiles);
+      fetched = fetch.fetches_next();
+      for (int64_t g = 0; g < groups; ++g) {
+        const int64_t first = g * group_rows;
+        group_of_rows<kind>(job, from + first, least(group_rows, grouped - first), panel, fetch.of_tile(g));
+      }
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t first = others * t / tiles;
-        tile_of_height<tile_rows, kind>(job, from + filling + first, panel, static_cast<int>(others * (t + 1) / tiles - first));
+        tile_of_height<tile_rows, kind>(job, from + grouped + first, panel, static_cast<int>(others * (t + 1) / tiles - first),
+                                        groups > 0 ? Ahead{} : fetch.of_tile(t));
       }
     }
     leave_tiles();
