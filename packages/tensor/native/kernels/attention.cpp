@@ -146,9 +146,9 @@ struct Distances {
   // Rows of x times the packed columns `from` to `to`; column c comes to stand at c - (from rounded down to a panel).
   void multiply(const float* x, int64_t ldx, int height, const float* packed, int64_t from, int64_t to, float* y, int64_t ldy) const {
     const int64_t start = from / tile_columns * tile_columns;
-    const DirectTile product = direct_tile(height, tile_vectors);
+    const TileKernel product = tile_kernel(height, tile_vectors, true);
     for (int64_t c = start; c < to; c += tile_columns)
-      product(t.size, x, ldx, packed + c * t.size, tile_columns, y + (c - start), ldy, false);
+      product(t.size, x, ldx, packed + c * t.size, tile_columns, y + (c - start), ldy, false, {});
   }
 
   // Adds to the scores [height, end - begin] of the queries from `from` on and the keys `begin` to `end`.
@@ -209,9 +209,9 @@ void attend_tile(const Tile& t, int thread) {
     // The keys of these queries, from the start of a panel on.
     const int64_t begin = (visible(t.first + from, t.length, t.causal, t.window).first - low) / tile_columns * tile_columns;
     const int64_t end = visible(t.first + from + height - 1, t.length, t.causal, t.window).last - low;
-    const DirectTile product = direct_tile(height, tile_vectors);
+    const TileKernel product = tile_kernel(height, tile_vectors, true);
     for (int64_t c = begin; c < end; c += tile_columns)
-      product(t.size, t.q + from * t.ldq, t.ldq, packed_keys + c * t.size, tile_columns, scores + (c - begin), padded, false);
+      product(t.size, t.q + from * t.ldq, t.ldq, packed_keys + c * t.size, tile_columns, scores + (c - begin), padded, false, {});
     if (relative) distances.add(scores, padded, from, height, begin, end);
     for (int i = 0; i < height; ++i) {
       float* row = scores + i * padded;
@@ -226,7 +226,7 @@ void attend_tile(const Tile& t, int thread) {
     }
     for (int64_t c = 0; c < t.size; c += tile_columns) {
       const int64_t width = t.size - c < tile_columns ? t.size - c : tile_columns;
-      product(end - begin, scores, padded, packed_values + c * keys + begin * tile_columns, tile_columns, sums, tile_columns, false);
+      product(end - begin, scores, padded, packed_values + c * keys + begin * tile_columns, tile_columns, sums, tile_columns, false, {});
       for (int i = 0; i < height; ++i) {
         float* to = t.out + (from + i) * t.ldo + c;
         int64_t j = 0;

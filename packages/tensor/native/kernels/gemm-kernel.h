@@ -32,12 +32,11 @@ constexpr int unrolled = 1;
 constexpr int unrolled = 4;
 #endif
 
-using PackedTile = void (*)(int64_t k, const float* a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add, Ahead ahead);
-using DirectTile = void (*)(int64_t k, const float* a, int64_t row_a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add);
+using TileKernel = void (*)(int64_t k, const float* a, int64_t row_a, const float* b, int64_t ldb, float* c, int64_t ldc, bool add, Ahead ahead);
 
 // Packed A: rows 1 apart, steps of k H apart.
 template <int H, int NV>
-void tile_packed(int64_t k, const float* __restrict a, const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add, Ahead ahead) {
+void tile_packed(int64_t k, const float* __restrict a, int64_t /*row_a*/, const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add, Ahead ahead) {
   if (add) {
 #pragma GCC unroll 16
     for (int i = 0; i < H; ++i) {
@@ -87,7 +86,7 @@ void tile_packed(int64_t k, const float* __restrict a, const float* __restrict b
 
 // A where it lies: rows row_a apart, steps of k 1 apart. Rows are reached from every third one, to save registers.
 template <int H, int NV>
-void tile_direct(int64_t k, const float* __restrict a, int64_t row_a, const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add) {
+void tile_direct(int64_t k, const float* __restrict a, int64_t row_a, const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add, Ahead ahead) {
   vf acc[H][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < H; ++i) {
@@ -99,6 +98,7 @@ void tile_direct(int64_t k, const float* __restrict a, int64_t row_a, const floa
 #pragma GCC unroll 8
   for (int g = 0; g < groups; ++g) rows[g] = a + 3 * g * row_a;
   for (int64_t p = 0; p < k; ++p) {
+    if (p % unrolled == 0) fetch_ahead(ahead);
     vf bv[NV];
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) bv[j] = loadu(b + j * VW);
@@ -123,23 +123,20 @@ void tile_direct(int64_t k, const float* __restrict a, int64_t row_a, const floa
 }
 
 template <int NV, int... H>
-inline PackedTile packed_kernel(int h, std::integer_sequence<int, H...>) {
-  static constexpr PackedTile table[] = {&tile_packed<H + 1, NV>...};
+inline TileKernel packed_kernel(int h, std::integer_sequence<int, H...>) {
+  static constexpr TileKernel table[] = {&tile_packed<H + 1, NV>...};
   return table[h - 1];
 }
 template <int NV, int... H>
-inline DirectTile direct_kernel(int h, std::integer_sequence<int, H...>) {
-  static constexpr DirectTile table[] = {&tile_direct<H + 1, NV>...};
+inline TileKernel direct_kernel(int h, std::integer_sequence<int, H...>) {
+  static constexpr TileKernel table[] = {&tile_direct<H + 1, NV>...};
   return table[h - 1];
 }
-// The kernels for h rows (1..tile_rows) and one or two vectors.
-inline PackedTile packed_tile(int h, int vectors) {
+// The kernel for h rows (1..tile_rows) and one or two vectors.
+inline TileKernel tile_kernel(int h, int vectors, bool direct) {
   const auto heights = std::make_integer_sequence<int, tile_rows>{};
+  if (direct) return vectors == 1 ? direct_kernel<1>(h, heights) : direct_kernel<2>(h, heights);
   return vectors == 1 ? packed_kernel<1>(h, heights) : packed_kernel<2>(h, heights);
-}
-inline DirectTile direct_tile(int h, int vectors) {
-  const auto heights = std::make_integer_sequence<int, tile_rows>{};
-  return vectors == 1 ? direct_kernel<1>(h, heights) : direct_kernel<2>(h, heights);
 }
 
 // ---- Transposition in registers ----

@@ -91,14 +91,12 @@ void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, 
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t from = tile_start(t);
         const int height = static_cast<int>(tile_start(t + 1) - from);
-        const auto multiply = [&](float* to, int64_t ldc, bool add_to) {
-          if (direct_a) direct_tile(height, vectors)(part, job.a + (row + from) * job.row_a + done, job.row_a, b, ldb, to, ldc, add_to);
-          else packed_tile(height, vectors)(part, packed_a + from * part, b, ldb, to, ldc, add_to, fetch.of_tile(t));
-        };
+        const TileKernel kernel = tile_kernel(height, vectors, direct_a);
+        const float* a = direct_a ? job.a + (row + from) * job.row_a + done : packed_a + from * part;
         if (to_c && whole) {
-          multiply(job.c + (row + from) * job.ldc + column, job.ldc, add);
+          kernel(part, a, job.row_a, b, ldb, job.c + (row + from) * job.ldc + column, job.ldc, add, fetch.of_tile(t));
         } else {
-          multiply(sums, tile_columns, false);
+          kernel(part, a, job.row_a, b, ldb, sums, tile_columns, false, fetch.of_tile(t));
           finish(job, {sums, tile_columns, row + from, column, height, columns, first, last});
         }
       }

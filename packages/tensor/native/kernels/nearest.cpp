@@ -151,8 +151,8 @@ void nearest_rows(int32_t kind, const void* rows, int64_t row_bytes, const void*
         const float* b = packed + p * width * tile_columns;
         for (int64_t t = 0; t < height; t += tile_rows) {
           const int tile = static_cast<int>(least(tile_rows, height - t));
-          direct_tile(tile, used)(width, a + t * width, width, b, tile_columns, products + t * columns + p * tile_columns,
-                                        columns, false);
+          tile_kernel(tile, used, true)(width, a + t * width, width, b, tile_columns, products + t * columns + p * tile_columns,
+                                        columns, false, {});
         }
       }
       for (int64_t r = 0; r < height; ++r) {
