@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "../kernels/fetch-ahead.h"
 #include "../kernels/gemm.h"
 #include "../instruction-set.h"
 #include "../thread-pool.h"
@@ -189,6 +190,27 @@ static void same_bits(int64_t m, int64_t n, int64_t k) {
   cloze::set_thread_count(2);
 }
 
+// Together the tiles of a panel fetch every line of the next one once, in order, whether or not the first fetches its own.
+static void fetches_all(int lines_of_round, int64_t tiles, bool fetched) {
+  const int64_t rounds = 7;
+  std::vector<char> memory(static_cast<size_t>(2 * rounds * lines_of_round * cache_line));
+  const char* next = memory.data() + rounds * lines_of_round * cache_line;
+  const FetchPlan plan(memory.data(), fetched, next, rounds, lines_of_round, tiles);
+  const char* at = next;
+  bool ok = true;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const Ahead ahead = plan.of_tile(t);
+    if (!fetched && t == 0) {
+      ok = ok && ahead.lines == lines_of_round && ahead.from > memory.data();
+    } else if (ahead.lines > 0) {
+      ok = ok && ahead.from == at;
+      at += rounds * ahead.lines * cache_line;
+    }
+  }
+  const bool all = at == next + rounds * lines_of_round * cache_line;
+  report(ok && plan.fetches_next() == (fetched || tiles > 1) && all == plan.fetches_next(), "fetch", lines_of_round, tiles, fetched, 0);
+}
+
 int main() {
   cloze::best_isa();  // asks for tile registers
   const int64_t sizes[] = {0, 1, 2, 3, 5, 7, 13, 16, 17, 31, 33, 64, 67};
@@ -216,6 +238,9 @@ int main() {
   }
   for (int64_t m : {1, 4, 14, 64, 96, 333})
     for (int largest : {0, 60, 127}) magnitudes(m, 70, 90, largest);
+  for (int lines : {2, 4, 8, 32, 64})
+    for (int64_t tiles : {1, 2, 3, 5, 8, 16, 40})
+      for (bool fetched : {false, true}) fetches_all(lines, tiles, fetched);
   for (int64_t m : {1, 4, 5, 14, 37, 400}) same_bits(m, 131, 801);
   std::printf("%d cases, %d failed\n", cases, failures);
   return failures != 0;
