@@ -6,13 +6,17 @@ import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { extendWithExperts } from "../embedding/extend-experts.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
+import { loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { readNpy } from "../embedding/vectors/index.js";
+import { createImpactIndex } from "../retrieval/learned-sparse/impact-index.js";
 import { trainWordPiece } from "../text/index.js";
 import { addEmbed } from "./embed.js";
 import { addEvaluateEmbedding } from "./evaluate-embedding.js";
 import { addEvaluateRetrieval } from "./evaluate-retrieval.js";
+import { addIndex } from "./index-documents.js";
 import { addMine } from "./mine.js";
 import { addPretrain } from "./pretrain.js";
+import { addSearch } from "./search.js";
 import { addTrain } from "./train.js";
 
 const model = fileURLToPath(new URL("../../test/fixtures/embedders/encoder", import.meta.url));
@@ -140,6 +144,40 @@ describe("cloze train --encoder", () => {
     await expect(
       run(addTrain, ...common, "--model", path(kind), "--steps", "2", "--dev", path("sts.tsv")),
     ).rejects.toThrow(code("OPTION_CONFLICT"));
+  });
+
+  test("learned weights of terms lie in an index on the disk, and find what those in memory find", async () => {
+    const start = ["--tokenizer", path("words"), "--size", "tiny", "--learning-rate", "0.001", "--steps", "12"];
+    const train = ["train", path("pairs.jsonl"), "--batch-size", "4", "--max-length", "24", "--out", path("sparse")];
+    await run(addTrain, ...train, "--encoder", "unicoil", ...start);
+    const index = ["index", "--out", path("weighed"), "--model", path("sparse")];
+    expect(await run(addIndex, ...index, path("set/corpus.jsonl"))).toMatchObject({ documents: texts.length });
+    const encoder = loadSparseEncoder(path("sparse"));
+    const memory = createImpactIndex(encoder.encode(texts));
+    const search = (
+      ...more: string[]
+    ): Promise<{ pipeline: string; results: { hits: { id: string; score: number }[] }[] }> =>
+      run(addSearch, "search", path("weighed"), "find the dog", ...more);
+    const { pipeline, results } = await search();
+    expect(pipeline).toBe("splade");
+    const expected = memory.search(encoder.encode(["find the dog"], { role: "query" })[0], 10);
+    encoder.dispose();
+    expect(results[0].hits.length).toBe(expected.length);
+    expect(expected.length).toBeGreaterThan(2);
+    expected.forEach(({ score }, place) => {
+      expect(results[0].hits[place].score).toBeCloseTo(score, 1);
+    });
+    expect((await search("--pipeline", "bm25")).results[0].hits[0].id).toBe("d1");
+    await expect(search("--pipeline", "hybrid")).rejects.toThrow(code("INDEX_NO_VECTORS"));
+    await expect(search("--model", path("other"))).rejects.toThrow();
+    await expect(run(addIndex, "index", "--out", path("weighed"), path("set/corpus.jsonl"))).rejects.toThrow(
+      code("INDEX_MODEL"),
+    );
+    // The same texts again replace themselves; a compaction keeps their weights.
+    await run(addIndex, ...index, path("set/corpus.jsonl"), "--compact");
+    expect((await search()).results[0].hits.map(({ score }) => score)).toEqual(
+      results[0].hits.map(({ score }) => score),
+    );
   });
 
   test("an embedder has no vectors of tokens", async () => {

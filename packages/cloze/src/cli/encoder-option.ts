@@ -21,7 +21,7 @@ interface EncoderSettings {
 }
 
 /** Encodes, and counts the texts that were cut. */
-function counting<Vector>(
+export function counting<Vector>(
   encoder: {
     encode(
       texts: readonly string[],

@@ -3,18 +3,21 @@ import { basename, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { readLineBlocks } from "../data/readers/text-blocks.js";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
-import type { Embedder } from "../embedding/embedder.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
+import type { SparseVector } from "../retrieval/learned-sparse/impact-index.js";
 import { type IndexedDocument, searchedText } from "../retrieval/store/document.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
+import type { IndexSettings } from "../retrieval/store/search-index.js";
 import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
 import { readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { openStore } from "./document-store.js";
+import { counting } from "./encoder-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 import { vectorsOf } from "./text-vectors.js";
@@ -49,7 +52,7 @@ async function* documentsOf(path: string, warnings: DataWarnings): AsyncGenerato
 export function addIndex(program: Command): void {
   program
     .command("index")
-    .description("add documents to an index: their words, and their vectors with --model")
+    .description("add documents to an index: their words, and with --model their vectors or learned weights of terms")
     .argument(
       "[files...]",
       "JSON lines, CSV, TSV or Parquet with text, and id and title where there are; .txt: one a line",
@@ -58,7 +61,10 @@ export function addIndex(program: Command): void {
       "--out <folder|url>",
       "the index; made where there is none, else added to (same id: replaced); or postgres://…?schema=name",
     )
-    .option(`--model ${modelArgument}`, "an embedder, for an index of vectors too (needed again to add to it)")
+    .option(
+      `--model ${modelArgument}`,
+      "an embedder, for an index of vectors too, or an encoder of cloze train --encoder splade or unicoil (needed again to add to it)",
+    )
     .addOption(new Option("--storage <kind>", "how vectors are kept").choices(vectorStorages).default("float32"))
     .addOption(new Option("--stemmer <language>", "of words").choices(["none", "english"]).default("none"))
     .addOption(new Option("--stop-words <language>", "words left out").choices(["none", "english"]).default("none"))
@@ -72,28 +78,61 @@ export function addIndex(program: Command): void {
     .action(indexDocuments);
 }
 
-async function openFor(options: IndexOptions): Promise<{ index: DocumentStore; embedder?: Embedder }> {
+/** What a model gives of documents. */
+interface DocumentEncoder {
+  readonly settings: Pick<IndexSettings, "vectors" | "weights">;
+  encode(texts: readonly string[]): Promise<{ vectors?: Float32Array; weights?: SparseVector[] }>;
+  dispose(): void;
+}
+
+function encoderOf(
+  folder: string,
+  fingerprint: string,
+  options: IndexOptions,
+  warnings: DataWarnings,
+): DocumentEncoder {
+  const model = { model: resolve(folder), fingerprint };
+  if (isSparseEncoderFolder(folder)) {
+    const encoder = loadSparseEncoder(folder);
+    const counted = counting(encoder, { warnings });
+    return {
+      settings: { weights: model },
+      encode: async (texts) => ({ weights: counted.encode(texts) }),
+      dispose: () => encoder.dispose(),
+    };
+  }
+  const embedder = loadEmbedder(folder);
+  const vectors = vectorsOf(embedder, { ...options, warnings });
+  return {
+    settings: { vectors: { ...model, width: embedder.width, storage: options.storage } },
+    encode: async (texts) => ({ vectors: await vectors.embed(texts, "document") }),
+    dispose: () => embedder.dispose(),
+  };
+}
+
+async function openFor(
+  options: IndexOptions,
+  warnings: DataWarnings,
+): Promise<{ index: DocumentStore; encoder?: DocumentEncoder }> {
   const folder = options.model === undefined ? undefined : await modelFolder(options.model, options);
-  const embedder = folder === undefined ? undefined : loadEmbedder(folder);
   const fingerprint = folder === undefined ? undefined : modelFingerprint(folder);
-  const vectors =
-    embedder === undefined || folder === undefined || fingerprint === undefined
-      ? undefined
-      : { width: embedder.width, storage: options.storage, model: resolve(folder), fingerprint };
+  const encoder =
+    folder === undefined || fingerprint === undefined ? undefined : encoderOf(folder, fingerprint, options, warnings);
   const index = await openStore(options.out, {
     write: true,
-    create: { analyzer: options, bm25: options, vectors },
+    create: { analyzer: options, bm25: options, ...encoder?.settings },
     fingerprint,
   });
-  if ((index.settings.vectors === undefined) !== (embedder === undefined)) {
+  const known = index.settings.vectors ?? index.settings.weights;
+  if ((known === undefined) !== (encoder === undefined)) {
     await index.close();
-    throw new ClozeError("INDEX_MODEL", `${options.out} holds ${embedder ? "words only" : "vectors"}`, {
-      expected: embedder ? "no --model" : `--model ${index.settings.vectors?.model ?? ""}`,
-      received: embedder ? "a model" : "none",
+    throw new ClozeError("INDEX_MODEL", `${options.out} holds ${encoder ? "words only" : "what a model made"}`, {
+      expected: encoder ? "no --model" : `--model ${known?.model ?? ""}`,
+      received: encoder ? "a model" : "none",
       remedy: "Add documents as the index was made, or make another.",
     });
   }
-  return { index, embedder };
+  return { index, encoder };
 }
 
 async function indexDocuments(files: readonly string[], options: IndexOptions): Promise<void> {
@@ -104,8 +143,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
   }
   const progress = progressFor(options);
   const warnings = createWarnings();
-  const { index, embedder } = await openFor(options);
-  const vectors = embedder && vectorsOf(embedder, { ...options, warnings });
+  const { index, encoder } = await openFor(options, warnings);
   const meter = createMeter("index", () => 0);
   const start = performance.now();
   let [added, passed, removed] = [0, 0, 0];
@@ -123,8 +161,8 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       passed += batch.length - missing.length;
       batch = missing;
     }
-    const rows = vectors && batch.length > 0 ? await vectors.embed(batch.map(searchedText), "document") : undefined;
-    if (batch.length > 0) await index.add(batch, rows);
+    const { vectors, weights } = (batch.length > 0 && (await encoder?.encode(batch.map(searchedText)))) || {};
+    if (batch.length > 0) await index.add(batch, vectors, weights);
     added += batch.length;
     batch = [];
     progress.update(meter.event(added));
@@ -154,7 +192,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
     size = await index.size().finally(() => index.close());
   }
   progress.done();
-  embedder?.dispose();
+  encoder?.dispose();
   const seconds = (performance.now() - start) / 1000;
   for (const { code, message, count, first } of index.warnings()) warnings.add(code, message, first, count);
   noteWarnings(progress, warnings.list());

@@ -1,9 +1,11 @@
 import { type Command, Option } from "commander";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import { loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { ClozeError } from "../errors.js";
+import type { DocumentStore } from "../retrieval/document-store.js";
 import type { ScoredDocument } from "../retrieval/evaluation/ranking.js";
 import { fuseRetrievers } from "../retrieval/pipeline/fusion.js";
-import { indexBm25, indexDense } from "../retrieval/pipeline/index-retrievers.js";
+import { indexBm25, indexDense, indexSparse } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
@@ -21,10 +23,69 @@ import { vectorsOf } from "./text-vectors.js";
 interface SearchOptions extends CommonOptions {
   input?: string;
   top: number;
-  pipeline?: (typeof pipelines)[number];
+  pipeline?: Pipeline;
   weights: [number, number];
   model?: string;
   filter?: Filter;
+}
+
+type Pipeline = (typeof pipelines)[number];
+
+const usualPipeline = ({ vectors, weights }: DocumentStore["settings"]): Pipeline =>
+  vectors !== undefined ? "hybrid" : weights !== undefined ? "splade" : "bm25";
+
+/** A retriever over an index, and what ends with it. */
+interface OpenedRetriever {
+  readonly retriever: Retriever;
+  dispose(): void;
+}
+
+/** The model that made the index, or the one that is named in its place. */
+async function modelOf(
+  folder: string,
+  made: { readonly model: string; readonly fingerprint: string },
+  options: SearchOptions,
+): Promise<string> {
+  const model = await modelFolder(options.model ?? made.model, options);
+  const found = modelFingerprint(model);
+  if (found === made.fingerprint) return model;
+  throw new ClozeError("INDEX_MODEL", `${folder} was made with another model`, {
+    expected: `${made.model} (${made.fingerprint.slice(0, 12)})`,
+    received: `${model} (${found.slice(0, 12)})`,
+    remedy: "Name the model that made the index with --model, or index the documents again.",
+  });
+}
+
+async function retrieverOf(
+  pipeline: Pipeline,
+  folder: string,
+  index: DocumentStore,
+  options: SearchOptions,
+): Promise<OpenedRetriever> {
+  const words = indexBm25(index);
+  if (pipeline === "bm25") return { retriever: words, dispose() {} };
+  const { vectors, weights } = index.settings;
+  if (pipeline === "splade") {
+    if (weights === undefined) {
+      throw new ClozeError("INDEX_NO_WEIGHTS", `${folder} holds no learned weights of terms`, {
+        remedy: "Index the documents again, --model being an encoder of cloze train --encoder splade or unicoil.",
+      });
+    }
+    const encoder = loadSparseEncoder(await modelOf(folder, weights, options));
+    const encode = (queries: readonly string[]) => encoder.encode(queries, { role: "query" });
+    return { retriever: indexSparse(index, encode), dispose: () => encoder.dispose() };
+  }
+  if (vectors === undefined) {
+    throw new ClozeError("INDEX_NO_VECTORS", `${folder} holds no vectors`, {
+      remedy: `Take --pipeline ${usualPipeline(index.settings)}, or index the documents again with an embedder as --model.`,
+    });
+  }
+  const embedder = loadEmbedder(await modelOf(folder, vectors, options));
+  const dense = indexDense(index, vectorsOf(embedder));
+  return {
+    retriever: pipeline === "dense" ? dense : fuseRetrievers([words, dense], { weights: options.weights }),
+    dispose: () => embedder.dispose(),
+  };
 }
 
 /** `cloze search` */
@@ -39,11 +100,11 @@ export function addSearch(program: Command): void {
     .addOption(
       new Option(
         "--pipeline <name>",
-        "how documents are found (default: hybrid where the index has vectors, else bm25)",
+        "how documents are found (default: hybrid where the index has vectors, splade where it has weights, else bm25)",
       ).choices(pipelines),
     )
     .option("--weights <bm25,dense>", "of hybrid's parts, standardised", fusionWeights, [0.3, 0.7])
-    .option(`--model ${modelArgument}`, "the embedder of the index (default: where it was when the index was made)")
+    .option(`--model ${modelArgument}`, "the model of the index (default: where it was when the index was made)")
     .option(
       "--filter <condition>",
       "on a field: lang=en, lang=en,de, lang!=en, year>=2010; may be repeated",
@@ -53,30 +114,8 @@ export function addSearch(program: Command): void {
       const queries = textsOf(given, options.input);
       const progress = progressFor(options);
       const index = await openStore(folder);
-      const { vectors } = index.settings;
-      const name = options.pipeline ?? (vectors === undefined ? "bm25" : "hybrid");
-      let retriever: Retriever = indexBm25(index);
-      let dispose = () => {};
-      if (name !== "bm25") {
-        if (vectors === undefined) {
-          throw new ClozeError("INDEX_NO_VECTORS", `${folder} holds words only`, {
-            remedy: "Take --pipeline bm25, or index the documents again with --model.",
-          });
-        }
-        const model = await modelFolder(options.model ?? vectors.model, options);
-        const found = modelFingerprint(model);
-        if (found !== vectors.fingerprint) {
-          throw new ClozeError("INDEX_MODEL", `${folder} was made with another model`, {
-            expected: `${vectors.model} (${vectors.fingerprint.slice(0, 12)})`,
-            received: `${model} (${found.slice(0, 12)})`,
-            remedy: "Name the model that made the index with --model, or index the documents again.",
-          });
-        }
-        const embedder = loadEmbedder(model);
-        dispose = () => embedder.dispose();
-        const dense = indexDense(index, vectorsOf(embedder));
-        retriever = name === "dense" ? dense : fuseRetrievers([retriever, dense], { weights: options.weights });
-      }
+      const name = options.pipeline ?? usualPipeline(index.settings);
+      const { retriever, dispose } = await retrieverOf(name, folder, index, options);
       const start = performance.now();
       const rankings = await retriever.search(queries, { depth: options.top, filter: options.filter });
       const milliseconds = performance.now() - start;

@@ -1,10 +1,11 @@
 // One interface over the embedded index and over PostgreSQL, so that what was written for one runs on the other.
 import type { DataWarning } from "../data/readers/warnings.js";
 import type { Ranking } from "./evaluation/ranking.js";
+import type { SparseVector } from "./learned-sparse/impact-index.js";
 import type { AnalyzerOptions } from "./lexical/analyzer.js";
 import type { Bm25Parameters } from "./lexical/bm25-formula.js";
 import type { IndexedDocument } from "./store/document.js";
-import type { VectorFacts } from "./store/manifest.js";
+import type { VectorFacts, WeightFacts } from "./store/manifest.js";
 import type { IndexSearchOptions, SearchIndex } from "./store/search-index.js";
 
 /** Documents that are searched by words and by vectors. Results of the two kinds of stores are the same. */
@@ -14,6 +15,8 @@ export interface DocumentStore {
     readonly bm25: Required<Bm25Parameters>;
     /** Absent: words only. */
     readonly vectors?: VectorFacts;
+    /** Absent: no learned weights of terms. */
+    readonly weights?: WeightFacts;
   };
   warnings(): readonly DataWarning[];
   /** Documents that can be found. */
@@ -23,11 +26,12 @@ export interface DocumentStore {
   /** Documents by their ids, in that order; undefined for those that are not there. */
   get(ids: readonly string[]): Promise<(IndexedDocument | undefined)[]>;
   /** Adds documents, all or none; one whose id is there replaces it. They are durable when the promise is kept. */
-  add(documents: readonly IndexedDocument[], vectors?: Float32Array): Promise<void>;
+  add(documents: readonly IndexedDocument[], vectors?: Float32Array, weights?: readonly SparseVector[]): Promise<void>;
   /** @returns how many were there */
   remove(ids: readonly string[]): Promise<number>;
   searchWords(query: string, options: IndexSearchOptions): Promise<Ranking>;
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Promise<Ranking[]>;
+  searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Promise<Ranking[]>;
   /** Gives back the space of what was replaced or removed. */
   compact(): Promise<void>;
   close(): Promise<void>;
@@ -40,10 +44,11 @@ export const embeddedStore = (index: SearchIndex): DocumentStore => ({
   size: async () => index.size,
   has: async (ids) => new Set(ids.filter((id) => index.has(id))),
   get: async (ids) => ids.map((id) => index.get(id)),
-  add: async (documents, vectors) => index.add(documents, vectors),
+  add: async (documents, vectors, weights) => index.add(documents, vectors, weights),
   remove: async (ids) => index.remove(ids),
   searchWords: async (query, options) => index.searchWords(query, options),
   searchVectors: async (queries, options) => index.searchVectors(queries, options),
+  searchWeights: async (queries, options) => index.searchWeights(queries, options),
   compact: async () => index.compact(),
   close: async () => index.close(),
 });

@@ -27,8 +27,12 @@ export interface MemoryPostings extends Postings {
 export interface PostingsBuilder {
   /** Documents so far. */
   readonly size: number;
-  /** Adds the next document. */
-  add(terms: readonly string[]): void;
+  /**
+   * Adds the next document.
+   *
+   * @param counts how often each term counts, from 1 to 65,535; each once unless told
+   */
+  add(terms: readonly string[], counts?: ArrayLike<number>): void;
   /** @param keep documents for which it says no are left out, as if they were empty */
   finish(keep?: (document: number) => boolean): MemoryPostings;
 }
@@ -60,11 +64,12 @@ export function createPostingsBuilder(): PostingsBuilder {
     get size() {
       return size;
     },
-    add(document) {
+    add(document, times) {
       const first = entries;
       entryTerms = grown(entryTerms, entries + document.length);
       entryCounts = grown(entryCounts, entries + document.length);
-      for (const word of document) {
+      for (const [place, word] of document.entries()) {
+        const count = times?.[place] ?? 1;
         let term = terms.get(word);
         if (term === undefined) {
           term = terms.size;
@@ -74,11 +79,11 @@ export function createPostingsBuilder(): PostingsBuilder {
         }
         const last = lastEntries[term];
         if (last >= first) {
-          if (entryCounts[last] < largestCount) entryCounts[last]++;
+          entryCounts[last] = Math.min(largestCount, entryCounts[last] + count);
         } else {
           lastEntries[term] = entries;
           entryTerms[entries] = term;
-          entryCounts[entries++] = 1;
+          entryCounts[entries++] = Math.min(largestCount, count);
         }
       }
       documentStarts = grown(documentStarts, size + 2);

@@ -1,5 +1,6 @@
 // Retrievers over an index on disk, or in PostgreSQL.
 import type { Ranking } from "../evaluation/ranking.js";
+import type { SparseVector } from "../learned-sparse/impact-index.js";
 import type { IndexSearchOptions } from "../store/search-index.js";
 import type { Retriever } from "./retriever.js";
 import type { TextVectors } from "./text-vectors.js";
@@ -8,6 +9,7 @@ import type { TextVectors } from "./text-vectors.js";
 export interface Searchable {
   searchWords(query: string, options: IndexSearchOptions): Ranking | Promise<Ranking>;
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[] | Promise<Ranking[]>;
+  searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Ranking[] | Promise<Ranking[]>;
 }
 
 /** The words of an index, by BM25. */
@@ -28,4 +30,11 @@ export const indexDense = (index: Searchable, vectors: TextVectors): Retriever =
     if (queries.length === 0) return [];
     return index.searchVectors(await vectors.embed(queries, "query"), options);
   },
+});
+
+/** The learned weights of an index. @param encode the model that made them, for queries */
+export const indexSparse = (index: Searchable, encode: (queries: readonly string[]) => SparseVector[]): Retriever => ({
+  name: "splade",
+  unfound: 0,
+  search: async (queries, options) => index.searchWeights(encode(queries), options),
 });

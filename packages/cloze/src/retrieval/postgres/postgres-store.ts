@@ -21,6 +21,13 @@ export interface PostgresOptions {
   approximate?: boolean;
 }
 
+const noWeights = () =>
+  new ClozeError("INDEX_NO_WEIGHTS", "An index in PostgreSQL holds words and vectors, no learned weights of terms", {
+    expected: "an embedder",
+    received: "an encoder of weighted terms",
+    remedy: "Take a folder for the index, or an embedder.",
+  });
+
 const formatVersion = 1;
 type Settings = DocumentStore["settings"];
 
@@ -113,7 +120,8 @@ async function settingsOf(db: Connection, schema: string, url: string, options: 
     });
   }
   if (settings === undefined && create !== undefined) {
-    const { analyzer = {}, bm25 = {}, vectors } = create;
+    const { analyzer = {}, bm25 = {}, vectors, weights } = create;
+    if (weights !== undefined) throw noWeights();
     settings = {
       analyzer: { stemmer: analyzer.stemmer ?? "none", stopWords: analyzer.stopWords ?? "none" },
       bm25: { k1: bm25.k1 ?? 1.2, b: bm25.b ?? 0.75 },
@@ -174,7 +182,7 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
       const found = new Map(rows.map(({ id, body }) => [id as string, body as string]));
       return ids.map((id) => {
         const body = found.get(id);
-        return body === undefined ? undefined : decodeBody(id, Buffer.from(body));
+        return body === undefined ? undefined : decodeBody(id, Buffer.from(body)).document;
       });
     },
     async add(documents, rows) {
@@ -231,6 +239,7 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
     async remove(ids) {
       return (await db.query(`DELETE FROM ${schema}.documents WHERE id = ANY($1)`, [ids])).rowCount ?? 0;
     },
+    searchWeights: () => Promise.reject(noWeights()),
     async searchWords(text, { depth, filter }) {
       const terms = countTerms(analyze(text));
       if (terms.size === 0) return [];

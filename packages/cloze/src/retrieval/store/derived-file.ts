@@ -13,6 +13,7 @@ export interface StoredArray {
 /** An open derived file. */
 export interface DerivedFile {
   readonly facts: Readonly<Record<string, unknown>>;
+  has(name: string): boolean;
   /** Reads elements of an array; all of it unless told. */
   read<T extends ArrayBufferView>(name: string, type: ArrayType<T>, start?: number, count?: number): T;
   close(): void;
@@ -82,6 +83,7 @@ export function openDerived(path: string): DerivedFile | undefined {
   if (fstatSync(file).size < base + end) return refuse();
   return {
     facts,
+    has: (name) => Object.hasOwn(places, name),
     read(name, type, start = 0, count) {
       const { offset, bytes } = places[name];
       const size = type.BYTES_PER_ELEMENT;

@@ -16,19 +16,27 @@ interface Body {
   title?: string;
   text: string;
   fields?: JsonObject;
+  /** Where the index keeps them: terms, and their weights as whole numbers. */
+  weights?: TermCodes;
 }
 
-export function encodeBody({ title, text, fields }: IndexedDocument): Buffer {
+/** Weights of terms as an index keeps them. */
+export type TermCodes = readonly [terms: readonly number[], codes: readonly number[]];
+
+export function encodeBody({ title, text, fields }: IndexedDocument, weights?: TermCodes): Buffer {
   const body: Body = { text };
   if (title !== undefined && title !== "") body.title = title;
   if (fields !== undefined && Object.keys(fields).length > 0) body.fields = fields;
+  if (weights !== undefined) body.weights = weights;
   return Buffer.from(JSON.stringify(body));
 }
 
-export const decodeBody = (id: string, bytes: Uint8Array): IndexedDocument => ({
-  id,
-  ...(JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")) as Body),
-});
+/** A document, and the weights of its terms where it has some. */
+export function decodeBody(id: string, bytes: Uint8Array): { document: IndexedDocument; weights?: TermCodes } {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  const { weights, ...body } = JSON.parse(text) as Body;
+  return { document: { id, ...body }, weights };
+}
 
 /** What is searched of a document. */
 export const searchedText = ({ title = "", text }: IndexedDocument): string => fullText({ title, text });

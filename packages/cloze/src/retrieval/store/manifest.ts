@@ -31,12 +31,15 @@ const manifestSchema = z.object({
       fingerprint: z.string(),
     })
     .optional(),
+  /** Absent: there are no weights of terms. */
+  weights: z.object({ model: z.string(), fingerprint: z.string() }).optional(),
   /** Oldest first. */
   segments: z.array(segmentSchema),
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
 export type VectorFacts = NonNullable<Manifest["vectors"]>;
+export type WeightFacts = NonNullable<Manifest["weights"]>;
 
 export const manifestPath = (folder: string): string => join(folder, "index.json");
 

@@ -37,7 +37,8 @@ export function rewriteSegments(
         next = named.manifest;
         target = openByLog(folder, named.name, settings, true);
       }
-      target.put(segment.read(document), codec && rows.slice(document * rowBytes, (document + 1) * rowBytes));
+      const row = codec && rows.slice(document * rowBytes, (document + 1) * rowBytes);
+      target.put(segment.read(document), row, segment.weightsOf(document));
       if (target.size % 4096 === 0) target.sync();
       if (target.size >= segmentSize) finish();
     }

@@ -15,6 +15,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Bm25Index } from "../bm25.js";
+import { createImpactIndex, type SparseVector } from "../learned-sparse/impact-index.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import type { IndexedDocument } from "./document.js";
 import { openIndex, type SearchIndex } from "./search-index.js";
@@ -31,6 +32,22 @@ const documentOf = (id: string, seed: number): IndexedDocument => ({
   fields: { year: 2000 + (seed % 4), tags: [words[seed % 4], "all"] },
 });
 const vectorOf = (seed: number): number[] => [seed % 3, (seed % 5) - 2, 1];
+const weights = { model: "toy", fingerprint: "b".repeat(64) };
+/** Terms 0 to 3, some of them. */
+const weightsOf = (seed: number): SparseVector => {
+  const terms = [0, 1, 2, 3].filter((term) => (seed + term) % 3 > 0);
+  return { terms: Uint32Array.from(terms), weights: Float32Array.from(terms, (term) => ((seed * 5 + term) % 7) / 4) };
+};
+const queryWeights = { terms: Uint32Array.of(1, 2, 9), weights: Float32Array.of(1.5, 0.5, 3) };
+
+const code = (body: () => unknown) => {
+  try {
+    body();
+  } catch (error) {
+    return (error as { code?: string }).code;
+  }
+  return undefined;
+};
 
 /** What an index must say, worked out from all its documents. */
 function check(index: SearchIndex, model: ReadonlyMap<string, number>): void {
@@ -50,6 +67,13 @@ function check(index: SearchIndex, model: ReadonlyMap<string, number>): void {
     return { id, score: a - b + 0.5 * c };
   });
   expect(byScore(hits)).toEqual(byScore(products));
+  if (index.settings.weights !== undefined) {
+    const [weighed] = index.searchWeights([queryWeights], { depth: 100 });
+    const scores = createImpactIndex(ids.map((id) => weightsOf(model.get(id) as number))).scores(queryWeights);
+    expect(byScore(weighed)).toEqual(
+      byScore(ids.map((id, i) => ({ id, score: scores[i] })).filter((hit) => hit.score > 0)),
+    );
+  }
   for (const id of ids) expect(index.get(id)).toEqual(documentOf(id, model.get(id) as number));
 }
 
@@ -74,13 +98,15 @@ test("adding, replacing, removing, compacting, opening again: always what a map 
   fc.assert(
     fc.property(fc.array(step, { maxLength: 14 }), (steps) => {
       const folder = newFolder();
-      const open = () => openIndex(folder, { write: true, create: { vectors }, segmentSize: 5 });
+      const open = () => openIndex(folder, { write: true, create: { vectors, weights }, segmentSize: 5 });
       let index = open();
       const model = new Map<string, number>();
       for (const { kind, ids, seed } of steps) {
         if (kind === "add") {
           const documents = ids.map((id, i) => documentOf(String(id), seed + i));
-          index.add(documents, Float32Array.from(ids.flatMap((_, i) => vectorOf(seed + i))));
+          const rows = Float32Array.from(ids.flatMap((_, i) => vectorOf(seed + i)));
+          const termWeights = ids.map((_, i) => weightsOf(seed + i));
+          index.add(documents, rows, termWeights);
           ids.forEach((id, i) => {
             model.set(String(id), seed + i);
           });
@@ -102,6 +128,29 @@ test("adding, replacing, removing, compacting, opening again: always what a map 
     }),
     { numRuns: 25 },
   );
+});
+
+test("weights of terms: filtered, cut where they are too large, refused where they are none", () => {
+  const index = openIndex(newFolder(), { write: true, create: { weights } });
+  const seeds = Array.from({ length: 12 }, (_, i) => i);
+  const documents = seeds.map((seed) => documentOf(`d${seed}`, seed));
+  index.add(documents, undefined, seeds.map(weightsOf));
+  const [all] = index.searchWeights([queryWeights], { depth: 20 });
+  const [some] = index.searchWeights([queryWeights], { depth: 20, filter: { year: 2001 } });
+  const seedOf = ({ id }: { id: string }) => Number(id.slice(1));
+  expect(some).toEqual(all.filter((hit) => seedOf(hit) % 4 === 1));
+  expect(some.length).toBeGreaterThan(0);
+  expect(index.searchWeights([queryWeights], { depth: 2 })[0]).toEqual(all.slice(0, 2));
+  const one = (weight: number) => [{ terms: Uint32Array.of(5), weights: Float32Array.of(weight) }];
+  index.add([{ id: "large", text: "a" }], undefined, one(100));
+  expect(index.warnings.list()).toMatchObject([{ code: "INDEX_WEIGHT_CUT", count: 1 }]);
+  const five = { terms: Uint32Array.of(5), weights: Float32Array.of(1) };
+  expect(index.searchWeights([five], { depth: 1 })[0][0].score).toBeCloseTo(65.535, 4);
+  for (const bad of [Number.NaN, -1, Number.POSITIVE_INFINITY])
+    expect(code(() => index.add([{ id: "bad", text: "a" }], undefined, one(bad)))).toBe("INDEX_VECTOR");
+  expect(code(() => index.add([{ id: "bad", text: "a" }]))).toBe("INDEX_WIDTH");
+  expect(index.has("bad")).toBe(false);
+  index.close();
 });
 
 test("filters: values, lists, bounds, not", () => {
@@ -152,9 +201,11 @@ test.each(["int8", "binary"] as const)("vectors in %s find the same neighbour", 
 
 test("a log cut anywhere: every whole document is there, and more can be added", () => {
   const folder = newFolder();
-  const open = () => openIndex(folder, { write: true, create: { vectors } });
+  const open = () => openIndex(folder, { write: true, create: { vectors, weights } });
   let index = open();
-  for (let seed = 0; seed < 6; seed++) index.add([documentOf(`d${seed}`, seed)], Float32Array.from(vectorOf(seed)));
+  const add = (id: string, seed: number) =>
+    index.add([documentOf(id, seed)], Float32Array.from(vectorOf(seed)), [weightsOf(seed)]);
+  for (let seed = 0; seed < 6; seed++) add(`d${seed}`, seed);
   index.close();
   const log = join(folder, "segment-000001.log");
   const whole = readFileSync(log);
@@ -170,7 +221,7 @@ test("a log cut anywhere: every whole document is there, and more can be added",
     const there = cuts.filter((_, i) => (cuts[i + 1] ?? whole.length) <= cut).length;
     index = open();
     check(index, new Map(Array.from({ length: there }, (_, seed) => [`d${seed}`, seed])));
-    index.add([documentOf("new", 9)], Float32Array.from(vectorOf(9)));
+    add("new", 9);
     index.close();
     index = open();
     check(
@@ -259,14 +310,6 @@ test("what a killed writer derived before it said so does not hide what came aft
 test("two writers, other models, other versions, wrong vectors", () => {
   const folder = newFolder();
   const index = openIndex(folder, { write: true, create: { vectors } });
-  const code = (body: () => unknown) => {
-    try {
-      body();
-    } catch (error) {
-      return (error as { code?: string }).code;
-    }
-    return undefined;
-  };
   expect(code(() => openIndex(folder, { write: true }))).toBe("INDEX_LOCKED");
   const one = [documentOf("a", 1)];
   expect(code(() => index.add(one))).toBe("INDEX_WIDTH");
@@ -290,6 +333,7 @@ test("two writers, other models, other versions, wrong vectors", () => {
   const wordsOnly = openIndex(newFolder(), { write: true, create: {} });
   wordsOnly.add(one);
   expect(code(() => wordsOnly.searchVectors(Float32Array.of(1), { depth: 1 }))).toBe("INDEX_NO_VECTORS");
+  expect(code(() => wordsOnly.searchWeights([], { depth: 1 }))).toBe("INDEX_NO_WEIGHTS");
   wordsOnly.close();
 });
 

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createWarnings, type DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { Ranking } from "../evaluation/ranking.js";
+import type { SparseVector } from "../learned-sparse/impact-index.js";
 import { type AnalyzerOptions, createAnalyzer } from "../lexical/analyzer.js";
 import { type Bm25Parameters, countTerms, type WeightedTerms } from "../lexical/bm25-formula.js";
 import { type IndexedDocument, searchedText } from "./document.js";
@@ -16,6 +17,7 @@ import {
   readManifest,
   removeStrays,
   type VectorFacts,
+  type WeightFacts,
   writeManifest,
 } from "./manifest.js";
 import { rewriteSegments } from "./rewrite-segments.js";
@@ -31,6 +33,7 @@ import {
 } from "./segment.js";
 import { vectorCodec } from "./vector-codec.js";
 import { checkVectors, searchVectors } from "./vector-search.js";
+import { encodeWeights, searchWeights } from "./weight-search.js";
 import { createWordSearch } from "./word-search.js";
 import { lockFolder } from "./write-lock.js";
 
@@ -40,6 +43,8 @@ export interface IndexSettings {
   bm25?: Bm25Parameters;
   /** Absent: words only. */
   vectors?: VectorFacts;
+  /** Absent: no learned weights of terms. */
+  weights?: WeightFacts;
 }
 
 export interface OpenIndexOptions {
@@ -63,7 +68,7 @@ export interface SearchIndex {
   readonly folder: string;
   /** Documents that can be found. */
   readonly size: number;
-  readonly settings: Readonly<Pick<Manifest, "analyzer" | "bm25" | "vectors">>;
+  readonly settings: Readonly<Pick<Manifest, "analyzer" | "bm25" | "vectors" | "weights">>;
   readonly segments: number;
   /** What was odd when it was opened, and since. */
   readonly warnings: DataWarnings;
@@ -73,9 +78,10 @@ export interface SearchIndex {
    * Adds documents; when it returns they are on the disk. One whose id is there replaces it.
    *
    * @param vectors [documents, width], where the index keeps vectors
+   * @param weights of terms, one of each document, where the index keeps them
    * @throws INDEX_READ_ONLY, INDEX_VECTOR, INDEX_WIDTH, DISK_FULL, FILE_WRITE; then none of them is in the index
    */
-  add(documents: readonly IndexedDocument[], vectors?: Float32Array): void;
+  add(documents: readonly IndexedDocument[], vectors?: Float32Array, weights?: readonly SparseVector[]): void;
   /** Removes documents; those that are not there are passed over. @returns how many were there */
   remove(ids: readonly string[]): number;
   /** The terms of a text, as this index reads it. */
@@ -86,6 +92,8 @@ export interface SearchIndex {
   searchWords(query: string | WeightedTerms, options: IndexSearchOptions): Ranking;
   /** The best documents by inner product, for each query. queries: [count, width] @throws INDEX_WIDTH, INDEX_NO_VECTORS */
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[];
+  /** The best documents by inner product of weights (SPLADE, uniCOIL), for each query. @throws INDEX_NO_WEIGHTS */
+  searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Ranking[];
   /** Every document that can be found, in the order in which they were added. */
   documents(): Generator<IndexedDocument>;
   /** Rewrites everything without what was replaced or deleted. */
@@ -127,13 +135,14 @@ export function openIndex(folder: string, options: OpenIndexOptions = {}): Searc
   }
 }
 
-const newManifest = ({ analyzer = {}, bm25 = {}, vectors }: IndexSettings): Manifest => ({
+const newManifest = ({ analyzer = {}, bm25 = {}, vectors, weights }: IndexSettings): Manifest => ({
   format: "cloze-index",
   version: 1,
   next: 1,
   analyzer: { stemmer: analyzer.stemmer ?? "none", stopWords: analyzer.stopWords ?? "none" },
   bm25: { k1: bm25.k1 ?? 1.2, b: bm25.b ?? 0.75 },
   ...(vectors !== undefined && { vectors }),
+  ...(weights !== undefined && { weights }),
   segments: [],
 });
 
@@ -146,10 +155,11 @@ interface Locked {
 
 function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }: Locked): SearchIndex {
   let manifest = readManifest(folder);
-  const { vectors } = manifest;
-  if (fingerprint !== undefined && vectors !== undefined && vectors.fingerprint !== fingerprint) {
+  const { vectors, weights } = manifest;
+  const models = [vectors, weights].filter((facts) => facts !== undefined);
+  if (fingerprint !== undefined && models.length > 0 && models.every((facts) => facts.fingerprint !== fingerprint)) {
     throw new ClozeError("INDEX_MODEL", `${folder} was made with another model`, {
-      expected: `${vectors.model} (${vectors.fingerprint.slice(0, 12)})`,
+      expected: models.map((facts) => `${facts.model} (${facts.fingerprint.slice(0, 12)})`).join(", "),
       received: fingerprint.slice(0, 12),
       remedy: "Search with the model that made the index, or index the documents again.",
     });
@@ -296,17 +306,18 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       const at = places.get(id);
       return at === undefined ? undefined : segments[Math.floor(at / span)].read(at % span);
     },
-    add(documents, rows) {
+    add(documents, rows, termWeights) {
       writable();
       if (documents.length === 0) return;
       if (codec !== undefined) checkVectors(documents, rows, codec, warnings);
+      const codes = weights === undefined ? undefined : encodeWeights(documents, termWeights, warnings);
       const segment = grow();
       const first = segment.size;
       const width = codec?.width ?? 0;
       for (const [i, document] of documents.entries()) {
         if (searchedText(document).trim() === "")
           warnings.add("INDEX_TEXT_EMPTY", "documents without a text", document.id);
-        segment.put(document, rows?.subarray(i * width, (i + 1) * width));
+        segment.put(document, rows?.subarray(i * width, (i + 1) * width), codes?.[i]);
       }
       commit(segment);
       const number = segments.indexOf(segment);
@@ -339,6 +350,16 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
         });
       }
       return searchVectors(live, codec, queries, options);
+    },
+    searchWeights(queries, options) {
+      if (weights === undefined) {
+        throw new ClozeError("INDEX_NO_WEIGHTS", `${folder} holds no learned weights of terms`, {
+          expected: "an index that was made with an encoder of weighted terms",
+          received: "one without",
+          remedy: "Index the documents again, --model being an encoder of cloze train --encoder splade or unicoil.",
+        });
+      }
+      return queries.map((query) => searchWeights(live, query, options));
     },
     *documents() {
       for (const segment of segments)

@@ -5,9 +5,9 @@ import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync } from "no
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { Analyzer } from "../lexical/analyzer.js";
-import { createPostingsBuilder, type PostingsBuilder } from "../lexical/postings.js";
+import { createPostingsBuilder, type Postings } from "../lexical/postings.js";
 import { type DerivedFile, openDerived, writeDerived } from "./derived-file.js";
-import { decodeBody, encodeBody, fieldTerms, type IndexedDocument, searchedText } from "./document.js";
+import { decodeBody, encodeBody, fieldTerms, type IndexedDocument, searchedText, type TermCodes } from "./document.js";
 import { guardWrite, openForAppend, readAt, writeAt } from "./file-io.js";
 import { encodeRecord, readRecords } from "./record-log.js";
 import { type ListedPostings, listed, openPostings, packTexts, postingsArrays } from "./stored-postings.js";
@@ -31,8 +31,12 @@ export interface Segment {
   readonly dead: Uint8Array;
   readonly words: ListedPostings;
   readonly fields: ListedPostings;
+  /** Weights of terms by their numbers; without any where the index keeps none. */
+  readonly weights: Postings;
   idOf(document: number): string;
   read(document: number): IndexedDocument;
+  /** The weights of a document's terms, where the index keeps them. */
+  weightsOf(document: number): TermCodes | undefined;
   /** The rows of all documents' vectors; read when they are first asked for. */
   vectorRows(): Uint8Array;
   kill(document: number): void;
@@ -41,8 +45,8 @@ export interface Segment {
 
 /** A segment that grows. */
 export interface ActiveSegment extends Segment {
-  /** Adds documents with their vectors (or the row of one), and deletions; nothing is certain before `sync`. */
-  put(document: IndexedDocument, vector?: Float32Array | Uint8Array): void;
+  /** Adds documents with their vectors (or the row of one) and weights, and deletions; nothing is certain before `sync`. */
+  put(document: IndexedDocument, vector?: Float32Array | Uint8Array, weights?: TermCodes): void;
   remove(id: string): void;
   /** Flushes everything to the disk. @throws DISK_FULL, FILE_WRITE; then it must be opened anew: what was added is lost */
   sync(): void;
@@ -110,6 +114,11 @@ export function openSealed(
   const bodyLengths = derived.read("body-lengths", Uint32Array);
   const dead = new Uint8Array(size);
   const idOf = (document: number) => ids.toString("utf8", idOffsets[document], idOffsets[document + 1]);
+  const bodyOf = (document: number) => {
+    const body = new Uint8Array(bodyLengths[document]);
+    readAt(log, body, bodyOffsets[document]);
+    return decodeBody(idOf(document), body);
+  };
   return {
     name,
     size,
@@ -118,12 +127,10 @@ export function openSealed(
     deletions: deletionsOf(derived),
     words: openPostings(derived, "words"),
     fields: openPostings(derived, "fields"),
+    weights: openPostings(derived, "weights"),
     idOf,
-    read(document) {
-      const body = new Uint8Array(bodyLengths[document]);
-      readAt(log, body, bodyOffsets[document]);
-      return decodeBody(idOf(document), body);
-    },
+    read: (document) => bodyOf(document).document,
+    weightsOf: (document) => bodyOf(document).weights,
     vectorRows: rowReader(vectorPath(folder, name), codec, () => size),
     kill(document) {
       dead[document] = 1;
@@ -170,19 +177,25 @@ export function openByLog(
   const bodyOffsets: number[] = [];
   const bodyLengths: number[] = [];
   const deletions: Deletion[] = [];
-  const builders: { words: PostingsBuilder; fields: PostingsBuilder } = {
+  const builders = {
     words: createPostingsBuilder(),
     fields: createPostingsBuilder(),
+    weights: createPostingsBuilder(),
   };
   let dead = new Uint8Array(64);
   let bytes = 0;
-  let postings: { words: ListedPostings; fields: ListedPostings } | undefined;
+  let postings: Record<keyof typeof builders, ListedPostings> | undefined;
   // What has been written, and not flushed.
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   let pendingRows: Uint8Array[] = [];
 
-  const keep = (document: IndexedDocument, bodyOffset: number, bodyLength: number) => {
+  const keep = (
+    document: IndexedDocument,
+    [terms, codes]: TermCodes = [[], []],
+    bodyOffset: number,
+    bodyLength: number,
+  ) => {
     if (dead.length <= ids.length) {
       const larger = new Uint8Array(dead.length * 2);
       larger.set(dead);
@@ -193,6 +206,7 @@ export function openByLog(
     bodyLengths.push(bodyLength);
     builders.words.add(analyze(searchedText(document)));
     builders.fields.add(fieldTerms(document.fields));
+    builders.weights.add(terms.map(String), codes);
     postings = undefined;
   };
   const rowFits = (document: number, check: number): boolean => {
@@ -202,9 +216,10 @@ export function openByLog(
   };
   for (const record of readRecords(log)) {
     if (record.kind === "delete") deletions.push({ id: record.id, after: ids.length });
-    else if (rowFits(ids.length, record.vectorCheck))
-      keep(decodeBody(record.id, record.body), record.bodyOffset, record.body.length);
-    else break;
+    else if (rowFits(ids.length, record.vectorCheck)) {
+      const { document, weights } = decodeBody(record.id, record.body);
+      keep(document, weights, record.bodyOffset, record.body.length);
+    } else break;
     bytes = record.end;
   }
   let acknowledged = ids.length;
@@ -218,7 +233,11 @@ export function openByLog(
     return bodyOffset;
   };
   const finish = () => {
-    postings ??= { words: listed(builders.words.finish()), fields: listed(builders.fields.finish()) };
+    postings ??= {
+      words: listed(builders.words.finish()),
+      fields: listed(builders.fields.finish()),
+      weights: listed(builders.weights.finish()),
+    };
     return postings;
   };
   const readBody = (document: number): Uint8Array => {
@@ -244,14 +263,18 @@ export function openByLog(
     get fields() {
       return finish().fields;
     },
+    get weights() {
+      return finish().weights;
+    },
     idOf: (document) => ids[document],
-    read: (document) => decodeBody(ids[document], readBody(document)),
+    read: (document) => decodeBody(ids[document], readBody(document)).document,
+    weightsOf: (document) => decodeBody(ids[document], readBody(document)).weights,
     vectorRows: rowReader(vectors, codec, () => acknowledged),
     kill(document) {
       dead[document] = 1;
     },
-    put(document, vector) {
-      const body = encodeBody(document);
+    put(document, vector, weights) {
+      const body = encodeBody(document, weights);
       let check = 0;
       if (codec !== undefined && vector !== undefined) {
         const row = vector instanceof Uint8Array ? vector : new Uint8Array(codec.rowBytes);
@@ -260,7 +283,7 @@ export function openByLog(
         pendingRows.push(row);
       }
       const bodyOffset = append("put", document.id, body, check);
-      keep(document, bodyOffset, body.length);
+      keep(document, weights, bodyOffset, body.length);
     },
     remove(id) {
       append("delete", id, new Uint8Array(0), 0);
@@ -296,6 +319,7 @@ export function openByLog(
     seal() {
       const idBytes = packTexts(ids);
       const deleted = packTexts(deletions.map(({ id }) => id));
+      const weights = builders.weights.finish();
       writeDerived(
         derivedPath(folder, name),
         { size: ids.length, bytes, rowBytes: codec?.rowBytes ?? 0 },
@@ -309,6 +333,7 @@ export function openByLog(
           "deleted-after": Uint32Array.from(deletions, ({ after }) => after),
           ...postingsArrays("words", builders.words.finish()),
           ...postingsArrays("fields", builders.fields.finish()),
+          ...(weights.terms.size > 0 && postingsArrays("weights", weights)),
         },
       );
     },

@@ -53,8 +53,16 @@ export const listed = (postings: MemoryPostings): ListedPostings => ({
   },
 });
 
-/** What {@link postingsArrays} wrote, of an open file. */
+const noPostings: ListedPostings = {
+  lengths: new Uint32Array(0),
+  frequency: () => 0,
+  read: () => undefined,
+  *termsFrom() {},
+};
+
+/** What {@link postingsArrays} wrote, of an open file; none where it wrote nothing of that name. */
 export function openPostings(file: DerivedFile, prefix: string): ListedPostings {
+  if (!file.has(`${prefix}.words`)) return noPostings;
   const words = Buffer.from(file.read(`${prefix}.words`, Uint8Array).buffer);
   const offsets = file.read(`${prefix}.offsets`, Uint32Array);
   const starts = file.read(`${prefix}.starts`, Uint32Array);
