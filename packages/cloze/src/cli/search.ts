@@ -10,6 +10,7 @@ import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
+import { noWeights } from "../retrieval/store/weight-search.js";
 import { wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { openStore } from "./document-store.js";
@@ -66,11 +67,7 @@ async function retrieverOf(
   if (pipeline === "bm25") return { retriever: words, dispose() {} };
   const { vectors, weights } = index.settings;
   if (pipeline === "splade") {
-    if (weights === undefined) {
-      throw new ClozeError("INDEX_NO_WEIGHTS", `${folder} holds no learned weights of terms`, {
-        remedy: "Index the documents again, --model being an encoder of cloze train --encoder splade or unicoil.",
-      });
-    }
+    if (weights === undefined) throw noWeights(folder);
     const encoder = loadSparseEncoder(await modelOf(folder, weights, options));
     const encode = (queries: readonly string[]) => encoder.encode(queries, { role: "query" });
     return { retriever: indexSparse(index, encode), dispose: () => encoder.dispose() };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { howToGetPostgres, pythonWithPostgres, startPostgres } from "../../../test/postgres-server.js";
 import { type DocumentStore, embeddedStore } from "../document-store.js";
+import type { SparseVector } from "../learned-sparse/impact-index.js";
 import type { IndexedDocument } from "../store/document.js";
 import type { Filter } from "../store/filter.js";
 import { openIndex } from "../store/search-index.js";
@@ -12,7 +13,8 @@ import { openPostgresStore } from "./postgres-store.js";
 const python = pythonWithPostgres();
 if (python === undefined) console.log(howToGetPostgres);
 const vectors = { width: 3, storage: "float32", model: "toy", fingerprint: "a" } as const;
-const create = { vectors, analyzer: { stemmer: "english" } } as const;
+const weights = { model: "toy weights", fingerprint: "w" } as const;
+const create = { vectors, weights, analyzer: { stemmer: "english" } } as const;
 
 test("a server that is not there", async () => {
   const nowhere = openPostgresStore("postgres://nobody:secret@127.0.0.1:1/none");
@@ -39,15 +41,28 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
       list.flatMap(({ id }) => [Number(id.slice(1)) % 7, Number(id.slice(1)) % 3, 1 / (1 + Number(id.slice(1)))]),
     );
 
+  const weightsOf = (list: readonly IndexedDocument[]): SparseVector[] =>
+    list.map(({ id }) => {
+      const terms = [0, 1, 2, 3, 4].filter((term) => (Number(id.slice(1)) + term) % 3 > 0);
+      return {
+        terms: Uint32Array.from(terms),
+        weights: Float32Array.from(terms, (term) => (Number(id.slice(1)) + term) / 8),
+      };
+    });
+  const queryWeights = [
+    { terms: Uint32Array.of(1, 3, 9), weights: Float32Array.of(0.5, 1.25, 2) },
+    { terms: new Uint32Array(0), weights: new Float32Array(0) },
+  ];
+
   /** The same changes, one after another, whatever the store. */
   async function fill(store: DocumentStore): Promise<DocumentStore> {
-    await store.add(documents, rowsOf(documents));
+    await store.add(documents, rowsOf(documents), weightsOf(documents));
     const newer = [
       { id: "d3", text: "bird" },
       { id: "d4", text: "one \u0000 stone" },
       { id: "d3", text: "a bird, two birds" },
     ];
-    await store.add(newer, rowsOf(newer));
+    await store.add(newer, rowsOf(newer), weightsOf(newer));
     expect(await store.remove(["d7", "d7", "nobody"])).toBe(1);
     return store;
   }
@@ -86,6 +101,7 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
       await same(async (store) =>
         (await store.searchVectors(Float32Array.of(1, 2, 0.5, -1, 0, 1), { depth: 50, filter })).map(rounded),
       );
+      await same(async (store) => (await store.searchWeights(queryWeights, { depth: 50, filter })).map(rounded));
     }
     const [words5, vectors5] = [
       await both((store) => store.searchWords("bird", { depth: 5 })),
@@ -108,10 +124,11 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
     const store = await openPostgresStore(server.url, { schema: "wrong", create });
     const one = [documents[0]];
     await expect(store.add(one)).rejects.toMatchObject({ code: "INDEX_WIDTH" });
+    await expect(store.add(one, Float32Array.of(1, 2, 3))).rejects.toMatchObject({ code: "INDEX_WIDTH" });
     await expect(store.add(one, Float32Array.of(1, 2, Number.NaN))).rejects.toMatchObject({ code: "INDEX_VECTOR" });
     await expect(store.searchVectors(Float32Array.of(1), { depth: 1 })).rejects.toMatchObject({ code: "INDEX_WIDTH" });
     expect(await store.size()).toBe(0);
-    await store.add([{ id: "empty", text: "" }], new Float32Array(3));
+    await store.add([{ id: "empty", text: "" }], new Float32Array(3), weightsOf([{ id: "e0", text: "" }]));
     expect(store.warnings()).toMatchObject([{ code: "INDEX_TEXT_EMPTY", count: 1 }]);
     await store.close();
     const open = (options: Parameters<typeof openPostgresStore>[1]) => openPostgresStore(server.url, options);
@@ -123,12 +140,13 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
     await expect(words.searchVectors(Float32Array.of(1), { depth: 1 })).rejects.toMatchObject({
       code: "INDEX_NO_VECTORS",
     });
+    await expect(words.searchWeights(queryWeights, { depth: 1 })).rejects.toMatchObject({ code: "INDEX_NO_WEIGHTS" });
     await words.close();
   });
 
   test("an approximate index of vectors", async () => {
     const store = await openPostgresStore(server.url, { schema: "near", create, approximate: true });
-    await store.add(documents, rowsOf(documents));
+    await store.add(documents, rowsOf(documents), weightsOf(documents));
     const [[best]] = await store.searchVectors(Float32Array.of(1, 0, 0), { depth: 3 });
     expect(best.score).toBeCloseTo(6, 4);
     await store.close();

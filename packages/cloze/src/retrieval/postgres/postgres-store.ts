@@ -6,7 +6,9 @@ import type { DocumentStore } from "../document-store.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { countTerms } from "../lexical/bm25-formula.js";
 import { decodeBody, encodeBody, fieldTerms, type IndexedDocument, searchedText } from "../store/document.js";
+import { checkFingerprint } from "../store/model-fingerprint.js";
 import type { IndexSettings } from "../store/search-index.js";
+import { encodeWeights, noWeights, weightStep } from "../store/weight-search.js";
 import { type Connection, connect } from "./connection.js";
 import { filterSql, storedTerm } from "./filter-sql.js";
 
@@ -20,13 +22,6 @@ export interface PostgresOptions {
   /** Make an HNSW index of the vectors: faster, and not exact. Only when the index is made. */
   approximate?: boolean;
 }
-
-const noWeights = () =>
-  new ClozeError("INDEX_NO_WEIGHTS", "An index in PostgreSQL holds words and vectors, no learned weights of terms", {
-    expected: "an embedder",
-    received: "an encoder of weighted terms",
-    remedy: "Take a folder for the index, or an embedder.",
-  });
 
 const formatVersion = 1;
 type Settings = DocumentStore["settings"];
@@ -56,7 +51,7 @@ async function readSettings(db: Connection, schema: string): Promise<Settings | 
 }
 
 async function createTables(db: Connection, schema: string, settings: Settings, approximate: boolean): Promise<void> {
-  const { vectors } = settings;
+  const { vectors, weights } = settings;
   await db.transaction(async (query) => {
     if (vectors !== undefined) await query("CREATE EXTENSION IF NOT EXISTS vector");
     await query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
@@ -72,6 +67,14 @@ async function createTables(db: Connection, schema: string, settings: Settings, 
         PRIMARY KEY (term, document))`,
     );
     await query(`CREATE INDEX ON ${schema}.postings (document)`);
+    if (weights !== undefined) {
+      await query(
+        `CREATE TABLE ${schema}.weights (
+          term int NOT NULL, document bigint NOT NULL REFERENCES ${schema}.documents ON DELETE CASCADE, code int NOT NULL,
+          PRIMARY KEY (term, document))`,
+      );
+      await query(`CREATE INDEX ON ${schema}.weights (document)`);
+    }
     await query(`CREATE INDEX ON ${schema}.documents USING gin (terms)`);
     if (vectors !== undefined && approximate)
       await query(`CREATE INDEX ON ${schema}.documents USING hnsw (embedding vector_ip_ops)`);
@@ -121,27 +124,20 @@ async function settingsOf(db: Connection, schema: string, url: string, options: 
   }
   if (settings === undefined && create !== undefined) {
     const { analyzer = {}, bm25 = {}, vectors, weights } = create;
-    if (weights !== undefined) throw noWeights();
     settings = {
       analyzer: { stemmer: analyzer.stemmer ?? "none", stopWords: analyzer.stopWords ?? "none" },
       bm25: { k1: bm25.k1 ?? 1.2, b: bm25.b ?? 0.75 },
       ...(vectors !== undefined && { vectors: { ...vectors, storage: "float32" } }),
+      ...(weights !== undefined && { weights }),
     };
     await createTables(db, schema, settings, options.approximate ?? false);
   }
-  const { vectors } = settings as Settings;
-  if (fingerprint !== undefined && vectors !== undefined && vectors.fingerprint !== fingerprint) {
-    throw new ClozeError("INDEX_MODEL", `The schema ${schema} was made with another model`, {
-      expected: `${vectors.model} (${vectors.fingerprint.slice(0, 12)})`,
-      received: fingerprint.slice(0, 12),
-      remedy: "Search with the model that made the index, or index the documents again.",
-    });
-  }
+  checkFingerprint(`The schema ${schema}`, settings as Settings, fingerprint);
   return settings as Settings;
 }
 
 function storeOf(db: Connection, schema: string, settings: Settings): DocumentStore {
-  const { vectors, bm25 } = settings;
+  const { vectors, weights, bm25 } = settings;
   const analyze = createAnalyzer(settings.analyzer);
   const warnings = createWarnings();
 
@@ -185,8 +181,9 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
         return body === undefined ? undefined : decodeBody(id, Buffer.from(body)).document;
       });
     },
-    async add(documents, rows) {
+    async add(documents, rows, termWeights) {
       checkRows(documents, rows);
+      const codes = weights === undefined ? undefined : encodeWeights(documents, termWeights, warnings);
       // The last of those with the same id.
       const places = new Map(documents.map(({ id }, i) => [storedId(id), i]));
       const kept = [...places.values()].map((place) => ({ place, document: documents[place] }));
@@ -234,12 +231,22 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
         }
         const list = "$1::text[], $2::bigint[], $3::int[]";
         await query(`INSERT INTO ${schema}.postings SELECT * FROM unnest(${list})`, postings);
+        if (codes === undefined) return;
+        const learned: [number[], string[], number[]] = [[], [], []];
+        for (const { place, document } of kept) {
+          const [terms, values] = codes[place];
+          for (const [i, term] of terms.entries()) {
+            learned[0].push(term);
+            learned[1].push(numbers.get(document.id) as string);
+            learned[2].push(values[i]);
+          }
+        }
+        await query(`INSERT INTO ${schema}.weights SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[])`, learned);
       });
     },
     async remove(ids) {
       return (await db.query(`DELETE FROM ${schema}.documents WHERE id = ANY($1)`, [ids])).rowCount ?? 0;
     },
-    searchWeights: () => Promise.reject(noWeights()),
     async searchWords(text, { depth, filter }) {
       const terms = countTerms(analyze(text));
       if (terms.size === 0) return [];
@@ -286,7 +293,25 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
       }
       return rankings;
     },
+    async searchWeights(queries, { depth, filter }) {
+      if (weights === undefined) throw noWeights(`The schema ${schema}`);
+      const rankings = [];
+      for (const query of queries) {
+        const values: unknown[] = [[...query.terms], [...query.weights], weightStep, depth];
+        const { rows } = await db.query(
+          `SELECT d.id, sum(q.weight * w.code) * $3::float8 AS score
+           FROM unnest($1::int[], $2::float8[]) AS q(term, weight)
+           JOIN ${schema}.weights w USING (term) JOIN ${schema}.documents d ON d.number = w.document
+           WHERE ${filterSql(filter, values)}
+           GROUP BY d.number, d.id HAVING sum(q.weight * w.code) > 0 ORDER BY score DESC, d.number LIMIT $4`,
+          values,
+        );
+        rankings.push(rows.map(({ id, score }) => ({ id: id as string, score: Number(score) })));
+      }
+      return rankings;
+    },
     async compact() {
+      if (weights !== undefined) await db.query(`VACUUM ANALYZE ${schema}.weights`);
       await db.query(`VACUUM ANALYZE ${schema}.documents`);
       await db.query(`VACUUM ANALYZE ${schema}.postings`);
     },

@@ -2,6 +2,8 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { join, relative } from "node:path";
+import { ClozeError } from "../../errors.js";
+import type { Manifest } from "./manifest.js";
 
 const counts = /\.(safetensors|json|txt|model)$/;
 /** Files that say nothing about vectors. */
@@ -27,4 +29,24 @@ export function modelFingerprint(folder: string): string {
     closeSync(file);
   }
   return hash.digest("hex");
+}
+
+/**
+ * Refuses a model that made nothing of an index.
+ *
+ * @param index what it is called, for people
+ * @throws INDEX_MODEL
+ */
+export function checkFingerprint(
+  index: string,
+  { vectors, weights }: Pick<Manifest, "vectors" | "weights">,
+  fingerprint: string | undefined,
+): void {
+  const made = [vectors, weights].filter((facts) => facts !== undefined);
+  if (fingerprint === undefined || made.length === 0 || made.some((facts) => facts.fingerprint === fingerprint)) return;
+  throw new ClozeError("INDEX_MODEL", `${index} was made with another model`, {
+    expected: made.map((facts) => `${facts.model} (${facts.fingerprint.slice(0, 12)})`).join(", "),
+    received: fingerprint.slice(0, 12),
+    remedy: "Search with the model that made the index, or index the documents again.",
+  });
 }

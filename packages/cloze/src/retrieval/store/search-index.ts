@@ -20,6 +20,7 @@ import {
   type WeightFacts,
   writeManifest,
 } from "./manifest.js";
+import { checkFingerprint } from "./model-fingerprint.js";
 import { rewriteSegments } from "./rewrite-segments.js";
 import {
   type ActiveSegment,
@@ -33,7 +34,7 @@ import {
 } from "./segment.js";
 import { vectorCodec } from "./vector-codec.js";
 import { checkVectors, searchVectors } from "./vector-search.js";
-import { encodeWeights, searchWeights } from "./weight-search.js";
+import { encodeWeights, noWeights, searchWeights } from "./weight-search.js";
 import { createWordSearch } from "./word-search.js";
 import { lockFolder } from "./write-lock.js";
 
@@ -156,14 +157,7 @@ interface Locked {
 function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }: Locked): SearchIndex {
   let manifest = readManifest(folder);
   const { vectors, weights } = manifest;
-  const models = [vectors, weights].filter((facts) => facts !== undefined);
-  if (fingerprint !== undefined && models.length > 0 && models.every((facts) => facts.fingerprint !== fingerprint)) {
-    throw new ClozeError("INDEX_MODEL", `${folder} was made with another model`, {
-      expected: models.map((facts) => `${facts.model} (${facts.fingerprint.slice(0, 12)})`).join(", "),
-      received: fingerprint.slice(0, 12),
-      remedy: "Search with the model that made the index, or index the documents again.",
-    });
-  }
+  checkFingerprint(folder, manifest, fingerprint);
   const codec = vectors === undefined ? undefined : vectorCodec(vectors.storage, vectors.width);
   const settings: SegmentSettings = { analyze: createAnalyzer(manifest.analyzer), codec };
   const warnings = createWarnings();
@@ -352,13 +346,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       return searchVectors(live, codec, queries, options);
     },
     searchWeights(queries, options) {
-      if (weights === undefined) {
-        throw new ClozeError("INDEX_NO_WEIGHTS", `${folder} holds no learned weights of terms`, {
-          expected: "an index that was made with an encoder of weighted terms",
-          received: "one without",
-          remedy: "Index the documents again, --model being an encoder of cloze train --encoder splade or unicoil.",
-        });
-      }
+      if (weights === undefined) throw noWeights(folder);
       return queries.map((query) => searchWeights(live, query, options));
     },
     *documents() {

@@ -55,6 +55,14 @@ export function encodeWeights(
   });
 }
 
+/** What a search by weights gets of an index that has none. */
+export const noWeights = (index: string) =>
+  new ClozeError("INDEX_NO_WEIGHTS", `${index} holds no learned weights of terms`, {
+    expected: "an index that was made with an encoder of weighted terms",
+    received: "one without",
+    remedy: "Index the documents again, --model being an encoder of cloze train --encoder splade or unicoil.",
+  });
+
 /** The best documents by inner product with a query's weights, of those that share a term with it. */
 export function searchWeights(
   live: LiveSegments,
