@@ -80,22 +80,20 @@ export function addIndex(program: Command): void {
 
 /** What a model gives of documents. */
 interface DocumentEncoder {
+  readonly fingerprint: string;
   readonly settings: Pick<IndexSettings, "vectors" | "weights">;
   encode(texts: readonly string[]): Promise<{ vectors?: Float32Array; weights?: SparseVector[] }>;
   dispose(): void;
 }
 
-function encoderOf(
-  folder: string,
-  fingerprint: string,
-  options: IndexOptions,
-  warnings: DataWarnings,
-): DocumentEncoder {
+function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings): DocumentEncoder {
+  const fingerprint = modelFingerprint(folder);
   const model = { model: resolve(folder), fingerprint };
   if (isSparseEncoderFolder(folder)) {
     const encoder = loadSparseEncoder(folder);
     const counted = counting(encoder, { warnings });
     return {
+      fingerprint,
       settings: { weights: model },
       encode: async (texts) => ({ weights: counted.encode(texts) }),
       dispose: () => encoder.dispose(),
@@ -104,6 +102,7 @@ function encoderOf(
   const embedder = loadEmbedder(folder);
   const vectors = vectorsOf(embedder, { ...options, warnings });
   return {
+    fingerprint,
     settings: { vectors: { ...model, width: embedder.width, storage: options.storage } },
     encode: async (texts) => ({ vectors: await vectors.embed(texts, "document") }),
     dispose: () => embedder.dispose(),
@@ -115,13 +114,11 @@ async function openFor(
   warnings: DataWarnings,
 ): Promise<{ index: DocumentStore; encoder?: DocumentEncoder }> {
   const folder = options.model === undefined ? undefined : await modelFolder(options.model, options);
-  const fingerprint = folder === undefined ? undefined : modelFingerprint(folder);
-  const encoder =
-    folder === undefined || fingerprint === undefined ? undefined : encoderOf(folder, fingerprint, options, warnings);
+  const encoder = folder === undefined ? undefined : encoderOf(folder, options, warnings);
   const index = await openStore(options.out, {
     write: true,
     create: { analyzer: options, bm25: options, ...encoder?.settings },
-    fingerprint,
+    fingerprint: encoder?.fingerprint,
   });
   const known = index.settings.vectors ?? index.settings.weights;
   if ((known === undefined) !== (encoder === undefined)) {
@@ -161,8 +158,10 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       passed += batch.length - missing.length;
       batch = missing;
     }
-    const { vectors, weights } = (batch.length > 0 && (await encoder?.encode(batch.map(searchedText)))) || {};
-    if (batch.length > 0) await index.add(batch, vectors, weights);
+    if (batch.length > 0) {
+      const { vectors, weights } = (await encoder?.encode(batch.map(searchedText))) ?? {};
+      await index.add(batch, vectors, weights);
+    }
     added += batch.length;
     batch = [];
     progress.update(meter.event(added));

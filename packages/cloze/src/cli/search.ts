@@ -9,7 +9,8 @@ import { indexBm25, indexDense, indexSparse } from "../retrieval/pipeline/index-
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
-import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
+import type { WeightFacts } from "../retrieval/store/manifest.js";
+import { checkFingerprint, modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { noWeights } from "../retrieval/store/weight-search.js";
 import { wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
@@ -41,20 +42,11 @@ interface OpenedRetriever {
   dispose(): void;
 }
 
-/** The model that made the index, or the one that is named in its place. */
-async function modelOf(
-  folder: string,
-  made: { readonly model: string; readonly fingerprint: string },
-  options: SearchOptions,
-): Promise<string> {
+/** The model that made the vectors or weights, or the one that is named in its place. */
+async function modelOf(folder: string, made: WeightFacts, options: SearchOptions): Promise<string> {
   const model = await modelFolder(options.model ?? made.model, options);
-  const found = modelFingerprint(model);
-  if (found === made.fingerprint) return model;
-  throw new ClozeError("INDEX_MODEL", `${folder} was made with another model`, {
-    expected: `${made.model} (${made.fingerprint.slice(0, 12)})`,
-    received: `${model} (${found.slice(0, 12)})`,
-    remedy: "Name the model that made the index with --model, or index the documents again.",
-  });
+  checkFingerprint(folder, [made], modelFingerprint(model), model);
+  return model;
 }
 
 async function retrieverOf(

@@ -164,7 +164,7 @@ void product(const Job& job, int64_t m) {
     const int round = groups > 0 ? group_round : round_steps;
     const int64_t end = panels * (c + 1) / column_blocks;
     bool fetched = false;
-    take_tiles();
+    if (groups > 0) take_tiles();
     for (int64_t panel = panels * c / column_blocks; panel < end; ++panel) {
       const int32_t* b = job.b + panel * job.steps * tile_columns;
       const FetchPlan fetch(b, fetched, panel + 1 < end ? b + job.steps * tile_columns : nullptr, job.steps / round,
@@ -180,7 +180,7 @@ void product(const Job& job, int64_t m) {
                                         groups > 0 ? Ahead{} : fetch.of_tile(t));
       }
     }
-    leave_tiles();
+    if (groups > 0) leave_tiles();
   });
 }
 

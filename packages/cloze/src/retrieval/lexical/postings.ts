@@ -68,7 +68,8 @@ export function createPostingsBuilder(): PostingsBuilder {
       const first = entries;
       entryTerms = grown(entryTerms, entries + document.length);
       entryCounts = grown(entryCounts, entries + document.length);
-      for (const [place, word] of document.entries()) {
+      for (let place = 0; place < document.length; place++) {
+        const word = document[place];
         const count = times?.[place] ?? 1;
         let term = terms.get(word);
         if (term === undefined) {

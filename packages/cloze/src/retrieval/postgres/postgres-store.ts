@@ -5,9 +5,16 @@ import { ClozeError } from "../../errors.js";
 import type { DocumentStore } from "../document-store.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { countTerms } from "../lexical/bm25-formula.js";
-import { decodeBody, encodeBody, fieldTerms, type IndexedDocument, searchedText } from "../store/document.js";
+import {
+  decodeBody,
+  encodeBody,
+  fieldTerms,
+  type IndexedDocument,
+  searchedText,
+  type TermCodes,
+} from "../store/document.js";
 import { checkFingerprint } from "../store/model-fingerprint.js";
-import type { IndexSettings } from "../store/search-index.js";
+import { fillSettings, type IndexSettings } from "../store/search-index.js";
 import { encodeWeights, noWeights, weightStep } from "../store/weight-search.js";
 import { type Connection, connect } from "./connection.js";
 import { filterSql, storedTerm } from "./filter-sql.js";
@@ -123,17 +130,13 @@ async function settingsOf(db: Connection, schema: string, url: string, options: 
     });
   }
   if (settings === undefined && create !== undefined) {
-    const { analyzer = {}, bm25 = {}, vectors, weights } = create;
-    settings = {
-      analyzer: { stemmer: analyzer.stemmer ?? "none", stopWords: analyzer.stopWords ?? "none" },
-      bm25: { k1: bm25.k1 ?? 1.2, b: bm25.b ?? 0.75 },
-      ...(vectors !== undefined && { vectors: { ...vectors, storage: "float32" } }),
-      ...(weights !== undefined && { weights }),
-    };
+    const { vectors } = create;
+    settings = fillSettings({ ...create, vectors: vectors && { ...vectors, storage: "float32" } });
     await createTables(db, schema, settings, options.approximate ?? false);
   }
-  checkFingerprint(`The schema ${schema}`, settings as Settings, fingerprint);
-  return settings as Settings;
+  const known = settings as Settings;
+  checkFingerprint(`The schema ${schema}`, [known.vectors, known.weights], fingerprint);
+  return known;
 }
 
 function storeOf(db: Connection, schema: string, settings: Settings): DocumentStore {
@@ -221,27 +224,30 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
           values,
         );
         const numbers = new Map(inserted.rows.map(({ id, number }) => [id as string, number as string]));
-        const postings: [string[], string[], number[]] = [[], [], []];
-        for (const [i, { document }] of kept.entries()) {
-          for (const [term, count] of counts[i]) {
-            postings[0].push(term);
-            postings[1].push(numbers.get(document.id) as string);
-            postings[2].push(Math.min(count, 0xffff));
+        const insertTerms = async (
+          table: string,
+          type: string,
+          terms: readonly Iterable<readonly [unknown, number]>[],
+        ) => {
+          const lists: [unknown[], unknown[], number[]] = [[], [], []];
+          for (const [i, { document }] of kept.entries()) {
+            for (const [term, count] of terms[i]) {
+              lists[0].push(term);
+              lists[1].push(numbers.get(document.id));
+              lists[2].push(Math.min(count, 0xffff));
+            }
           }
-        }
-        const list = "$1::text[], $2::bigint[], $3::int[]";
-        await query(`INSERT INTO ${schema}.postings SELECT * FROM unnest(${list})`, postings);
+          const list = `$1::${type}[], $2::bigint[], $3::int[]`;
+          await query(`INSERT INTO ${schema}.${table} SELECT * FROM unnest(${list})`, lists);
+        };
+        await insertTerms("postings", "text", counts);
         if (codes === undefined) return;
-        const learned: [number[], string[], number[]] = [[], [], []];
-        for (const { place, document } of kept) {
-          const [terms, values] = codes[place];
-          for (const [i, term] of terms.entries()) {
-            learned[0].push(term);
-            learned[1].push(numbers.get(document.id) as string);
-            learned[2].push(values[i]);
-          }
-        }
-        await query(`INSERT INTO ${schema}.weights SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[])`, learned);
+        const codesOf = ([terms, values]: TermCodes) => terms.map((term, i) => [term, values[i]] as const);
+        await insertTerms(
+          "weights",
+          "int",
+          kept.map(({ place }) => codesOf(codes[place])),
+        );
       });
     },
     async remove(ids) {

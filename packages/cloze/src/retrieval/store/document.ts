@@ -31,8 +31,13 @@ export function encodeBody({ title, text, fields }: IndexedDocument, weights?: T
   return Buffer.from(JSON.stringify(body));
 }
 
-/** A document, and the weights of its terms where it has some. */
-export function decodeBody(id: string, bytes: Uint8Array): { document: IndexedDocument; weights?: TermCodes } {
+/** A document, and the weights of its terms where the index keeps them. */
+export interface StoredDocument {
+  readonly document: IndexedDocument;
+  readonly weights?: TermCodes;
+}
+
+export function decodeBody(id: string, bytes: Uint8Array): StoredDocument {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   const { weights, ...body } = JSON.parse(text) as Body;
   return { document: { id, ...body }, weights };

@@ -39,6 +39,7 @@ const manifestSchema = z.object({
 
 export type Manifest = z.infer<typeof manifestSchema>;
 export type VectorFacts = NonNullable<Manifest["vectors"]>;
+/** The model that made them; {@link VectorFacts} says that too. */
 export type WeightFacts = NonNullable<Manifest["weights"]>;
 
 export const manifestPath = (folder: string): string => join(folder, "index.json");

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { join, relative } from "node:path";
 import { ClozeError } from "../../errors.js";
-import type { Manifest } from "./manifest.js";
+import type { WeightFacts } from "./manifest.js";
 
 const counts = /\.(safetensors|json|txt|model)$/;
 /** Files that say nothing about vectors. */
@@ -35,18 +35,24 @@ export function modelFingerprint(folder: string): string {
  * Refuses a model that made nothing of an index.
  *
  * @param index what it is called, for people
+ * @param made the models that made its vectors or weights; without any, all are welcome
+ * @param model what the model is called, where it has a name
  * @throws INDEX_MODEL
  */
 export function checkFingerprint(
   index: string,
-  { vectors, weights }: Pick<Manifest, "vectors" | "weights">,
+  made: readonly (WeightFacts | undefined)[],
   fingerprint: string | undefined,
+  model?: string,
 ): void {
-  const made = [vectors, weights].filter((facts) => facts !== undefined);
-  if (fingerprint === undefined || made.length === 0 || made.some((facts) => facts.fingerprint === fingerprint)) return;
+  const models = made.filter((facts) => facts !== undefined);
+  const named = (name: string | undefined, hash: string) =>
+    name === undefined ? hash.slice(0, 12) : `${name} (${hash.slice(0, 12)})`;
+  if (fingerprint === undefined || models.length === 0 || models.some((facts) => facts.fingerprint === fingerprint))
+    return;
   throw new ClozeError("INDEX_MODEL", `${index} was made with another model`, {
-    expected: made.map((facts) => `${facts.model} (${facts.fingerprint.slice(0, 12)})`).join(", "),
-    received: fingerprint.slice(0, 12),
-    remedy: "Search with the model that made the index, or index the documents again.",
+    expected: models.map((facts) => named(facts.model, facts.fingerprint)).join(", "),
+    received: named(model, fingerprint),
+    remedy: "Name the model that made the index (--model), or index the documents again.",
   });
 }

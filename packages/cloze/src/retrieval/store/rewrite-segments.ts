@@ -30,15 +30,15 @@ export function rewriteSegments(
   for (const segment of segments) {
     const rows = segment.vectorRows();
     const rowBytes = codec?.rowBytes ?? 0;
-    for (let document = 0; document < segment.size; document++) {
-      if (segment.dead[document] !== 0) continue;
+    for (let place = 0; place < segment.size; place++) {
+      if (segment.dead[place] !== 0) continue;
       if (target === undefined) {
         const named = nextSegment(next);
         next = named.manifest;
         target = openByLog(folder, named.name, settings, true);
       }
-      const row = codec && rows.slice(document * rowBytes, (document + 1) * rowBytes);
-      target.put(segment.read(document), row, segment.weightsOf(document));
+      const { document, weights } = segment.read(place);
+      target.put(document, codec && rows.slice(place * rowBytes, (place + 1) * rowBytes), weights);
       if (target.size % 4096 === 0) target.sync();
       if (target.size >= segmentSize) finish();
     }

@@ -136,14 +136,19 @@ export function openIndex(folder: string, options: OpenIndexOptions = {}): Searc
   }
 }
 
-const newManifest = ({ analyzer = {}, bm25 = {}, vectors, weights }: IndexSettings): Manifest => ({
-  format: "cloze-index",
-  version: 1,
-  next: 1,
+/** Settings with every default filled in. */
+export const fillSettings = ({ analyzer = {}, bm25 = {}, vectors, weights }: IndexSettings) => ({
   analyzer: { stemmer: analyzer.stemmer ?? "none", stopWords: analyzer.stopWords ?? "none" },
   bm25: { k1: bm25.k1 ?? 1.2, b: bm25.b ?? 0.75 },
   ...(vectors !== undefined && { vectors }),
   ...(weights !== undefined && { weights }),
+});
+
+const newManifest = (settings: IndexSettings): Manifest => ({
+  format: "cloze-index",
+  version: 1,
+  next: 1,
+  ...fillSettings(settings),
   segments: [],
 });
 
@@ -157,7 +162,7 @@ interface Locked {
 function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }: Locked): SearchIndex {
   let manifest = readManifest(folder);
   const { vectors, weights } = manifest;
-  checkFingerprint(folder, manifest, fingerprint);
+  checkFingerprint(folder, [vectors, weights], fingerprint);
   const codec = vectors === undefined ? undefined : vectorCodec(vectors.storage, vectors.width);
   const settings: SegmentSettings = { analyze: createAnalyzer(manifest.analyzer), codec };
   const warnings = createWarnings();
@@ -298,7 +303,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     has: (id) => places.has(id),
     get(id) {
       const at = places.get(id);
-      return at === undefined ? undefined : segments[Math.floor(at / span)].read(at % span);
+      return at === undefined ? undefined : segments[Math.floor(at / span)].read(at % span).document;
     },
     add(documents, rows, termWeights) {
       writable();
@@ -352,7 +357,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     *documents() {
       for (const segment of segments)
         for (let document = 0; document < segment.size; document++)
-          if (segment.dead[document] === 0) yield segment.read(document);
+          if (segment.dead[document] === 0) yield segment.read(document).document;
     },
     compact() {
       writable();

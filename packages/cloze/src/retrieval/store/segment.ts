@@ -7,7 +7,15 @@ import { crc32 } from "node:zlib";
 import type { Analyzer } from "../lexical/analyzer.js";
 import { createPostingsBuilder, type Postings } from "../lexical/postings.js";
 import { type DerivedFile, openDerived, writeDerived } from "./derived-file.js";
-import { decodeBody, encodeBody, fieldTerms, type IndexedDocument, searchedText, type TermCodes } from "./document.js";
+import {
+  decodeBody,
+  encodeBody,
+  fieldTerms,
+  type IndexedDocument,
+  type StoredDocument,
+  searchedText,
+  type TermCodes,
+} from "./document.js";
 import { guardWrite, openForAppend, readAt, writeAt } from "./file-io.js";
 import { encodeRecord, readRecords } from "./record-log.js";
 import { type ListedPostings, listed, openPostings, packTexts, postingsArrays } from "./stored-postings.js";
@@ -34,9 +42,7 @@ export interface Segment {
   /** Weights of terms by their numbers; without any where the index keeps none. */
   readonly weights: Postings;
   idOf(document: number): string;
-  read(document: number): IndexedDocument;
-  /** The weights of a document's terms, where the index keeps them. */
-  weightsOf(document: number): TermCodes | undefined;
+  read(document: number): StoredDocument;
   /** The rows of all documents' vectors; read when they are first asked for. */
   vectorRows(): Uint8Array;
   kill(document: number): void;
@@ -114,11 +120,6 @@ export function openSealed(
   const bodyLengths = derived.read("body-lengths", Uint32Array);
   const dead = new Uint8Array(size);
   const idOf = (document: number) => ids.toString("utf8", idOffsets[document], idOffsets[document + 1]);
-  const bodyOf = (document: number) => {
-    const body = new Uint8Array(bodyLengths[document]);
-    readAt(log, body, bodyOffsets[document]);
-    return decodeBody(idOf(document), body);
-  };
   return {
     name,
     size,
@@ -129,8 +130,11 @@ export function openSealed(
     fields: openPostings(derived, "fields"),
     weights: openPostings(derived, "weights"),
     idOf,
-    read: (document) => bodyOf(document).document,
-    weightsOf: (document) => bodyOf(document).weights,
+    read(document) {
+      const body = new Uint8Array(bodyLengths[document]);
+      readAt(log, body, bodyOffsets[document]);
+      return decodeBody(idOf(document), body);
+    },
     vectorRows: rowReader(vectorPath(folder, name), codec, () => size),
     kill(document) {
       dead[document] = 1;
@@ -191,8 +195,7 @@ export function openByLog(
   let pendingRows: Uint8Array[] = [];
 
   const keep = (
-    document: IndexedDocument,
-    [terms, codes]: TermCodes = [[], []],
+    { document, weights: [terms, codes] = [[], []] }: StoredDocument,
     bodyOffset: number,
     bodyLength: number,
   ) => {
@@ -216,10 +219,9 @@ export function openByLog(
   };
   for (const record of readRecords(log)) {
     if (record.kind === "delete") deletions.push({ id: record.id, after: ids.length });
-    else if (rowFits(ids.length, record.vectorCheck)) {
-      const { document, weights } = decodeBody(record.id, record.body);
-      keep(document, weights, record.bodyOffset, record.body.length);
-    } else break;
+    else if (rowFits(ids.length, record.vectorCheck))
+      keep(decodeBody(record.id, record.body), record.bodyOffset, record.body.length);
+    else break;
     bytes = record.end;
   }
   let acknowledged = ids.length;
@@ -267,8 +269,7 @@ export function openByLog(
       return finish().weights;
     },
     idOf: (document) => ids[document],
-    read: (document) => decodeBody(ids[document], readBody(document)).document,
-    weightsOf: (document) => decodeBody(ids[document], readBody(document)).weights,
+    read: (document) => decodeBody(ids[document], readBody(document)),
     vectorRows: rowReader(vectors, codec, () => acknowledged),
     kill(document) {
       dead[document] = 1;
@@ -283,7 +284,7 @@ export function openByLog(
         pendingRows.push(row);
       }
       const bodyOffset = append("put", document.id, body, check);
-      keep(document, weights, bodyOffset, body.length);
+      keep({ document, weights }, bodyOffset, body.length);
     },
     remove(id) {
       append("delete", id, new Uint8Array(0), 0);
