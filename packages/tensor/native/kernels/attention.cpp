@@ -66,6 +66,13 @@ float largest(const float* s, Range range) {
   return reduce_max(most);
 }
 
+// Takes the keys that only they themselves see from the scores s of the query `own`. hidden: of the key of s[0].
+void hide(float* s, const int32_t* hidden, Range range, int64_t own) {
+  const float mine = s[own];
+  for (int64_t i = range.first; i < range.last; ++i) s[i] = hidden[i] ? -__builtin_inff() : s[i];
+  s[own] = mine;
+}
+
 float dot(const float* a, const float* b, int64_t count) {
   vf sum = vzero();
   int64_t i = 0;
@@ -99,6 +106,7 @@ struct Tile {
   const float* distance_keys;
   const float* distance_queries;
   int64_t heads;
+  const int32_t* hidden;  // of the sequence; null: none
 };
 
 inline int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
@@ -217,6 +225,7 @@ void attend_tile(const Tile& t, int thread) {
       float* row = scores + i * padded;
       Range range = visible(t.first + from + i, t.length, t.causal, t.window);
       range.first -= low + begin, range.last -= low + begin;
+      if (t.hidden) hide(row, t.hidden + low + begin, range, t.first + from + i - low - begin);
       const float most = largest(row, range) * t.scale;
       const float sum = exponentials(row, range, end - begin, t.scale, most);
       t.log_sums[from + i] = most + __builtin_logf(sum);
@@ -254,7 +263,7 @@ void each_tile(const int32_t* offsets, int64_t sequences, int64_t heads, F f) {
 
 void attention_f32(const float* q, const float* k, const float* v, float* out, float* log_sums, const int32_t* offsets,
                    int64_t sequences, int64_t tokens, int64_t heads, int64_t size, int64_t ldq, int64_t ldk, int64_t ldv,
-                   int64_t ldo, float scale, int32_t causal, int64_t window, float rate, int64_t seed) {
+                   int64_t ldo, float scale, int32_t causal, int64_t window, float rate, int64_t seed, const int32_t* hidden) {
   const uint32_t threshold = rate > 0.0f ? drop_threshold(rate) : 0;
   const float keep = rate > 0.0f ? 1.0f / (1.0f - rate) : 1.0f;
   each_tile(offsets, sequences, heads, [&](int64_t head, int64_t start, int64_t length, int64_t first, int64_t rows, int thread) {
@@ -262,7 +271,7 @@ void attention_f32(const float* q, const float* k, const float* v, float* out, f
     attend_tile({q + (start + first) * ldq + column, k + start * ldk + column, v + start * ldv + column,
                  out + (start + first) * ldo + column, log_sums + place, first, rows, length, size, ldq, ldk, ldv, ldo, scale,
                  keep, causal, window, threshold, static_cast<uint32_t>(seed), static_cast<uint32_t>(place), nullptr, nullptr,
-                 nullptr, heads},
+                 nullptr, heads, hidden ? hidden + start : nullptr},
                 thread);
   });
 }
@@ -278,7 +287,7 @@ void attention_relative_f32(const float* q, const float* k, const float* v, floa
     attend_tile({q + (start + first) * ldq + column, k + start * ldk + column, v + start * ldv + column,
                  out + (start + first) * ldo + column, log_sums + head * tokens + start + first, first, rows, length, size, ldq,
                  ldk, ldv, ldo, scale, 1.0f, 0, 0, 0, 0, 0, bias ? bias + middle * heads + head : nullptr, table(keys),
-                 table(queries), heads},
+                 table(queries), heads, nullptr},
                 thread);
   });
 }
@@ -286,7 +295,8 @@ void attention_relative_f32(const float* q, const float* k, const float* v, floa
 void attention_backward_f32(const float* q, const float* k, const float* v, const float* out, const float* log_sums,
                             const float* dout, float* dq, float* dk, float* dv, const int32_t* offsets, int64_t sequences,
                             int64_t tokens, int64_t heads, int64_t size, int64_t ldq, int64_t ldk, int64_t ldv, int64_t ldo,
-                            int64_t ldd, float scale, int32_t causal, int64_t window, float rate, int64_t seed) {
+                            int64_t ldd, float scale, int32_t causal, int64_t window, float rate, int64_t seed,
+                            const int32_t* hidden) {
   const uint32_t threshold = drop_threshold(rate);
   const float keep = rate > 0.0f ? 1.0f / (1.0f - rate) : 1.0f;
   parallel(sequences * heads, [&](int64_t index, int thread) {
@@ -307,7 +317,9 @@ void attention_backward_f32(const float* q, const float* k, const float* v, cons
         float* row = p + r * length;
         float* gradient = dp + r * length;
         const int64_t at = head * tokens + start + first + r;
-        exponentials(row, visible(first + r, length, causal, window), length, scale, log_sums[at]);
+        const Range range = visible(first + r, length, causal, window);
+        if (hidden) hide(row, hidden + start, range, first + r);
+        exponentials(row, range, length, scale, log_sums[at]);
         const int64_t place = start + first + r;
         const float delta = dot(dout + place * ldd + column, out + place * ldo + column, size);
         if (rate > 0.0f) {

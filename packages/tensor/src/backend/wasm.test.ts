@@ -151,7 +151,7 @@ describe("memory", () => {
     const large = (): void =>
       wasm.kernels.attentionF32(
         ...([pointer, pointer, pointer, blocks[0], blocks[1], Int32Array.of(0, 200), 1, 200, 1, 64] as const),
-        ...([64, 64, 64, 64, 1, 0, 0, 0, 0] as const),
+        ...([64, 64, 64, 64, 1, 0, 0, 0, 0, null] as const),
       );
     expect(large).toThrow(full);
     expect(large).toThrow(full);

@@ -17,6 +17,8 @@ export interface AttentionOptions {
   causal?: boolean;
   /** A token sees those at most this far away; 0 (default): all of its sequence. */
   window?: number;
+  /** Tokens that are not 0 are seen by themselves alone. int32 [tokens]; default: none. */
+  hidden?: Tensor | undefined;
   /** Share of the probabilities to drop. Default 0. */
   dropout?: number;
   /** Which probabilities are dropped; take another one at each call. */
@@ -35,12 +37,22 @@ interface Plan {
 }
 
 function planOf(tokens: number, heads: number, size: number, options: AttentionOptions): Plan {
-  const { scale = 1 / Math.sqrt(size), causal = false, window = 0, dropout = 0, seed = 0 } = options;
+  const { scale = 1 / Math.sqrt(size), causal = false, window = 0, hidden, dropout = 0, seed = 0 } = options;
+  checkShape(
+    hidden === undefined || (hidden.dtype === "int32" && sameShape(hidden.shape, [tokens])),
+    "attention",
+    `int32 hidden [${tokens}]`,
+    hidden === undefined ? "none" : `${hidden.dtype} ${formatShape(hidden.shape)}`,
+  );
   return { tokens, heads, size, scale, causal: Number(causal), window, rate: dropout, seed };
 }
 
 /** Elements between rows of [tokens, heads, size] memory whose heads lie side by side. */
 const rowStep = (x: Tensor): number => (x.rank === 3 ? x.strides[0] : x.shape[1]);
+
+/** What the kernel reads of the rows: where sequences end and, perhaps, who is hidden. */
+const listsOf = (offsets: Tensor, { hidden }: AttentionOptions): Tensor[] =>
+  (hidden === undefined ? [offsets] : [offsets, hidden]).map(contiguous);
 
 function readable(x: Tensor): Tensor {
   const [, heads, size] = x.shape;
@@ -49,7 +61,12 @@ function readable(x: Tensor): Tensor {
 }
 
 /** The definition, sequence by sequence. q, k, v: [tokens, heads, size]. */
-function composedAttention(q: Tensor, k: Tensor, v: Tensor, ends: Int32Array, plan: Plan): Tensor {
+function composedAttention(
+  [q, k, v]: readonly Tensor[],
+  ends: Int32Array,
+  plan: Plan,
+  hidden: ArrayLike<number> | undefined,
+): Tensor {
   const { heads, tokens, scale, causal, window, rate, seed } = plan;
   const parts: Tensor[] = [];
   for (let s = 0; s + 1 < ends.length; s++) {
@@ -58,10 +75,11 @@ function composedAttention(q: Tensor, k: Tensor, v: Tensor, ends: Int32Array, pl
     if (length === 0) continue;
     const part = (x: Tensor) => permute(slice(x, [{ start, end }]), [1, 0, 2]); // [heads, length, size]
     let scores = mul(matmul(part(q), permute(part(k), [0, 2, 1])), scale);
-    if (causal === 1 || window > 0) {
+    if (causal === 1 || window > 0 || hidden !== undefined) {
       const mask = Float32Array.from({ length: length * length }, (_, at) => {
         const [i, j] = [Math.floor(at / length), at % length];
-        return (causal === 1 && j > i) || (window > 0 && Math.abs(i - j) > window) ? -1e30 : 0;
+        const hides = i !== j && (hidden?.[start + j] ?? 0) !== 0;
+        return hides || (causal === 1 && j > i) || (window > 0 && Math.abs(i - j) > window) ? -1e30 : 0;
       });
       scores = add(scores, tensor(mask, [length, length], q.dtype));
     }
@@ -78,7 +96,12 @@ function composedAttention(q: Tensor, k: Tensor, v: Tensor, ends: Int32Array, pl
   return parts.length === 0 ? mul(v, 0) : contiguous(concat(parts, 0));
 }
 
-function forward(q: Address, k: Address, v: Address, list: Tensor, plan: Plan, like: Tensor): [Tensor, Tensor] {
+function forward(
+  [q, k, v]: readonly Address[],
+  [list, hidden]: readonly Tensor[],
+  plan: Plan,
+  like: Tensor,
+): [Tensor, Tensor] {
   const { heads, size, tokens, scale, causal, window, rate, seed } = plan;
   const out = empty([tokens, heads, size], like.dtype);
   const logSums = empty([heads, tokens], like.dtype);
@@ -103,6 +126,7 @@ function forward(q: Address, k: Address, v: Address, list: Tensor, plan: Plan, l
       window,
       rate,
       seed,
+      hidden?.pointer ?? null,
     );
   }
   return [out, logSums];
@@ -117,7 +141,8 @@ interface Address {
 function backwardInto(
   [q, k, v]: readonly Address[],
   [dq, dk, dv]: readonly number[],
-  [out, logSums, list, gradient]: readonly Tensor[],
+  [out, logSums, list, hidden]: readonly Tensor[],
+  gradient: Tensor,
   plan: Plan,
 ): void {
   const { heads, size, tokens, scale, causal, window, rate, seed } = plan;
@@ -148,6 +173,7 @@ function backwardInto(
     window,
     rate,
     seed,
+    hidden?.pointer ?? null,
   );
 }
 
@@ -172,18 +198,17 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, offsets: Tensor, opti
   const [tokens, heads, size] = q.shape;
   const ends = checkOffsets("attention", offsets, tokens);
   const plan = planOf(tokens, heads, size, options);
-  if (isComposing()) return composedAttention(q, k, v, ends, plan);
+  if (isComposing()) return composedAttention([q, k, v], ends, plan, options.hidden?.toTypedArray());
   const inputs = [q, k, v].map(readable);
-  const list = contiguous(offsets);
+  const lists = listsOf(offsets, options);
   const addresses = (tensors: readonly Tensor[]): Address[] =>
     tensors.map((x) => ({ at: x.pointer, step: rowStep(x) }));
-  const [query, key, value] = addresses(inputs);
-  const [out, logSums] = forward(query, key, value, list, plan, q);
+  const [out, logSums] = forward(addresses(inputs), lists, plan, q);
   const [output] = record({
     name: "attention",
     inputs,
     outputs: [out],
-    save: [...inputs, out, logSums, list],
+    save: [...inputs, out, logSums, ...lists],
     differentiable: false,
     backward([g], { saved }) {
       if (g === undefined) return [];
@@ -193,7 +218,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, offsets: Tensor, opti
       backwardInto(
         addresses(solid),
         gradients.map((x) => x.pointer),
-        [saved[3], saved[4], saved[5], g],
+        saved.slice(3),
+        g,
         plan,
       );
       return gradients;
@@ -230,27 +256,29 @@ export function selfAttention(
   if (isComposing()) {
     const part = (i: number) =>
       reshape(contiguous(slice(qkv, [{}, { start: i * hidden, end: (i + 1) * hidden }])), [tokens, heads, size]);
-    return reshape(composedAttention(part(0), part(1), part(2), ends, plan), [tokens, hidden]);
+    return reshape(composedAttention([0, 1, 2].map(part), ends, plan, options.hidden?.toTypedArray()), [
+      tokens,
+      hidden,
+    ]);
   }
   const source = contiguous(qkv);
-  const list = contiguous(offsets);
+  const lists = listsOf(offsets, options);
   const thirds = (x: Tensor): Address[] => {
     const bytes = x.dtype === "float64" ? 8 : 4;
     return [0, 1, 2].map((i) => ({ at: x.pointer + i * hidden * bytes, step: width }));
   };
-  const [query, key, value] = thirds(source);
-  const [out, logSums] = forward(query, key, value, list, plan, qkv);
+  const [out, logSums] = forward(thirds(source), lists, plan, qkv);
   const [output] = record({
     name: "selfAttention",
     inputs: [source],
     outputs: [out],
-    save: [source, out, logSums, list],
+    save: [source, out, logSums, ...lists],
     differentiable: false,
     backward([g], { saved }) {
       if (g === undefined) return [];
       const gradient = empty([tokens, width], qkv.dtype);
       const places = thirds(gradient).map(({ at }) => at);
-      backwardInto(thirds(saved[0]), places, [saved[1], saved[2], saved[3], g], plan);
+      backwardInto(thirds(saved[0]), places, saved.slice(1), g, plan);
       return [gradient];
     },
   });

@@ -4,7 +4,7 @@ import { createNativeBackend, createReferenceBackend, withBackend } from "../bac
 import { composed } from "../graph.js";
 import { scope } from "../memory.js";
 import { elementCount, type Shape } from "../shape.js";
-import { type Tensor, tensor } from "../tensor.js";
+import { type Tensor, tensor, zeros } from "../tensor.js";
 import { expectClose, expectNativeEqualsReference, gradientCheck, sampleNumbers } from "../testing/index.js";
 import { activation, gelu, geluTanh, silu } from "./activation.js";
 import { attention, selfAttention } from "./attention.js";
@@ -107,6 +107,15 @@ const cases: Record<string, Case> = {
     f: (q, k, v) => attention(q, k, v, offsets(3, 8), { dropout: 0.3, seed: 5 }),
     shapes: Array(3).fill([8, 2, 5]),
   },
+  "attention with hidden tokens": {
+    f: (q, k, v) => attention(q, k, v, offsets(3, 8), { hidden: tensor(Int32Array.of(0, 1, 0, 1, 1, 0, 0, 1)) }),
+    shapes: Array(3).fill([8, 2, 4]),
+  },
+  "causal attention with hidden tokens": {
+    f: (x) =>
+      selfAttention(x, offsets(8), { heads: 2, causal: true, hidden: tensor(Int32Array.of(1, 0, 0, 1, 1, 0, 0, 1)) }),
+    shapes: [[8, 12]],
+  },
   "attention of views": {
     f: (x, y) =>
       attention(slice(x, [{}, { end: 2 }]), permute(y, [1, 0, 2]), slice(x, [{}, { start: 1, end: 3 }]), offsets(3, 8)),
@@ -204,12 +213,21 @@ test.each([
 ])("attention of %i heads of %i agrees for sequences up to %i, with gradients", (heads, size, longest) => {
   const ends = [longest, longest, longest + 1, longest + 1 + Math.ceil(longest / 2)];
   const shape = [ends[3], 3 * heads * size];
-  for (const options of [{}, { causal: true }, { window: 3 }, { dropout: 0.2, seed: 3 }]) {
-    expectNativeEqualsReference(() => selfAttention(sample(shape), offsets(...ends), { heads, ...options }));
+  const hidden = () => tensor(Int32Array.from({ length: ends[3] }, (_, row) => Number(row % 3 === 1)));
+  for (const options of [
+    {},
+    { causal: true },
+    { window: 3 },
+    { dropout: 0.2, seed: 3 },
+    { hidden },
+    { hidden, window: 2 },
+  ]) {
+    const all = () => ({ heads, ...options, hidden: "hidden" in options ? hidden() : undefined });
+    expectNativeEqualsReference(() => selfAttention(sample(shape), offsets(...ends), all()));
     if (longest > 100 && heads > 3) continue; // The reference is slow.
     expectNativeEqualsReference(() => {
       const x = sample(shape).requireGrad();
-      const y = selfAttention(x, offsets(...ends), { heads, ...options });
+      const y = selfAttention(x, offsets(...ends), all());
       return grad([sum(mul(y, sample(y.shape, 4)))], [x])[0];
     }, 1e-4);
   }
@@ -284,5 +302,6 @@ test("shape errors say what was expected", () => {
   expect(() => crossEntropy(x, targets(1, 2, 3, 6))).toThrow(/0 to 5/);
   expect(() => selfAttention(x, offsets(3), { heads: 2 })).toThrow(/offsets/);
   expect(() => attention(x, x, x, offsets(4))).toThrow(/tokens, heads, headSize/);
+  expect(() => selfAttention(x, offsets(4), { heads: 2, hidden: zeros([3], "int32") })).toThrow(/int32 hidden \[4\]/);
   expect(() => dropout(x, 1, 1)).toThrow(/rate/);
 });

@@ -163,6 +163,7 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
           window,
           0,
           0,
+          null,
         ],
         { reads: [qkv, inputs.offsets], writes: [y, logSums] },
       );

@@ -1,5 +1,5 @@
 // Multi-head self-attention (arXiv 1706.03762).
-import { rotary, selfAttention } from "@cloze/tensor";
+import { rotary, selfAttention, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { defineSlot } from "../part.js";
 import { weightSchema } from "../weights/index.js";
@@ -63,9 +63,16 @@ export const attention = defineSlot({
       forward(x, { linear, linearParts }, context) {
         const { batch, offsets, training, seed, once } = context;
         const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
-        const masked = batch.unseen !== undefined || (prefixed && batch.prefixes !== undefined);
+        const masked = prefixed && batch.prefixes !== undefined;
         // Keys that nobody looks at are never made, where nothing depends on places.
-        if (batch.context !== undefined && !masked && !causal && window === 0 && turned === undefined) {
+        if (
+          batch.context !== undefined &&
+          batch.unseen === undefined &&
+          !masked &&
+          !causal &&
+          window === 0 &&
+          turned === undefined
+        ) {
           const { rows, plans } = once("context", () => planContext(batch));
           const [q, kv] = linearParts("queryKeyValue", x, [
             { start: 0, end: inner },
@@ -80,7 +87,11 @@ export const attention = defineSlot({
           qkv = rotary(qkv, cosines, sines, turned);
         }
         const whole = batch.visible === undefined && batch.context === undefined;
-        if (whole && !masked) return linear("output", selfAttention(qkv, offsets, options));
+        if (whole && !masked) {
+          const { unseen } = batch;
+          const hidden = unseen && tensor(once("unseen", () => Int32Array.from(unseen)));
+          return linear("output", selfAttention(qkv, offsets, { ...options, hidden }));
+        }
         const [q, k, v] = splitColumns(qkv, 3);
         return linear(
           "output",

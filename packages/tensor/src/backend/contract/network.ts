@@ -94,7 +94,10 @@ export interface NetworkKernels {
   ): void;
 }
 
-/** Attention inside the sequences of a packed batch. Row distances (`ld…`) in elements. */
+/**
+ * Attention inside the sequences of a packed batch. Row distances (`ld…`) in elements. `hidden` [tokens] (null: none): a token
+ * that is not 0 is seen by itself alone.
+ */
 export interface AttentionKernels {
   attentionF32(
     q: Pointer,
@@ -116,6 +119,7 @@ export interface AttentionKernels {
     window: number,
     rate: number,
     seed: number,
+    hidden: Pointer,
   ): void;
   /**
    * The same with scores by distance (key minus query), before the scale: row distance + span - 1 of each table, which may
@@ -168,5 +172,6 @@ export interface AttentionKernels {
     window: number,
     rate: number,
     seed: number,
+    hidden: Pointer,
   ): void;
 }

@@ -4,8 +4,8 @@ import type { ReferenceMemory } from "./memory.js";
 
 /** The plain definition: all scores of a row at once. */
 export function attentionKernels({ real, integer }: ReferenceMemory): AttentionKernels {
-  const sees = (i: number, j: number, causal: number, window: number) =>
-    !(causal === 1 && j > i) && !(window > 0 && Math.abs(i - j) > window);
+  const sees = (i: number, j: number, causal: number, window: number, hides?: ArrayLike<number>) =>
+    !(causal === 1 && j > i) && !(window > 0 && Math.abs(i - j) > window) && (i === j || (hides?.[j] ?? 0) === 0);
   return {
     attentionF32(
       q,
@@ -27,6 +27,7 @@ export function attentionKernels({ real, integer }: ReferenceMemory): AttentionK
       window,
       rate,
       seed,
+      hidden,
     ) {
       const [query, key, value, to, sums, ends] = [
         real(q),
@@ -36,6 +37,7 @@ export function attentionKernels({ real, integer }: ReferenceMemory): AttentionK
         real(logSums),
         integer(offsets),
       ];
+      const hides = hidden === null ? undefined : integer(hidden);
       for (let s = 0; s < sequences; s++) {
         for (let h = 0; h < heads; h++) {
           for (let i = ends[s]; i < ends[s + 1]; i++) {
@@ -43,7 +45,7 @@ export function attentionKernels({ real, integer }: ReferenceMemory): AttentionK
             for (let j = ends[s]; j < ends[s + 1]; j++) {
               let dot = 0;
               for (let c = 0; c < size; c++) dot += query[i * ldq + h * size + c] * key[j * ldk + h * size + c];
-              scores.push(sees(i, j, causal, window) ? dot * scale : Number.NEGATIVE_INFINITY);
+              scores.push(sees(i, j, causal, window, hides) ? dot * scale : Number.NEGATIVE_INFINITY);
             }
             const largest = Math.max(...scores);
             const logSum = largest + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - largest), 0));
@@ -136,9 +138,11 @@ export function attentionKernels({ real, integer }: ReferenceMemory): AttentionK
       window,
       rate,
       seed,
+      hidden,
     ) {
       const [query, key, value, sums, gradient] = [real(q), real(k), real(v), real(logSums), real(dout)];
       const [forQuery, forKey, forValue, ends] = [real(dq), real(dk), real(dv), integer(offsets)];
+      const hides = hidden === null ? undefined : integer(hidden);
       const clear = (to: ReturnType<typeof real>, ld: number) => {
         for (let t = ends[0]; t < ends[sequences]; t++) to.fill(0, t * ld, t * ld + heads * size);
       };
@@ -151,7 +155,7 @@ export function attentionKernels({ real, integer }: ReferenceMemory): AttentionK
             const rows: { j: number; p: number; dp: number }[] = [];
             let along = 0;
             for (let j = ends[s]; j < ends[s + 1]; j++) {
-              if (!sees(i, j, causal, window)) continue;
+              if (!sees(i, j, causal, window, hides)) continue;
               let dot = 0;
               let dp = 0;
               const keep = rate === 0 || keeps(seed, h * tokens + i, j - ends[s], rate);
