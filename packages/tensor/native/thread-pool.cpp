@@ -22,20 +22,34 @@ thread_local int most_threads = 0;  // see limit_threads
 
 constexpr int spin_limit = 4000;  // about 50 microseconds: longer than the gap between two kernels of one layer
 
+// One word says which job there is and who may still join it, so that a worker that comes late cannot mistake one job for
+// another: joined workers (8 bits), workers that there is room for (8), whether the job is open (1), number of the job (40).
+namespace gate {
+constexpr uint64_t joined_mask = 0xff, open = uint64_t{1} << 16;
+constexpr int room_shift = 8, job_shift = 24;
+inline uint64_t joined(uint64_t g) { return g & joined_mask; }
+inline uint64_t room(uint64_t g) { return g >> room_shift & 0xff; }
+inline uint64_t job(uint64_t g) { return g >> job_shift; }
+}  // namespace gate
+
+constexpr int most_workers = 255;
+
+// The caller waits only for workers that have joined. One that still sleeps, or whose processor is taken by somebody else, is
+// left behind: the caller does its share.
 struct Pool {
   std::mutex owner;  // held by the caller whose job is running
   std::mutex sleep;
   std::condition_variable wake;
   std::vector<std::thread> workers;
-  std::atomic<uint64_t> epoch{0};
-  std::atomic<int> active{0};
+  std::atomic<uint64_t> state{0};  // see gate
+  std::atomic<uint64_t> finished{0};  // of the workers that joined
   std::atomic<int64_t> next{0};
   std::atomic<bool> stop{false};
+  // Of the job that is open; only who has joined may read them.
   Body body = nullptr;
   void* context = nullptr;
   int64_t count = 0;
   std::atomic<int> threads{1};  // callers read it while another changes it
-  int used = 1;  // by the job that is running
 
   void work(int thread) {
     for (;;) {
@@ -45,44 +59,68 @@ struct Pool {
     }
   }
 
-  void loop(int thread, uint64_t seen) {
+  void loop(uint64_t seen) {
     inside = true;
     for (;;) {
-      int spins = 0;
-      while (epoch.load(std::memory_order_acquire) == seen && spins < spin_limit) {
+      uint64_t now = state.load(std::memory_order_acquire);
+      for (int spins = 0; gate::job(now) == seen && spins < spin_limit; ++spins) {
         CLOZE_PAUSE();
-        ++spins;
+        now = state.load(std::memory_order_acquire);
       }
-      if (epoch.load(std::memory_order_acquire) == seen) {
+      if (gate::job(now) == seen) {
         std::unique_lock<std::mutex> lock(sleep);
-        wake.wait(lock, [&] { return epoch.load(std::memory_order_acquire) != seen; });
+        wake.wait(lock, [&] {
+          now = state.load(std::memory_order_acquire);
+          return gate::job(now) != seen;
+        });
       }
-      ++seen;
       if (stop.load(std::memory_order_acquire)) return;
-      if (thread < used) work(thread);
-      active.fetch_sub(1, std::memory_order_release);
+      seen = gate::job(now);
+      while (gate::job(now) == seen && (now & gate::open) != 0 && gate::joined(now) < gate::room(now)) {
+        if (!state.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+        work(static_cast<int>(gate::joined(now)) + 1);
+        finished.fetch_add(1, std::memory_order_release);
+        break;
+      }
     }
   }
 
-  void announce() {
+  void announce(uint64_t job, uint64_t room) {
     {
       std::lock_guard<std::mutex> lock(sleep);
-      epoch.fetch_add(1, std::memory_order_release);
+      state.store(job << gate::job_shift | room << gate::room_shift | (room > 0 ? gate::open : 0), std::memory_order_release);
     }
     wake.notify_all();
+  }
+
+  uint64_t next_job() const { return gate::job(state.load(std::memory_order_relaxed)) + 1; }
+
+  // The caller's part of a job with `helpers` others, and the end of it.
+  void run(uint64_t helpers) {
+    next.store(0, std::memory_order_relaxed);
+    finished.store(0, std::memory_order_relaxed);
+    announce(next_job(), helpers);
+    work(0);
+    const uint64_t came = gate::joined(state.fetch_and(~gate::open, std::memory_order_acq_rel));
+    // Who is not done soon may wait for this very processor.
+    for (int spins = 0; finished.load(std::memory_order_acquire) != came; ++spins) {
+      if (spins < spin_limit) CLOZE_PAUSE();
+      else std::this_thread::yield();
+    }
   }
 
   void resize(int wanted) {
     if (!workers.empty()) {
       stop.store(true, std::memory_order_release);
-      announce();
+      announce(next_job(), 0);
       for (auto& worker : workers) worker.join();
       workers.clear();
       stop.store(false, std::memory_order_release);
     }
+    if (wanted > most_workers + 1) wanted = most_workers + 1;
     threads.store(wanted, std::memory_order_relaxed);
-    const uint64_t seen = epoch.load();
-    for (int t = 1; t < wanted; ++t) workers.emplace_back([this, t, seen] { loop(t, seen); });
+    const uint64_t seen = gate::job(state.load());
+    for (int t = 1; t < wanted; ++t) workers.emplace_back([this, seen] { loop(seen); });
   }
 };
 
@@ -121,14 +159,9 @@ void parallel_for(int64_t count, Body body, void* context) {
   p.body = body;
   p.context = context;
   p.count = count;
-  p.used = used;
-  p.next.store(0, std::memory_order_relaxed);
-  p.active.store(p.threads.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  p.announce();
   inside = true;
-  p.work(0);
+  p.run(static_cast<uint64_t>(used - 1));
   inside = false;
-  while (p.active.load(std::memory_order_acquire) != 0) CLOZE_PAUSE();
   p.owner.unlock();
 }
 
