@@ -29,7 +29,7 @@ function write(folder, firstVersion) {
     tell({ begin: kind, version, ids: touched });
     if (kind === "add") {
       const documents = touched.map((id) => ({ id: String(id), text: textOf(id, version) }));
-      index.add(documents, Float32Array.from(touched.flatMap((id) => vectorOf(id, version))));
+      index.add(documents, { vectors: Float32Array.from(touched.flatMap((id) => vectorOf(id, version))) });
     } else if (kind === "remove") index.remove(touched.map(String));
     else index.compact();
     tell({ end: version });

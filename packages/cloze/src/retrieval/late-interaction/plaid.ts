@@ -1,6 +1,6 @@
 // Which documents are worth decoding (PLAID, Santhanam 2022): centroids alone say it, stage by stage.
 import { topScores } from "../top-scores.js";
-import type { TokenCodec, TokenCodes } from "./token-codec.js";
+import type { TokenCodec } from "./token-codec.js";
 
 /** How many documents each stage keeps. */
 export interface PlaidOptions {
@@ -34,12 +34,13 @@ function centroidScores(query: Float32Array, { centroids, width }: TokenCodec): 
 /**
  * The documents that are decoded, out of those with a token near the query's.
  *
+ * @param centroidsOf the centroids of a document's tokens
  * @param found documents of the nearest cells
  */
 export function pruneByCentroids(
   query: Float32Array,
   codec: TokenCodec,
-  codes: readonly TokenCodes[],
+  centroidsOf: (document: number) => Uint16Array | Uint32Array,
   found: Iterable<number>,
   { threshold, candidates }: Pick<PlaidOptions, "threshold" | "candidates">,
 ): number[] {
@@ -47,7 +48,7 @@ export function pruneByCentroids(
   const best = Float32Array.from(scores[0] ?? [], (_, c) => Math.max(...scores.map((row) => row[c])));
   /** MaxSim with the centroids in place of tokens; centroids below the limit are as if they were not there. */
   const approximate = (document: number, limit: number): number => {
-    const kept = codes[document].centroids.filter((centroid) => best[centroid] >= limit);
+    const kept = centroidsOf(document).filter((centroid) => best[centroid] >= limit);
     let total = 0;
     for (const row of scores) {
       let most = kept.length === 0 ? 0 : Number.NEGATIVE_INFINITY;
