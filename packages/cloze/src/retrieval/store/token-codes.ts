@@ -18,8 +18,12 @@ export function packTokens({ centroids, residuals }: TokenCodes): Uint8Array {
 }
 
 /** The centroids of a document's tokens. @param bytes codes as they lie, or the beginning of them */
-export const centroidsIn = (bytes: Uint8Array, tokens: number): Uint16Array =>
-  new Uint16Array(bytes.slice(0, tokens * centroidBytes).buffer);
+export function centroidsIn(bytes: Uint8Array, tokens: number): Uint16Array {
+  const centroids = new Uint16Array(tokens);
+  // They may begin anywhere, and a Buffer's own slice would be a view of it.
+  new Uint8Array(centroids.buffer).set(bytes.subarray(0, tokens * centroidBytes));
+  return centroids;
+}
 
 /** Codes that {@link packTokens} laid. @param tokenBytes of {@link tokenBytesOf} */
 export function unpackTokens(bytes: Uint8Array, tokenBytes: number): TokenCodes {
