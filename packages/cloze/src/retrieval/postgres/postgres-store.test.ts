@@ -146,6 +146,10 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
       code: "INDEX_NO_VECTORS",
     });
     await expect(words.searchWeights(queryWeights, { depth: 1 })).rejects.toMatchObject({ code: "INDEX_NO_WEIGHTS" });
+    await expect(words.searchTokens([], { depth: 1 })).rejects.toMatchObject({ code: "INDEX_NO_TOKENS" });
+    const tokens = { model: "toy", fingerprint: "t", width: 8, bits: 2 } as const;
+    await expect(open({ schema: "tokens", create: { tokens } })).rejects.toMatchObject({ code: "INDEX_STORAGE" });
+    await expect(open({ schema: "tokens" })).rejects.toMatchObject({ code: "INDEX_MISSING" });
     await words.close();
   });
 

@@ -32,6 +32,7 @@ export interface PostgresOptions {
 }
 
 const formatVersion = 1;
+const tokensInFolders = "Token vectors lie in folders alone: index the documents there (--out folder).";
 type Settings = DocumentStore["settings"];
 
 function schemaName(name: string): string {
@@ -137,7 +138,7 @@ async function settingsOf(db: Connection, schema: string, url: string, options: 
       throw new ClozeError("INDEX_STORAGE", "PostgreSQL keeps no token vectors", {
         expected: "an embedder, or an encoder of weighted terms",
         received: `an encoder of tokens, ${tokens.model}`,
-        remedy: "Keep the index in a folder (--out folder).",
+        remedy: tokensInFolders,
       });
     }
     settings = fillSettings({ ...create, vectors: vectors && { ...vectors, storage: "float32" } });
@@ -327,7 +328,7 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
       return rankings;
     },
     async searchTokens() {
-      throw noTokens(`The schema ${schema}`);
+      throw noTokens(`The schema ${schema}`, tokensInFolders);
     },
     async compact() {
       if (weights !== undefined) await db.query(`VACUUM ANALYZE ${schema}.weights`);

@@ -76,11 +76,14 @@ export function checkTokens(
 }
 
 /** What a search by token vectors gets of an index that has none. */
-export const noTokens = (index: string): ClozeError =>
+export const noTokens = (
+  index: string,
+  remedy = "Index the documents again, --model being an encoder of cloze train --encoder colbert.",
+): ClozeError =>
   new ClozeError("INDEX_NO_TOKENS", `${index} holds no token vectors`, {
     expected: "an index that was made with an encoder of tokens",
     received: "one without",
-    remedy: "Index the documents again, --model being an encoder of cloze train --encoder colbert.",
+    remedy,
   });
 
 /** The segments as one, and how many of their documents the filter lets through. */
