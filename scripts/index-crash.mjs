@@ -109,7 +109,7 @@ function verify(folder, known) {
     if (index.get(String(id))?.text !== textOf(id, version)) problems.push(`${id} holds another text`);
   }
   const all = { depth: ids, exact: true };
-  const codec = found.size > 0 ? readCodec(folder, tokens, index.settings.tokens.codec) : undefined;
+  const codec = found.size > 0 ? readCodec(folder, tokens, index.settings.tokens.codec).codec : undefined;
   for (const id of [...found.keys()].slice(0, 20)) {
     const version = found.get(id);
     const [hits] = index.searchVectors(Float32Array.from([0, 0, 1, 0]), { depth: ids });
@@ -119,13 +119,15 @@ function verify(folder, known) {
     const [similar] = index.searchTokens([rows], all);
     const own = similar.find((hit) => hit.id === id);
     const score = maxSim(rows, codec.decode(codec.encode(rows)), tokens.width);
-    if (own?.score !== score) problems.push(`${id} has other tokens: ${own?.score}, not ${score}`);
+    if (!(Math.abs(own?.score - score) < 1e-5)) problems.push(`${id} has other tokens: ${own?.score}, not ${score}`);
     if (similar.length !== found.size || new Set(similar.map((hit) => hit.id)).size !== found.size)
       problems.push(`the tokens of ${similar.length} documents of ${found.size}`);
     const [best] = index.searchWords(String(version), { depth: ids }).filter((hit) => hit.id === id);
     if (best === undefined) problems.push(`${id} is not found by its version`);
   }
-  problems.push(...index.warnings.list().map(({ code, first }) => `${code} ${first}`));
+  // First batches are small here.
+  const odd = index.warnings.list().filter(({ code }) => code !== "INDEX_CODEC_SMALL");
+  problems.push(...odd.map(({ code, first }) => `${code} ${first}`));
   index.close();
   return { problems, documents: found.size };
 }

@@ -1,5 +1,6 @@
 // Late interaction (ColBERT, Khattab 2020): a document scores the sum, over the query's tokens, of the largest inner product
 // with any of its tokens. Candidates are the documents with a token near one of the query's (PLAID, Santhanam 2022).
+import { createNearest } from "@cloze/tensor";
 import type { SearchHit } from "../search-hit.js";
 import { topScores } from "../top-scores.js";
 import { type PlaidOptions, pruneByCentroids } from "./plaid.js";
@@ -36,6 +37,14 @@ export function maxSim(query: Float32Array, document: Float32Array, width: numbe
   return total;
 }
 
+/** {@link maxSim} by the kernel that finds nearest rows. */
+function maxSimByKernel(query: Float32Array, document: Float32Array, width: number): number {
+  if (document.length === 0) return Number.NEGATIVE_INFINITY;
+  const nearest = createNearest(query, width, 1);
+  nearest.visit("float32", new Uint8Array(document.buffer, document.byteOffset, document.byteLength), 0);
+  return nearest.hits().reduce((total, [best]) => total + best.score, 0);
+}
+
 function candidatesOf(query: Float32Array, codec: TokenCodec, tokens: CompressedTokens, count: number): Set<number> {
   const found = new Set<number>();
   for (const centroid of new Set(codec.nearest(query, count).flat()))
@@ -43,7 +52,7 @@ function candidatesOf(query: Float32Array, codec: TokenCodec, tokens: Compressed
   return found;
 }
 
-/** The best documents by MaxSim, best first. query: [tokens, width] */
+/** The best documents by MaxSim, best first; none for a query without tokens. query: [tokens, width] */
 export function searchLate(
   query: Float32Array,
   codec: TokenCodec,
@@ -51,6 +60,7 @@ export function searchLate(
   k: number,
   { cells, threshold = Number.NEGATIVE_INFINITY, candidates: most }: LateSearchOptions = {},
 ): SearchHit[] {
+  if (query.length === 0) return [];
   const scores = new Float64Array(tokens.size).fill(Number.NEGATIVE_INFINITY);
   const found = cells === undefined ? tokens.documents() : candidatesOf(query, codec, tokens, cells);
   const candidates =
@@ -58,6 +68,6 @@ export function searchLate(
       ? found
       : pruneByCentroids(query, codec, tokens.centroidsOf, found, { threshold, candidates: most });
   for (const document of candidates)
-    scores[document] = maxSim(query, codec.decode(tokens.codesOf(document)), codec.width);
+    scores[document] = maxSimByKernel(query, codec.decode(tokens.codesOf(document)), codec.width);
   return topScores(scores, k);
 }

@@ -92,6 +92,9 @@ function clusterRows(vectors: Float32Array, width: number, count: number, rounds
 export const residualBytes = ({ width, bits }: Pick<TokenCodecParts, "width" | "bits">): number =>
   Math.ceil((width * bits) / 8);
 
+/** Tokens that a codec is learned from at most, unless told. */
+export const usualSample = 100_000;
+
 /**
  * The tokens that a codec is learned from: one of every so many, so that all documents have a part in it.
  *
@@ -99,7 +102,7 @@ export const residualBytes = ({ width, bits }: Pick<TokenCodecParts, "width" | "
  * @param most tokens at most. Default 100,000
  * @returns [tokens, width]
  */
-export function sampleTokens(documents: readonly Float32Array[], width: number, most = 100_000): Float32Array {
+export function sampleTokens(documents: readonly Float32Array[], width: number, most = usualSample): Float32Array {
   const tokens = documents.reduce((sum, { length }) => sum + length / width, 0);
   const step = Math.max(1, Math.ceil(tokens / most));
   const sample = new Float32Array(Math.ceil(tokens / step) * width);

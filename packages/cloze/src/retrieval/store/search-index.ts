@@ -4,7 +4,6 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createWarnings, type DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { Ranking } from "../evaluation/ranking.js";
-import { sampleTokens, type TokenCodec, trainTokenCodec } from "../late-interaction/token-codec.js";
 import type { SparseVector } from "../learned-sparse/impact-index.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { countTerms, type WeightedTerms } from "../lexical/bm25-formula.js";
@@ -25,8 +24,8 @@ import {
   type SegmentSettings,
   vectorPath,
 } from "./segment.js";
-import { missingCodec, readCodec, writeCodec } from "./token-codec-file.js";
-import { packTokens, tokenBytesOf } from "./token-codes.js";
+import { tokenBytesOf } from "./token-codes.js";
+import { createTokenKeeper } from "./token-keeper.js";
 import { checkTokens, noTokens, searchTokens, type TokenSearchOptions } from "./token-search.js";
 import { vectorCodec } from "./vector-codec.js";
 import { checkVectors, searchVectors } from "./vector-search.js";
@@ -147,8 +146,8 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     codec,
     tokenBytes: tokens === undefined ? 0 : tokenBytesOf(tokens),
   };
-  let tokensBy: TokenCodec | undefined;
   const warnings = createWarnings();
+  const keeper = tokens === undefined ? undefined : createTokenKeeper(folder, tokens, warnings);
   let segments: Segment[] = [];
   let active: ActiveSegment | undefined;
   let places = new Map<string, number>();
@@ -193,8 +192,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     places = new Map();
     deadDocuments = 0;
     const known = manifest.segments;
-    const hash = manifest.tokens?.codec;
-    if (tokens !== undefined && hash !== undefined) tokensBy ??= readCodec(folder, tokens, hash);
+    keeper?.open(manifest.tokens?.codec);
     for (const [i, entry] of known.entries()) {
       const segment = openOne(entry, i === known.length - 1);
       if (segment === undefined) continue;
@@ -207,8 +205,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
         if (document < size) place(segment.idOf(document), number, document);
       }
     }
-    if (tokens !== undefined && tokensBy === undefined && segments.some(({ cells }) => cells.lengths.some(Boolean)))
-      throw missingCodec(folder, "an index that names its codec", "one that does not, and holds token vectors");
+    keeper?.check(segments);
   };
   if (write) removeStrays(folder, manifest);
   try {
@@ -257,16 +254,16 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     }
     active = undefined;
   };
-  /** The codes of tokens, by a codec that is learned from the first there are; it is on the disk before they are. */
-  const encodeTokens = (rows: readonly Float32Array[]): Uint8Array[] => {
-    if (tokens !== undefined && tokensBy === undefined && rows.some(({ length }) => length > 0)) {
-      const learned = trainTokenCodec(sampleTokens(rows, tokens.width), tokens.width, { bits: tokens.bits });
-      const next = { ...manifest, tokens: { ...tokens, codec: writeCodec(folder, tokens, learned) } };
+  /** The codes of tokens. What they are read by is on the disk, and named, before they are. */
+  const encodeTokens = (documents: readonly IndexedDocument[], rows: EncodedDocuments["tokens"]) => {
+    if (tokens === undefined || keeper === undefined) return undefined;
+    const checked = checkTokens(documents, rows, tokens);
+    keeper.learn(checked, (codec) => {
+      const next = { ...manifest, tokens: { ...tokens, codec } };
       writeManifest(folder, next);
       manifest = next;
-      tokensBy = learned;
-    }
-    return rows.map((row) => (tokensBy === undefined ? new Uint8Array(0) : packTokens(tokensBy.encode(row))));
+    });
+    return keeper.encode(checked);
   };
   /** Writes, and where that fails goes back to what is on the disk. */
   const commit = (segment: ActiveSegment) => {
@@ -311,8 +308,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       const { vectors: rows } = encoded;
       if (codec !== undefined) checkVectors(documents, rows, codec, warnings);
       const codes = weights === undefined ? undefined : encodeWeights(documents, encoded.weights, warnings);
-      const tokenCodes =
-        tokens === undefined ? undefined : encodeTokens(checkTokens(documents, encoded.tokens, tokens));
+      const tokenCodes = encodeTokens(documents, encoded.tokens);
       const segment = grow();
       const first = segment.size;
       const width = codec?.width ?? 0;
@@ -330,6 +326,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       documents.forEach(({ id }, i) => {
         place(id, number, first + i);
       });
+      keeper?.check(segments);
       if (segment.size >= segmentSize) seal();
       if (segments.length > mostSegments) index.compact();
     },
@@ -363,7 +360,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     },
     searchTokens(queries, options) {
       if (tokens === undefined) throw noTokens(folder);
-      return searchTokens(live, tokensBy, tokens, queries, options);
+      return searchTokens(live, keeper?.codec, tokens, queries, options);
     },
     *documents() {
       for (const segment of segments)

@@ -42,6 +42,8 @@ export interface Segment {
   readonly fields: ListedPostings;
   /** Weights of terms by their numbers; without any where the index keeps none. */
   readonly weights: Postings;
+  /** Tokens of all documents. */
+  readonly tokens: number;
   /** Tokens by their centroids' numbers; without any where the index keeps none. */
   readonly cells: Postings;
   idOf(document: number): string;
@@ -159,6 +161,7 @@ export function openSealed(
     words: openPostings(derived, "words"),
     fields: openPostings(derived, "fields"),
     weights: openPostings(derived, "weights"),
+    tokens: cells.lengths.reduce((sum, length) => sum + length, 0),
     cells,
     idOf,
     read(document) {
@@ -224,6 +227,7 @@ export function openByLog(
   };
   let dead = new Uint8Array(64);
   let bytes = 0;
+  let tokenCount = 0;
   let postings: Record<keyof typeof builders, ListedPostings> | undefined;
   // What has been written, and not flushed.
   let pending: Buffer[] = [];
@@ -246,7 +250,9 @@ export function openByLog(
     builders.words.add(analyze(searchedText(document)));
     builders.fields.add(fieldTerms(document.fields));
     builders.weights.add(terms.map(String), codes);
-    builders.cells.add(Array.from(centroidsIn(tokens, tokens.length / Math.max(1, tokenBytes)), String));
+    const centroids = centroidsIn(tokens, tokens.length / Math.max(1, tokenBytes));
+    builders.cells.add(Array.from(centroids, String));
+    tokenCount += centroids.length;
     postings = undefined;
   };
   const rowFits = (document: number, check: number): boolean => {
@@ -305,6 +311,9 @@ export function openByLog(
     },
     get weights() {
       return finish().weights;
+    },
+    get tokens() {
+      return tokenCount;
     },
     get cells() {
       return finish().cells;

@@ -17,11 +17,22 @@ function hashOf({ width, bits }: Pick<TokenFacts, "width" | "bits">, { centroids
   return hash.digest("hex");
 }
 
-/** Writes a codec in one step. @returns its hash @throws DISK_FULL, FILE_WRITE */
-export function writeCodec(folder: string, facts: Pick<TokenFacts, "width" | "bits">, learned: Learned): string {
+/**
+ * Writes a codec in one step.
+ *
+ * @param learnedFrom tokens
+ * @returns its hash
+ * @throws DISK_FULL, FILE_WRITE
+ */
+export function writeCodec(
+  folder: string,
+  facts: Pick<TokenFacts, "width" | "bits">,
+  learned: Learned,
+  learnedFrom: number,
+): string {
   const path = codecPath(folder);
   const { centroids, cuts, values } = learned;
-  guardWrite(path, () => writeDerived(path, {}, { centroids, cuts, values }));
+  guardWrite(path, () => writeDerived(path, { learnedFrom }, { centroids, cuts, values }));
   return hashOf(facts, learned);
 }
 
@@ -31,7 +42,11 @@ export function writeCodec(folder: string, facts: Pick<TokenFacts, "width" | "bi
  * @param hash what the index knows it by
  * @throws INDEX_CODEC where it is missing, damaged or another
  */
-export function readCodec(folder: string, facts: Pick<TokenFacts, "width" | "bits">, hash: string): TokenCodec {
+export function readCodec(
+  folder: string,
+  facts: Pick<TokenFacts, "width" | "bits">,
+  hash: string,
+): { codec: TokenCodec; learnedFrom: number } {
   const path = codecPath(folder);
   const file = openDerived(path);
   let received = "no file, or one that is cut";
@@ -44,7 +59,7 @@ export function readCodec(folder: string, facts: Pick<TokenFacts, "width" | "bit
       };
       const found = hashOf(facts, learned);
       if (found === hash && learned.centroids.length <= mostCentroids * facts.width)
-        return tokenCodec({ ...facts, ...learned });
+        return { codec: tokenCodec({ ...facts, ...learned }), learnedFrom: Number(file.facts.learnedFrom) };
       received = `one whose hash is ${found.slice(0, 12)}`;
     }
   } finally {

@@ -169,11 +169,9 @@ export function searchTokens(
   const all = exact || tokens.found <= Math.ceil(plaid.candidates / 4);
   const most = Math.min(depth, Math.max(1, live.size));
   return queries.map((query) =>
-    query.length === 0
-      ? []
-      : searchLate(query, codec, tokens, most, all ? {} : plaid).map(({ index, score }) => ({
-          id: tokens.idOf(index),
-          score,
-        })),
+    searchLate(query, codec, tokens, most, all ? {} : plaid).map(({ index, score }) => ({
+      id: tokens.idOf(index),
+      score,
+    })),
   );
 }
