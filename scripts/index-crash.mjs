@@ -139,12 +139,13 @@ else {
   let folder = newFolder();
   const known = new Map();
   const problems = [];
-  let [version, acknowledged, documents] = [1, 0, 0];
+  let [version, acknowledged, documents, inOthers] = [1, 0, 0, 0];
   for (let time = 0; time < times; time++) {
     if (time > 0 && time % killsOfFolder === 0) {
       rmSync(folder, { recursive: true, force: true });
       folder = newFolder();
       known.clear();
+      inOthers += documents;
     }
     const events = await runAndKill(folder, version);
     applyEvents(known, events);
@@ -155,6 +156,8 @@ else {
     problems.push(...found.problems.map((problem) => `kill ${time + 1}: ${problem}`));
   }
   rmSync(folder, { recursive: true, force: true });
-  console.log(JSON.stringify({ kills: times, acknowledged, documents, problems: problems.slice(0, 20) }));
+  console.log(
+    JSON.stringify({ kills: times, acknowledged, documents: inOthers + documents, problems: problems.slice(0, 20) }),
+  );
   process.exitCode = problems.length > 0 ? 1 : 0;
 }

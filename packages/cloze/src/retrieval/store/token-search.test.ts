@@ -223,7 +223,10 @@ test("vectors that no search could use are refused, and none of their batch is k
   expect(code(() => index.searchTokens([new Float32Array(width).fill(Number.NaN)], exact))).toBe("INDEX_VECTOR");
   index.close();
   expect(code(() => openIndex(folder, { fingerprint: "b".repeat(64) }))).toBe("INDEX_MODEL");
-  const words = openIndex(newFolder(), { write: true, create: {} });
+  // An index without token vectors is one that every Cloze reads.
+  const plain = newFolder();
+  const words = openIndex(plain, { write: true, create: {} });
+  expect(JSON.parse(readFileSync(join(plain, "index.json"), "utf8")).version).toBe(1);
   expect(code(() => words.searchTokens([query], exact))).toBe("INDEX_NO_TOKENS");
   words.close();
 });
