@@ -179,7 +179,7 @@ export {
   type QueryExpansion,
 } from "./retrieval/pipeline/expansion.js";
 export { type FusionOptions, fuseRankings, fuseRetrievers } from "./retrieval/pipeline/fusion.js";
-export { indexBm25, indexDense } from "./retrieval/pipeline/index-retrievers.js";
+export { indexBm25, indexDense, indexLateInteraction, indexSparse } from "./retrieval/pipeline/index-retrievers.js";
 export { indexRm3 } from "./retrieval/pipeline/index-rm3.js";
 export {
   bm25Retriever,
