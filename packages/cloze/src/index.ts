@@ -152,8 +152,8 @@ export { createExactIndex, type ExactIndex } from "./retrieval/exact.js";
 export {
   createLateInteractionIndex,
   type LateInteractionIndex,
-  maxSim,
 } from "./retrieval/late-interaction/late-interaction-index.js";
+export { type LateSearchOptions, maxSim } from "./retrieval/late-interaction/late-search.js";
 export { type PlaidOptions, plaidSettings } from "./retrieval/late-interaction/plaid.js";
 export { createImpactIndex, type ImpactIndex, type SparseVector } from "./retrieval/learned-sparse/impact-index.js";
 export { quantizeWeights } from "./retrieval/learned-sparse/quantize-weights.js";
@@ -179,7 +179,7 @@ export {
   type QueryExpansion,
 } from "./retrieval/pipeline/expansion.js";
 export { type FusionOptions, fuseRankings, fuseRetrievers } from "./retrieval/pipeline/fusion.js";
-export { indexBm25, indexDense } from "./retrieval/pipeline/index-retrievers.js";
+export { indexBm25, indexDense, indexLateInteraction, indexSparse } from "./retrieval/pipeline/index-retrievers.js";
 export { indexRm3 } from "./retrieval/pipeline/index-rm3.js";
 export {
   bm25Retriever,
@@ -239,14 +239,11 @@ export {
 } from "./retrieval/rerank/train-kernel-scorer.js";
 export { type ParadeRow, type TrainParadeOptions, trainParade } from "./retrieval/rerank/train-parade.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
-export type { IndexedDocument } from "./retrieval/store/document.js";
+export type { EncodedDocuments, IndexedDocument } from "./retrieval/store/document.js";
 export type { FieldCondition, Filter } from "./retrieval/store/filter.js";
-export {
-  type IndexSettings,
-  type OpenIndexOptions,
-  openIndex,
-  type SearchIndex,
-} from "./retrieval/store/search-index.js";
+export type { IndexSettings } from "./retrieval/store/index-settings.js";
+export { type OpenIndexOptions, openIndex, type SearchIndex } from "./retrieval/store/search-index.js";
+export type { TokenSearchOptions } from "./retrieval/store/token-search.js";
 export type { VectorStorage } from "./retrieval/store/vector-codec.js";
 export {
   createEpic,

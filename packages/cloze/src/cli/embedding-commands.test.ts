@@ -7,7 +7,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vite
 import { extendWithExperts } from "../embedding/extend-experts.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
 import { loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
+import { loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { readNpy } from "../embedding/vectors/index.js";
+import { createLateInteractionIndex } from "../retrieval/late-interaction/late-interaction-index.js";
 import { createImpactIndex } from "../retrieval/learned-sparse/impact-index.js";
 import { trainWordPiece } from "../text/index.js";
 import { addEmbed } from "./embed.js";
@@ -177,6 +179,56 @@ describe("cloze train --encoder", () => {
     await run(addIndex, ...index, path("set/corpus.jsonl"), "--compact");
     expect((await search()).results[0].hits.map(({ score }) => score)).toEqual(
       results[0].hits.map(({ score }) => score),
+    );
+  });
+
+  test("token vectors lie in an index on the disk, and find what those in memory find", async () => {
+    const start = ["--tokenizer", path("words"), "--size", "tiny", "--learning-rate", "0.001", "--steps", "12"];
+    const train = ["train", path("pairs.jsonl"), "--batch-size", "4", "--max-length", "24", "--out", path("late")];
+    await run(addTrain, ...train, "--encoder", "colbert", ...start);
+    const index = ["index", "--out", path("tokens"), "--model", path("late"), "--token-bits", "4"];
+    expect(await run(addIndex, ...index, path("set/corpus.jsonl"))).toMatchObject({ documents: texts.length });
+    expect(JSON.parse(readFileSync(path("tokens/index.json"), "utf8")).tokens).toMatchObject({ bits: 4, width: 128 });
+    const encoder = loadTokenEncoder(path("late"));
+    const memory = createLateInteractionIndex(encoder.encode(texts), encoder.width, { bits: 4 });
+    const expected = memory.search(encoder.encode(["find the dog"], { role: "query" })[0], 10);
+    encoder.dispose();
+    const search = (
+      ...more: string[]
+    ): Promise<{ pipeline: string; results: { hits: { id: string; score: number }[] }[] }> =>
+      run(addSearch, "search", path("tokens"), "find the dog", ...more);
+    const { pipeline, results } = await search();
+    expect(pipeline).toBe("colbert");
+    expect(results[0].hits.map(({ id }) => id)).toEqual(expected.map(({ index: at }) => `d${at}`));
+    expected.forEach(({ score }, place) => {
+      expect(results[0].hits[place].score).toBeCloseTo(score, 5);
+    });
+    const idsAndScores = ({ results: [{ hits }] }: Awaited<ReturnType<typeof search>>) =>
+      hits.map(({ id, score }) => [id, score]);
+    expect(idsAndScores(await search("--exact", "--pipeline", "colbert"))).toEqual(
+      results[0].hits.map(({ id, score }) => [id, score]),
+    );
+    expect((await search("--pipeline", "bm25")).results[0].hits[0].id).toBe("d1");
+    await expect(search("--pipeline", "hybrid")).rejects.toThrow(/--pipeline colbert/);
+    await expect(search("--pipeline", "splade")).rejects.toThrow(code("INDEX_NO_WEIGHTS"));
+    await expect(run(addIndex, "index", "--out", path("tokens"), path("set/corpus.jsonl"))).rejects.toThrow(
+      code("INDEX_MODEL"),
+    );
+    await expect(
+      run(addIndex, "index", "--out", path("tokens"), "--model", model, path("set/corpus.jsonl")),
+    ).rejects.toThrow(code("INDEX_MODEL"));
+    // The same texts again replace themselves; a compaction copies their codes.
+    await run(addIndex, ...index, path("set/corpus.jsonl"), "--compact");
+    expect(idsAndScores(await search())).toEqual(results[0].hits.map(({ id, score }) => [id, score]));
+    // Other markers, lengths or skipped tokens make another encoder of the same weights.
+    const settings = path("late/config_sentence_transformers.json");
+    const before = readFileSync(settings, "utf8");
+    writeFileSync(settings, before.replace(/"query_length": ?\d+/, '"query_length": 7'));
+    await expect(search()).rejects.toThrow(code("INDEX_MODEL"));
+    writeFileSync(settings, before);
+    await run(addIndex, "index", "--out", path("plain"), path("set/corpus.jsonl"));
+    await expect(run(addSearch, "search", path("plain"), "dog", "--pipeline", "colbert")).rejects.toThrow(
+      code("INDEX_NO_TOKENS"),
     );
   });
 

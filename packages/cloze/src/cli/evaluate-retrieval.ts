@@ -26,7 +26,7 @@ import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { encoderFor, pipelineOf } from "./encoder-option.js";
-import { fusionWeights, memoryPipelines } from "./fusion-option.js";
+import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
 import { openCrossEncoder, type RerankOptions, withRerankOptions } from "./rerank-options.js";
@@ -39,7 +39,7 @@ interface EvaluateRetrievalOptions extends CommonOptions, RerankOptions {
   data: string;
   split?: string;
   model?: string;
-  pipeline?: (typeof memoryPipelines)[number];
+  pipeline?: (typeof pipelines)[number];
   run?: string;
   readRun?: string;
   writeQrels?: string;
@@ -182,7 +182,7 @@ export function addEvaluateRetrieval(program: Command): void {
       new Option(
         "--pipeline <name>",
         "how documents are found (default: as the model is made for, bm25 without one)",
-      ).choices(memoryPipelines),
+      ).choices(pipelines),
     )
     .option("--run <file>", "write the run there, as TREC does")
     .option("--read-run <file>", "score this TREC run instead of searching")

@@ -2,10 +2,7 @@
 import { InvalidArgumentError } from "commander";
 
 /** How documents are found. */
-export const pipelines = ["bm25", "dense", "hybrid", "splade"] as const;
-
-/** Those, and what is found over documents in memory alone. */
-export const memoryPipelines = [...pipelines, "colbert"] as const;
+export const pipelines = ["bm25", "dense", "hybrid", "splade", "colbert"] as const;
 
 /** Two numbers of at least 0 with a comma between them. */
 export function fusionWeights(text: string): [number, number] {

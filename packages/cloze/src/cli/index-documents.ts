@@ -5,12 +5,13 @@ import { readLineBlocks } from "../data/readers/text-blocks.js";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
+import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
-import type { SparseVector } from "../retrieval/learned-sparse/impact-index.js";
-import { type IndexedDocument, searchedText } from "../retrieval/store/document.js";
+import { type EncodedDocuments, type IndexedDocument, searchedText } from "../retrieval/store/document.js";
+import type { IndexSettings } from "../retrieval/store/index-settings.js";
+import type { TokenFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
-import type { IndexSettings } from "../retrieval/store/search-index.js";
 import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
 import { readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
@@ -26,6 +27,7 @@ interface IndexOptions extends CommonOptions {
   out: string;
   model?: string;
   storage: VectorStorage;
+  tokenBits: `${TokenFacts["bits"]}`;
   stemmer: "none" | "english";
   stopWords: "none" | "english";
   k1: number;
@@ -52,7 +54,9 @@ async function* documentsOf(path: string, warnings: DataWarnings): AsyncGenerato
 export function addIndex(program: Command): void {
   program
     .command("index")
-    .description("add documents to an index: their words, and with --model their vectors or learned weights of terms")
+    .description(
+      "add documents to an index: their words, and with --model their vectors, learned weights of terms or token vectors",
+    )
     .argument(
       "[files...]",
       "JSON lines, CSV, TSV or Parquet with text, and id and title where there are; .txt: one a line",
@@ -63,9 +67,14 @@ export function addIndex(program: Command): void {
     )
     .option(
       `--model ${modelArgument}`,
-      "an embedder, for an index of vectors too, or an encoder of cloze train --encoder splade or unicoil (needed again to add to it)",
+      "an embedder, for an index of vectors too, or an encoder of cloze train --encoder (needed again to add to it)",
     )
     .addOption(new Option("--storage <kind>", "how vectors are kept").choices(vectorStorages).default("float32"))
+    .addOption(
+      new Option("--token-bits <count>", "of each dimension of token vectors, behind the nearest centroid")
+        .choices(["1", "2", "4", "8"])
+        .default("2"),
+    )
     .addOption(new Option("--stemmer <language>", "of words").choices(["none", "english"]).default("none"))
     .addOption(new Option("--stop-words <language>", "words left out").choices(["none", "english"]).default("none"))
     .option("--k1 <number>", "BM25: how soon repeats stop counting", numberBetween(0), 1.2)
@@ -81,8 +90,8 @@ export function addIndex(program: Command): void {
 /** What a model gives of documents. */
 interface DocumentEncoder {
   readonly fingerprint: string;
-  readonly settings: Pick<IndexSettings, "vectors" | "weights">;
-  encode(texts: readonly string[]): Promise<{ vectors?: Float32Array; weights?: SparseVector[] }>;
+  readonly settings: Pick<IndexSettings, "vectors" | "weights" | "tokens">;
+  encode(texts: readonly string[]): Promise<EncodedDocuments>;
   dispose(): void;
 }
 
@@ -96,6 +105,16 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
       fingerprint,
       settings: { weights: model },
       encode: async (texts) => ({ weights: counted.encode(texts) }),
+      dispose: () => encoder.dispose(),
+    };
+  }
+  if (isTokenEncoderFolder(folder)) {
+    const encoder = loadTokenEncoder(folder);
+    const counted = counting(encoder, { warnings, tokenBudget: options.tokenBudget });
+    return {
+      fingerprint,
+      settings: { tokens: { ...model, width: encoder.width, bits: Number(options.tokenBits) as TokenFacts["bits"] } },
+      encode: async (texts) => ({ tokens: counted.encode(texts) }),
       dispose: () => encoder.dispose(),
     };
   }
@@ -120,7 +139,7 @@ async function openFor(
     create: { analyzer: options, bm25: options, ...encoder?.settings },
     fingerprint: encoder?.fingerprint,
   });
-  const known = index.settings.vectors ?? index.settings.weights;
+  const known = index.settings.vectors ?? index.settings.weights ?? index.settings.tokens;
   if ((known === undefined) !== (encoder === undefined)) {
     await index.close();
     throw new ClozeError("INDEX_MODEL", `${options.out} holds ${encoder ? "words only" : "what a model made"}`, {
@@ -158,10 +177,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       passed += batch.length - missing.length;
       batch = missing;
     }
-    if (batch.length > 0) {
-      const { vectors, weights } = (await encoder?.encode(batch.map(searchedText))) ?? {};
-      await index.add(batch, vectors, weights);
-    }
+    if (batch.length > 0) await index.add(batch, await encoder?.encode(batch.map(searchedText)));
     added += batch.length;
     batch = [];
     progress.update(meter.event(added));

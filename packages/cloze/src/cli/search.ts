@@ -1,16 +1,18 @@
 import { type Command, Option } from "commander";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
+import { loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
 import type { ScoredDocument } from "../retrieval/evaluation/ranking.js";
 import { fuseRetrievers } from "../retrieval/pipeline/fusion.js";
-import { indexBm25, indexDense, indexSparse } from "../retrieval/pipeline/index-retrievers.js";
+import { indexBm25, indexDense, indexLateInteraction, indexSparse } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
 import type { WeightFacts } from "../retrieval/store/manifest.js";
 import { checkFingerprint, modelFingerprint } from "../retrieval/store/model-fingerprint.js";
+import { noTokens } from "../retrieval/store/token-search.js";
 import { noWeights } from "../retrieval/store/weight-search.js";
 import { wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
@@ -28,13 +30,17 @@ interface SearchOptions extends CommonOptions {
   pipeline?: Pipeline;
   weights: [number, number];
   model?: string;
+  exact?: boolean;
   filter?: Filter;
 }
 
 type Pipeline = (typeof pipelines)[number];
 
-const usualPipeline = ({ vectors, weights }: DocumentStore["settings"]): Pipeline =>
-  vectors !== undefined ? "hybrid" : weights !== undefined ? "splade" : "bm25";
+function usualPipeline({ vectors, weights, tokens }: DocumentStore["settings"]): Pipeline {
+  if (vectors !== undefined) return "hybrid";
+  if (weights !== undefined) return "splade";
+  return tokens !== undefined ? "colbert" : "bm25";
+}
 
 /** A retriever over an index, and what ends with it. */
 interface OpenedRetriever {
@@ -42,7 +48,7 @@ interface OpenedRetriever {
   dispose(): void;
 }
 
-/** The model that made the vectors or weights, or the one that is named in its place. */
+/** The model that made the vectors, weights or tokens, or the one that is named in its place. */
 async function modelOf(folder: string, made: WeightFacts, options: SearchOptions): Promise<string> {
   const model = await modelFolder(options.model ?? made.model, options);
   checkFingerprint(folder, [made], modelFingerprint(model), model);
@@ -57,12 +63,21 @@ async function retrieverOf(
 ): Promise<OpenedRetriever> {
   const words = indexBm25(index);
   if (pipeline === "bm25") return { retriever: words, dispose() {} };
-  const { vectors, weights } = index.settings;
+  const { vectors, weights, tokens } = index.settings;
   if (pipeline === "splade") {
     if (weights === undefined) throw noWeights(folder);
     const encoder = loadSparseEncoder(await modelOf(folder, weights, options));
     const encode = (queries: readonly string[]) => encoder.encode(queries, { role: "query" });
     return { retriever: indexSparse(index, encode), dispose: () => encoder.dispose() };
+  }
+  if (pipeline === "colbert") {
+    if (tokens === undefined) throw noTokens(folder);
+    const encoder = loadTokenEncoder(await modelOf(folder, tokens, options));
+    const encode = (queries: readonly string[]) => encoder.encode(queries, { role: "query" });
+    return {
+      retriever: indexLateInteraction(index, encode, { exact: options.exact }),
+      dispose: () => encoder.dispose(),
+    };
   }
   if (vectors === undefined) {
     throw new ClozeError("INDEX_NO_VECTORS", `${folder} holds no vectors`, {
@@ -89,11 +104,12 @@ export function addSearch(program: Command): void {
     .addOption(
       new Option(
         "--pipeline <name>",
-        "how documents are found (default: hybrid where the index has vectors, splade where it has weights, else bm25)",
+        "how documents are found (default: hybrid where the index has vectors, splade where it has weights, colbert where it has token vectors, else bm25)",
       ).choices(pipelines),
     )
     .option("--weights <bm25,dense>", "of hybrid's parts, standardised", fusionWeights, [0.3, 0.7])
     .option(`--model ${modelArgument}`, "the model of the index (default: where it was when the index was made)")
+    .option("--exact", "colbert: look at the tokens of every document, not only of those that PLAID's stages leave")
     .option(
       "--filter <condition>",
       "on a field: lang=en, lang=en,de, lang!=en, year>=2010; may be repeated",

@@ -4,11 +4,12 @@ import type { Ranking } from "./evaluation/ranking.js";
 import type { SparseVector } from "./learned-sparse/impact-index.js";
 import type { AnalyzerOptions } from "./lexical/analyzer.js";
 import type { Bm25Parameters } from "./lexical/bm25-formula.js";
-import type { IndexedDocument } from "./store/document.js";
-import type { VectorFacts, WeightFacts } from "./store/manifest.js";
+import type { EncodedDocuments, IndexedDocument } from "./store/document.js";
+import type { TokenFacts, VectorFacts, WeightFacts } from "./store/manifest.js";
 import type { IndexSearchOptions, SearchIndex } from "./store/search-index.js";
+import type { TokenSearchOptions } from "./store/token-search.js";
 
-/** Documents that are searched by words and by vectors. Results of the two kinds of stores are the same. */
+/** Documents that are searched by words and by vectors. Results of the two kinds of stores are the same; token vectors are kept by the embedded one alone. */
 export interface DocumentStore {
   readonly settings: {
     readonly analyzer: Required<AnalyzerOptions>;
@@ -17,6 +18,8 @@ export interface DocumentStore {
     readonly vectors?: VectorFacts;
     /** Absent: no learned weights of terms. */
     readonly weights?: WeightFacts;
+    /** Absent: no token vectors, as always in PostgreSQL. */
+    readonly tokens?: TokenFacts;
   };
   warnings(): readonly DataWarning[];
   /** Documents that can be found. */
@@ -26,12 +29,14 @@ export interface DocumentStore {
   /** Documents by their ids, in that order; undefined for those that are not there. */
   get(ids: readonly string[]): Promise<(IndexedDocument | undefined)[]>;
   /** Adds documents, all or none; one whose id is there replaces it. They are durable when the promise is kept. */
-  add(documents: readonly IndexedDocument[], vectors?: Float32Array, weights?: readonly SparseVector[]): Promise<void>;
+  add(documents: readonly IndexedDocument[], encoded?: EncodedDocuments): Promise<void>;
   /** @returns how many were there */
   remove(ids: readonly string[]): Promise<number>;
   searchWords(query: string, options: IndexSearchOptions): Promise<Ranking>;
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Promise<Ranking[]>;
   searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Promise<Ranking[]>;
+  /** @throws INDEX_NO_TOKENS, always in PostgreSQL */
+  searchTokens(queries: readonly Float32Array[], options: TokenSearchOptions): Promise<Ranking[]>;
   /** Gives back the space of what was replaced or removed. */
   compact(): Promise<void>;
   close(): Promise<void>;
@@ -44,11 +49,12 @@ export const embeddedStore = (index: SearchIndex): DocumentStore => ({
   size: async () => index.size,
   has: async (ids) => new Set(ids.filter((id) => index.has(id))),
   get: async (ids) => ids.map((id) => index.get(id)),
-  add: async (documents, vectors, weights) => index.add(documents, vectors, weights),
+  add: async (documents, encoded) => index.add(documents, encoded),
   remove: async (ids) => index.remove(ids),
   searchWords: async (query, options) => index.searchWords(query, options),
   searchVectors: async (queries, options) => index.searchVectors(queries, options),
   searchWeights: async (queries, options) => index.searchWeights(queries, options),
+  searchTokens: async (queries, options) => index.searchTokens(queries, options),
   compact: async () => index.compact(),
   close: async () => index.close(),
 });

@@ -1,18 +1,13 @@
-// Late interaction (ColBERT, Khattab 2020): a document scores the sum, over the query's tokens, of the largest inner product
-// with any of its tokens. Candidates are the documents with a token near one of the query's (PLAID, Santhanam 2022).
+// Compressed token vectors in memory, searched by late interaction.
 import { ClozeError } from "../../errors.js";
 import type { SearchHit } from "../search-hit.js";
-import { topScores } from "../top-scores.js";
-import { type PlaidOptions, pruneByCentroids } from "./plaid.js";
-import { type TokenCodecOptions, type TokenCodes, trainTokenCodec } from "./token-codec.js";
+import { type LateSearchOptions, searchLate } from "./late-search.js";
+import { sampleTokens, type TokenCodecOptions, trainTokenCodec } from "./token-codec.js";
 
 export interface LateInteractionOptions extends TokenCodecOptions {
-  /** Tokens that the codec is learned from; 100,000 unless told. */
+  /** Tokens that the codec is learned from at most. Default 100,000. */
   sampleTokens?: number;
 }
-
-/** All documents are decoded unless told; `plaidSettings(k)` gives the usual numbers. */
-export interface LateSearchOptions extends Partial<PlaidOptions> {}
 
 export interface LateInteractionIndex {
   readonly size: number;
@@ -20,21 +15,6 @@ export interface LateInteractionIndex {
   readonly bytes: number;
   /** Best first. query: [tokens, width] */
   search(query: Float32Array, k: number, options?: LateSearchOptions): SearchHit[];
-}
-
-/** Sum over the query's tokens of the largest inner product with a document's tokens; -infinity for no tokens. */
-export function maxSim(query: Float32Array, document: Float32Array, width: number): number {
-  let total = 0;
-  for (let q = 0; q < query.length; q += width) {
-    let best = Number.NEGATIVE_INFINITY;
-    for (let d = 0; d < document.length; d += width) {
-      let product = 0;
-      for (let c = 0; c < width; c++) product += query[q + c] * document[d + c];
-      if (product > best) best = product;
-    }
-    total += best;
-  }
-  return total;
 }
 
 /**
@@ -49,7 +29,7 @@ export function maxSim(query: Float32Array, document: Float32Array, width: numbe
 export function createLateInteractionIndex(
   documents: readonly Float32Array[],
   width: number,
-  { sampleTokens = 100_000, ...options }: LateInteractionOptions = {},
+  { sampleTokens: most, ...options }: LateInteractionOptions = {},
 ): LateInteractionIndex {
   const wrong = documents.findIndex((tokens) => tokens.length % width !== 0);
   if (wrong >= 0 || documents.every(({ length }) => length === 0)) {
@@ -58,23 +38,8 @@ export function createLateInteractionIndex(
       received: wrong < 0 ? "no token at all" : `${documents[wrong].length} numbers in document ${wrong}`,
     });
   }
-  const starts = new Uint32Array(documents.length + 1);
-  documents.forEach(({ length }, d) => {
-    starts[d + 1] = starts[d] + length / width;
-  });
-  // Every so many tokens one, so that all documents have a part in the codec.
-  const step = Math.max(1, Math.ceil(starts[documents.length] / sampleTokens));
-  const sample: Float32Array[] = [];
-  let token = 0;
-  for (const tokens of documents)
-    for (let at = 0; at < tokens.length; at += width)
-      if (token++ % step === 0) sample.push(tokens.subarray(at, at + width));
-  const flat = new Float32Array(sample.length * width);
-  sample.forEach((row, i) => {
-    flat.set(row, i * width);
-  });
-  const codec = trainTokenCodec(flat, width, options);
-  const codes: TokenCodes[] = documents.map((tokens) => codec.encode(tokens));
+  const codec = trainTokenCodec(sampleTokens(documents, width, most), width, options);
+  const codes = documents.map((tokens) => codec.encode(tokens));
   const cells = new Map<number, Set<number>>();
   for (const [d, { centroids }] of codes.entries()) {
     for (const centroid of centroids) {
@@ -83,22 +48,16 @@ export function createLateInteractionIndex(
       cells.set(centroid, cell);
     }
   }
-  const candidatesOf = (query: Float32Array, count: number): Iterable<number> => {
-    const found = new Set<number>();
-    for (const centroids of codec.nearest(query, count))
-      for (const centroid of centroids) for (const document of cells.get(centroid) ?? []) found.add(document);
-    return found;
+  const tokens = {
+    size: documents.length,
+    documents: () => documents.keys(),
+    cell: (centroid: number) => cells.get(centroid) ?? [],
+    centroidsOf: (document: number) => codes[document].centroids,
+    codesOf: (document: number) => codes[document],
   };
   return {
     size: documents.length,
     bytes: codes.reduce((sum, { centroids, residuals }) => sum + centroids.byteLength + residuals.byteLength, 0),
-    search(query, k, { cells: count, threshold = Number.NEGATIVE_INFINITY, candidates: most } = {}) {
-      const scores = new Float64Array(documents.length).fill(Number.NEGATIVE_INFINITY);
-      const found = count === undefined ? documents.keys() : candidatesOf(query, count);
-      const candidates =
-        most === undefined ? found : pruneByCentroids(query, codec, codes, found, { threshold, candidates: most });
-      for (const document of candidates) scores[document] = maxSim(query, codec.decode(codes[document]), width);
-      return topScores(scores, k);
-    },
+    search: (query, k, options) => searchLate(query, codec, tokens, k, options),
   };
 }

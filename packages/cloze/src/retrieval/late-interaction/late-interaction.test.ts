@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { randomSource } from "../../data/random-source.js";
-import { createLateInteractionIndex, maxSim } from "./late-interaction-index.js";
+import { createLateInteractionIndex } from "./late-interaction-index.js";
+import { maxSim } from "./late-search.js";
 import { plaidSettings } from "./plaid.js";
 import { trainTokenCodec } from "./token-codec.js";
 

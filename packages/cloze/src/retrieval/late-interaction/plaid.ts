@@ -1,6 +1,7 @@
 // Which documents are worth decoding (PLAID, Santhanam 2022): centroids alone say it, stage by stage.
+import { matmul, noGrad, scope, tensor, transpose } from "@cloze/tensor";
 import { topScores } from "../top-scores.js";
-import type { TokenCodec, TokenCodes } from "./token-codec.js";
+import type { TokenCodec } from "./token-codec.js";
 
 /** How many documents each stage keeps. */
 export interface PlaidOptions {
@@ -19,42 +20,46 @@ export function plaidSettings(k: number): PlaidOptions {
   return { cells: 4, threshold: 0.4, candidates: Math.max(4 * k, 4096) };
 }
 
-/** Inner products of the query's tokens with all centroids: [query tokens][centroids] */
-function centroidScores(query: Float32Array, { centroids, width }: TokenCodec): Float32Array[] {
-  const count = centroids.length / width;
-  return Array.from({ length: query.length / width }, (_, q) =>
-    Float32Array.from({ length: count }, (_, c) => {
-      let product = 0;
-      for (let i = 0; i < width; i++) product += query[q * width + i] * centroids[c * width + i];
-      return product;
+/** Inner products of all centroids with the query's tokens: [centroids, query tokens] */
+const centroidScores = (query: Float32Array, { centroids, width }: TokenCodec): Float32Array =>
+  scope(() =>
+    noGrad(() => {
+      const rows = (values: Float32Array) => tensor(values, [values.length / width, width]);
+      return matmul(rows(centroids), transpose(rows(query))).toTypedArray() as Float32Array;
     }),
   );
-}
 
 /**
  * The documents that are decoded, out of those with a token near the query's.
  *
+ * @param centroidsOf the centroids of a document's tokens
  * @param found documents of the nearest cells
  */
 export function pruneByCentroids(
   query: Float32Array,
   codec: TokenCodec,
-  codes: readonly TokenCodes[],
+  centroidsOf: (document: number) => Uint16Array | Uint32Array,
   found: Iterable<number>,
   { threshold, candidates }: Pick<PlaidOptions, "threshold" | "candidates">,
 ): number[] {
   const scores = centroidScores(query, codec);
-  const best = Float32Array.from(scores[0] ?? [], (_, c) => Math.max(...scores.map((row) => row[c])));
+  const tokens = query.length / codec.width;
+  const best = new Float32Array(scores.length / tokens).fill(Number.NEGATIVE_INFINITY);
+  for (let i = 0; i < scores.length; i++) {
+    const centroid = Math.floor(i / tokens);
+    if (scores[i] > best[centroid]) best[centroid] = scores[i];
+  }
+  const most = new Float32Array(tokens);
   /** MaxSim with the centroids in place of tokens; centroids below the limit are as if they were not there. */
   const approximate = (document: number, limit: number): number => {
-    const kept = codes[document].centroids.filter((centroid) => best[centroid] >= limit);
-    let total = 0;
-    for (const row of scores) {
-      let most = kept.length === 0 ? 0 : Number.NEGATIVE_INFINITY;
-      for (const centroid of kept) if (row[centroid] > most) most = row[centroid];
-      total += most;
+    const kept = centroidsOf(document).filter((centroid) => best[centroid] >= limit);
+    if (kept.length === 0) return 0;
+    most.fill(Number.NEGATIVE_INFINITY);
+    for (const centroid of kept) {
+      const row = centroid * tokens;
+      for (let q = 0; q < tokens; q++) if (scores[row + q] > most[q]) most[q] = scores[row + q];
     }
-    return total;
+    return most.reduce((sum, value) => sum + value, 0);
   };
   const keep = (documents: readonly number[], count: number, limit: number): number[] => {
     if (documents.length <= count) return [...documents];

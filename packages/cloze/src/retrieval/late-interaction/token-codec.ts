@@ -16,16 +16,24 @@ export interface TokenCodecOptions {
 /** Token vectors, compressed. */
 export interface TokenCodes {
   /** Centroid of each token. */
-  readonly centroids: Uint32Array;
+  readonly centroids: Uint16Array | Uint32Array;
   /** [tokens, width x bits / 8], the first dimension in the lowest bits. */
   readonly residuals: Uint8Array;
 }
 
-export interface TokenCodec {
+/** What a codec has learned: all that it takes to make it again. */
+export interface TokenCodecParts {
   readonly width: number;
   readonly bits: number;
   /** [count, width], of length 1 */
   readonly centroids: Float32Array;
+  /** Bounds between the buckets of residuals, ascending: [2 ^ bits - 1] */
+  readonly cuts: Float32Array;
+  /** What a residual in each bucket is read as: [2 ^ bits] */
+  readonly values: Float32Array;
+}
+
+export interface TokenCodec extends TokenCodecParts {
   encode(vectors: Float32Array): TokenCodes;
   /** Vectors of length 1. @returns [tokens, width] */
   decode(codes: TokenCodes, start?: number, end?: number): Float32Array;
@@ -80,6 +88,35 @@ function clusterRows(vectors: Float32Array, width: number, count: number, rounds
   return centroids;
 }
 
+/** Bytes of a token's residuals. */
+export const residualBytes = ({ width, bits }: Pick<TokenCodecParts, "width" | "bits">): number =>
+  Math.ceil((width * bits) / 8);
+
+/** Tokens that a codec is learned from at most, unless told. */
+export const usualSample = 100_000;
+
+/**
+ * The tokens that a codec is learned from: one of every so many, so that all documents have a part in it.
+ *
+ * @param documents for each document [tokens, width]
+ * @param most tokens at most. Default 100,000
+ * @returns [tokens, width]
+ */
+export function sampleTokens(documents: readonly Float32Array[], width: number, most = usualSample): Float32Array {
+  const tokens = documents.reduce((sum, { length }) => sum + length / width, 0);
+  const step = Math.max(1, Math.ceil(tokens / most));
+  const sample = new Float32Array(Math.ceil(tokens / step) * width);
+  let [token, filled] = [0, 0];
+  for (const document of documents) {
+    for (let at = 0; at < document.length; at += width) {
+      if (token++ % step !== 0) continue;
+      sample.set(document.subarray(at, at + width), filled);
+      filled += width;
+    }
+  }
+  return sample;
+}
+
 /**
  * Learns a codec from token vectors of length 1.
  *
@@ -98,8 +135,17 @@ export function trainTokenCodec(sample: Float32Array, width: number, options: To
   residuals.sort();
   const levels = 2 ** bits;
   const quantile = (share: number) => residuals[Math.min(residuals.length - 1, Math.floor(share * residuals.length))];
-  const cuts = Float32Array.from({ length: levels - 1 }, (_, i) => quantile((i + 1) / levels));
-  const values = Float32Array.from({ length: levels }, (_, i) => quantile((i + 0.5) / levels));
+  return tokenCodec({
+    width,
+    bits,
+    centroids,
+    cuts: Float32Array.from({ length: levels - 1 }, (_, i) => quantile((i + 1) / levels)),
+    values: Float32Array.from({ length: levels }, (_, i) => quantile((i + 0.5) / levels)),
+  });
+}
+
+/** The codec of what was learned. */
+export function tokenCodec({ width, bits, centroids, cuts, values }: TokenCodecParts): TokenCodec {
   const bucketOf = (residual: number): number => {
     let [low, high] = [0, cuts.length];
     while (low < high) {
@@ -109,11 +155,15 @@ export function trainTokenCodec(sample: Float32Array, width: number, options: To
     }
     return low;
   };
-  const rowBytes = Math.ceil((width * bits) / 8);
+  const rowBytes = residualBytes({ width, bits });
+  const count = centroids.length / width;
+  const mask = 2 ** bits - 1;
   return {
     width,
     bits,
     centroids,
+    cuts,
+    values,
     nearest: (vectors, wanted) => nearestRows(vectors, centroids, width, Math.min(wanted, count)),
     encode(vectors) {
       const places = Uint32Array.from(nearestRows(vectors, centroids, width, 1), ([place]) => place);
@@ -130,7 +180,7 @@ export function trainTokenCodec(sample: Float32Array, width: number, options: To
       const vectors = new Float32Array((end - start) * width);
       for (let row = start; row < end; row++) {
         for (let c = 0; c < width; c++) {
-          const bucket = (codes[row * rowBytes + ((c * bits) >> 3)] >> ((c * bits) & 7)) & (levels - 1);
+          const bucket = (codes[row * rowBytes + ((c * bits) >> 3)] >> ((c * bits) & 7)) & mask;
           vectors[(row - start) * width + c] = centroids[places[row] * width + c] + values[bucket];
         }
       }

@@ -1,7 +1,9 @@
 // Retrievers over an index on disk, or in PostgreSQL.
 import type { Ranking } from "../evaluation/ranking.js";
+import type { LateSearchOptions } from "../late-interaction/late-search.js";
 import type { SparseVector } from "../learned-sparse/impact-index.js";
 import type { IndexSearchOptions } from "../store/search-index.js";
+import type { TokenSearchOptions } from "../store/token-search.js";
 import type { Retriever } from "./retriever.js";
 import type { TextVectors } from "./text-vectors.js";
 
@@ -10,6 +12,7 @@ export interface Searchable {
   searchWords(query: string, options: IndexSearchOptions): Ranking | Promise<Ranking>;
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[] | Promise<Ranking[]>;
   searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Ranking[] | Promise<Ranking[]>;
+  searchTokens(queries: readonly Float32Array[], options: TokenSearchOptions): Ranking[] | Promise<Ranking[]>;
 }
 
 /** The words of an index, by BM25. */
@@ -37,4 +40,19 @@ export const indexSparse = (index: Searchable, encode: (queries: readonly string
   name: "splade",
   unfound: 0,
   search: async (queries, options) => index.searchWeights(encode(queries), options),
+});
+
+/**
+ * The token vectors of an index.
+ *
+ * @param encode the model that made them, for queries: for each [tokens, width]
+ * @param late PLAID's settings, where they are not those of `plaidSettings`; `exact` looks at every document
+ */
+export const indexLateInteraction = (
+  index: Searchable,
+  encode: (queries: readonly string[]) => Float32Array[],
+  late: LateSearchOptions & Pick<TokenSearchOptions, "exact"> = {},
+): Retriever => ({
+  name: "colbert",
+  search: async (queries, options) => index.searchTokens(encode(queries), { ...options, ...late }),
 });

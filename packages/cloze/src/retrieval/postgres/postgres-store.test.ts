@@ -56,13 +56,13 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
 
   /** The same changes, one after another, whatever the store. */
   async function fill(store: DocumentStore): Promise<DocumentStore> {
-    await store.add(documents, rowsOf(documents), weightsOf(documents));
+    await store.add(documents, { vectors: rowsOf(documents), weights: weightsOf(documents) });
     const newer = [
       { id: "d3", text: "bird" },
       { id: "d4", text: "one \u0000 stone" },
       { id: "d3", text: "a bird, two birds" },
     ];
-    await store.add(newer, rowsOf(newer), weightsOf(newer));
+    await store.add(newer, { vectors: rowsOf(newer), weights: weightsOf(newer) });
     expect(await store.remove(["d7", "d7", "nobody"])).toBe(1);
     return store;
   }
@@ -124,11 +124,16 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
     const store = await openPostgresStore(server.url, { schema: "wrong", create });
     const one = [documents[0]];
     await expect(store.add(one)).rejects.toMatchObject({ code: "INDEX_WIDTH" });
-    await expect(store.add(one, Float32Array.of(1, 2, 3))).rejects.toMatchObject({ code: "INDEX_WIDTH" });
-    await expect(store.add(one, Float32Array.of(1, 2, Number.NaN))).rejects.toMatchObject({ code: "INDEX_VECTOR" });
+    await expect(store.add(one, { vectors: Float32Array.of(1, 2, 3) })).rejects.toMatchObject({ code: "INDEX_WIDTH" });
+    await expect(store.add(one, { vectors: Float32Array.of(1, 2, Number.NaN) })).rejects.toMatchObject({
+      code: "INDEX_VECTOR",
+    });
     await expect(store.searchVectors(Float32Array.of(1), { depth: 1 })).rejects.toMatchObject({ code: "INDEX_WIDTH" });
     expect(await store.size()).toBe(0);
-    await store.add([{ id: "empty", text: "" }], new Float32Array(3), weightsOf([{ id: "e0", text: "" }]));
+    await store.add([{ id: "empty", text: "" }], {
+      vectors: new Float32Array(3),
+      weights: weightsOf([{ id: "e0", text: "" }]),
+    });
     expect(store.warnings()).toMatchObject([{ code: "INDEX_TEXT_EMPTY", count: 1 }]);
     await store.close();
     const open = (options: Parameters<typeof openPostgresStore>[1]) => openPostgresStore(server.url, options);
@@ -141,12 +146,16 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
       code: "INDEX_NO_VECTORS",
     });
     await expect(words.searchWeights(queryWeights, { depth: 1 })).rejects.toMatchObject({ code: "INDEX_NO_WEIGHTS" });
+    await expect(words.searchTokens([], { depth: 1 })).rejects.toMatchObject({ code: "INDEX_NO_TOKENS" });
+    const tokens = { model: "toy", fingerprint: "t", width: 8, bits: 2 } as const;
+    await expect(open({ schema: "tokens", create: { tokens } })).rejects.toMatchObject({ code: "INDEX_STORAGE" });
+    await expect(open({ schema: "tokens" })).rejects.toMatchObject({ code: "INDEX_MISSING" });
     await words.close();
   });
 
   test("an approximate index of vectors", async () => {
     const store = await openPostgresStore(server.url, { schema: "near", create, approximate: true });
-    await store.add(documents, rowsOf(documents), weightsOf(documents));
+    await store.add(documents, { vectors: rowsOf(documents), weights: weightsOf(documents) });
     const [[best]] = await store.searchVectors(Float32Array.of(1, 0, 0), { depth: 3 });
     expect(best.score).toBeCloseTo(6, 4);
     await store.close();

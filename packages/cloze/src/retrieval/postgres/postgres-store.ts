@@ -13,8 +13,9 @@ import {
   searchedText,
   type TermCodes,
 } from "../store/document.js";
+import { fillSettings, type IndexSettings } from "../store/index-settings.js";
 import { checkFingerprint } from "../store/model-fingerprint.js";
-import { fillSettings, type IndexSettings } from "../store/search-index.js";
+import { noTokens } from "../store/token-search.js";
 import { encodeWeights, noWeights, weightStep } from "../store/weight-search.js";
 import { type Connection, connect } from "./connection.js";
 import { filterSql, storedTerm } from "./filter-sql.js";
@@ -31,6 +32,7 @@ export interface PostgresOptions {
 }
 
 const formatVersion = 1;
+const tokensInFolders = "Token vectors lie in folders alone: index the documents there (--out folder).";
 type Settings = DocumentStore["settings"];
 
 function schemaName(name: string): string {
@@ -103,7 +105,8 @@ const storedId = (id: string): string => {
  * Opens an index in a database, or makes one. Vectors are kept as float32.
  *
  * @param url `postgres://user:password@host/database`
- * @throws POSTGRES_CONNECTION, POSTGRES_EXTENSION, POSTGRES_SCHEMA, INDEX_MISSING, INDEX_VERSION, INDEX_MODEL
+ * @throws POSTGRES_CONNECTION, POSTGRES_EXTENSION, POSTGRES_SCHEMA, INDEX_MISSING, INDEX_VERSION, INDEX_MODEL; INDEX_STORAGE
+ * where an index of token vectors is to be made
  * @example
  * const store = await openPostgresStore("postgres://localhost/search", { create: {} });
  * await store.add([{ id: "1", text: "a small cat" }]);
@@ -130,7 +133,14 @@ async function settingsOf(db: Connection, schema: string, url: string, options: 
     });
   }
   if (settings === undefined && create !== undefined) {
-    const { vectors } = create;
+    const { vectors, tokens } = create;
+    if (tokens !== undefined) {
+      throw new ClozeError("INDEX_STORAGE", "PostgreSQL keeps no token vectors", {
+        expected: "an embedder, or an encoder of weighted terms",
+        received: `an encoder of tokens, ${tokens.model}`,
+        remedy: tokensInFolders,
+      });
+    }
     settings = fillSettings({ ...create, vectors: vectors && { ...vectors, storage: "float32" } });
     await createTables(db, schema, settings, options.approximate ?? false);
   }
@@ -184,9 +194,10 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
         return body === undefined ? undefined : decodeBody(id, Buffer.from(body)).document;
       });
     },
-    async add(documents, rows, termWeights) {
+    async add(documents, encoded = {}) {
+      const { vectors: rows } = encoded;
       checkRows(documents, rows);
-      const codes = weights === undefined ? undefined : encodeWeights(documents, termWeights, warnings);
+      const codes = weights === undefined ? undefined : encodeWeights(documents, encoded.weights, warnings);
       // The last of those with the same id.
       const places = new Map(documents.map(({ id }, i) => [storedId(id), i]));
       const kept = [...places.values()].map((place) => ({ place, document: documents[place] }));
@@ -315,6 +326,9 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
         rankings.push(rows.map(({ id, score }) => ({ id: id as string, score: Number(score) })));
       }
       return rankings;
+    },
+    async searchTokens() {
+      throw noTokens(`The schema ${schema}`, tokensInFolders);
     },
     async compact() {
       if (weights !== undefined) await db.query(`VACUUM ANALYZE ${schema}.weights`);

@@ -1,5 +1,6 @@
 // A document as an index keeps it, and the terms by which its fields are found.
 import type { JsonObject, JsonValue } from "../../text/index.js";
+import type { SparseVector } from "../learned-sparse/impact-index.js";
 import { fullText } from "../test-collection/texts.js";
 
 /** What is indexed. A document replaces the one that had its id before. */
@@ -11,6 +12,26 @@ export interface IndexedDocument {
   readonly fields?: JsonObject;
 }
 
+/** What models make of documents: each part where the index keeps it, and one of each document in their order. */
+export interface EncodedDocuments {
+  /** [documents, width] */
+  readonly vectors?: Float32Array;
+  /** Weights of terms. */
+  readonly weights?: readonly SparseVector[];
+  /** Vectors of length 1 of each document's tokens: [tokens, width] */
+  readonly tokens?: readonly Float32Array[];
+}
+
+/** Weights of terms as an index keeps them. */
+export type TermCodes = readonly [terms: readonly number[], codes: readonly number[]];
+
+/** What an index keeps of a document beside what is shown of it. */
+export interface DocumentCodes {
+  readonly weights?: TermCodes;
+  /** Codes of its tokens. */
+  readonly tokens?: Uint8Array;
+}
+
 /** The part that is kept beside the id. */
 interface Body {
   title?: string;
@@ -20,27 +41,31 @@ interface Body {
   weights?: TermCodes;
 }
 
-/** Weights of terms as an index keeps them. */
-export type TermCodes = readonly [terms: readonly number[], codes: readonly number[]];
+/** Stands between JSON, which holds no such byte, and the codes of tokens. */
+const codesFollow = 0;
 
-export function encodeBody({ title, text, fields }: IndexedDocument, weights?: TermCodes): Buffer {
+/** A document as JSON; behind it, where there are some, the codes of its tokens. */
+export function encodeBody({ title, text, fields }: IndexedDocument, { weights, tokens }: DocumentCodes = {}): Buffer {
   const body: Body = { text };
   if (title !== undefined && title !== "") body.title = title;
   if (fields !== undefined && Object.keys(fields).length > 0) body.fields = fields;
   if (weights !== undefined) body.weights = weights;
-  return Buffer.from(JSON.stringify(body));
+  const json = Buffer.from(JSON.stringify(body));
+  return tokens === undefined || tokens.length === 0 ? json : Buffer.concat([json, Buffer.of(codesFollow), tokens]);
 }
 
-/** A document, and the weights of its terms where the index keeps them. */
-export interface StoredDocument {
+/** A document, and what the index keeps beside it. */
+export interface StoredDocument extends DocumentCodes {
   readonly document: IndexedDocument;
-  readonly weights?: TermCodes;
 }
 
+/** What {@link encodeBody} wrote. The codes of tokens are a view of the bytes. */
 export function decodeBody(id: string, bytes: Uint8Array): StoredDocument {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  const end = bytes.indexOf(codesFollow);
+  const json = end < 0 ? bytes : bytes.subarray(0, end);
+  const text = Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString("utf8");
   const { weights, ...body } = JSON.parse(text) as Body;
-  return { document: { id, ...body }, weights };
+  return { document: { id, ...body }, weights, tokens: end < 0 ? undefined : bytes.subarray(end + 1) };
 }
 
 /** What is searched of a document. */

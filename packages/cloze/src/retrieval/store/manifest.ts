@@ -5,7 +5,8 @@ import { removeDrafts, writeFileAtomic } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 
-const formatVersion = 1;
+/** 2: an index of token vectors, which a Cloze that knows version 1 alone would take for one of words. */
+const formatVersions: readonly unknown[] = [1, 2];
 
 const segmentSchema = z.object({
   name: z.string().regex(/^segment-\d{6}$/),
@@ -15,7 +16,7 @@ const segmentSchema = z.object({
 
 const manifestSchema = z.object({
   format: z.literal("cloze-index"),
-  version: z.literal(formatVersion),
+  version: z.literal([1, 2]),
   /** The number of the next segment. */
   next: z.number().int().positive(),
   analyzer: z.object({ stemmer: z.enum(["none", "english"]), stopWords: z.enum(["none", "english"]) }),
@@ -33,6 +34,18 @@ const manifestSchema = z.object({
     .optional(),
   /** Absent: there are no weights of terms. */
   weights: z.object({ model: z.string(), fingerprint: z.string() }).optional(),
+  /** Absent: there are no token vectors. */
+  tokens: z
+    .object({
+      model: z.string(),
+      fingerprint: z.string(),
+      width: z.number().int().positive(),
+      /** Of each dimension, behind the nearest centroid. */
+      bits: z.literal([1, 2, 4, 8]),
+      /** Hash of the codec; absent until one is learned from the first tokens. */
+      codec: z.string().optional(),
+    })
+    .optional(),
   /** Oldest first. */
   segments: z.array(segmentSchema),
 });
@@ -41,8 +54,12 @@ export type Manifest = z.infer<typeof manifestSchema>;
 export type VectorFacts = NonNullable<Manifest["vectors"]>;
 /** The model that made them; {@link VectorFacts} says that too. */
 export type WeightFacts = NonNullable<Manifest["weights"]>;
+export type TokenFacts = Omit<NonNullable<Manifest["tokens"]>, "codec">;
 
 export const manifestPath = (folder: string): string => join(folder, "index.json");
+
+/** What the codes of tokens are read by. */
+export const codecPath = (folder: string): string => join(folder, "tokens.codec");
 
 export const hasIndex = (folder: string): boolean => existsSync(manifestPath(folder));
 
@@ -71,9 +88,9 @@ export function readManifest(folder: string): Manifest {
     });
   }
   const { format, version } = (value ?? {}) as { format?: unknown; version?: unknown };
-  if (format === "cloze-index" && version !== formatVersion) {
+  if (format === "cloze-index" && !formatVersions.includes(version)) {
     throw new ClozeError("INDEX_VERSION", `${folder} was written by another version of Cloze`, {
-      expected: `an index of version ${formatVersion}`,
+      expected: `an index of version ${formatVersions.join(" or ")}`,
       received: `version ${String(version)}`,
       remedy: "Index the documents again with this version.",
     });
@@ -99,6 +116,7 @@ export const nextSegment = (manifest: Manifest): { name: string; manifest: Manif
 export function removeStrays(folder: string, manifest: Manifest): void {
   const known = new Set(manifest.segments.map(({ name }) => name));
   removeDrafts(folder);
+  if (manifest.tokens?.codec === undefined) rmSync(codecPath(folder), { force: true });
   for (const file of readdirSync(folder)) {
     const name = /^(segment-\d{6})\.(log|vectors|index)$/.exec(file)?.[1];
     if (name !== undefined && !known.has(name)) rmSync(join(folder, file), { force: true });

@@ -1,6 +1,6 @@
 // What tells one model from another: a hash of everything that its vectors depend on.
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readdirSync, readSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join, relative } from "node:path";
 import { ClozeError } from "../../errors.js";
 import type { WeightFacts } from "./manifest.js";
@@ -8,12 +8,16 @@ import type { WeightFacts } from "./manifest.js";
 const counts = /\.(safetensors|json|txt|model)$/;
 /** Files that say nothing about vectors. */
 const silent = /^(README\.md|log\.jsonl|config_sentence_transformers\.json|trainer_state\.json)$/;
+/** Where encoders of tokens, and they alone, keep what their vectors depend on: lengths, markers, what is skipped. */
+const tokenSettings = "config_sentence_transformers.json";
+const saysLengths = (path: string): boolean => /"query_length"\s*:/.test(readFileSync(path, "utf8"));
 
 function filesOf(folder: string): string[] {
+  const speaks = (name: string) => !silent.test(name) || (name === tokenSettings && saysLengths(join(folder, name)));
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return /^\d+_/.test(entry.name) ? filesOf(path) : [];
-    return counts.test(entry.name) && !silent.test(entry.name) ? [path] : [];
+    return counts.test(entry.name) && speaks(entry.name) ? [path] : [];
   });
 }
 
@@ -35,7 +39,7 @@ export function modelFingerprint(folder: string): string {
  * Refuses a model that made nothing of an index.
  *
  * @param index what it is called, for people
- * @param made the models that made its vectors or weights; without any, all are welcome
+ * @param made the models that made its vectors, weights or tokens; without any, all are welcome
  * @param model what the model is called, where it has a name
  * @throws INDEX_MODEL
  */

@@ -37,8 +37,8 @@ export function rewriteSegments(
         next = named.manifest;
         target = openByLog(folder, named.name, settings, true);
       }
-      const { document, weights } = segment.read(place);
-      target.put(document, codec && rows.slice(place * rowBytes, (place + 1) * rowBytes), weights);
+      const { document, ...codes } = segment.read(place);
+      target.put(document, { ...codes, vector: codec && rows.slice(place * rowBytes, (place + 1) * rowBytes) });
       if (target.size % 4096 === 0) target.sync();
       if (target.size >= segmentSize) finish();
     }

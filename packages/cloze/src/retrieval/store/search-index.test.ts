@@ -106,7 +106,7 @@ test("adding, replacing, removing, compacting, opening again: always what a map 
           const documents = ids.map((id, i) => documentOf(String(id), seed + i));
           const rows = Float32Array.from(ids.flatMap((_, i) => vectorOf(seed + i)));
           const termWeights = ids.map((_, i) => weightsOf(seed + i));
-          index.add(documents, rows, termWeights);
+          index.add(documents, { vectors: rows, weights: termWeights });
           ids.forEach((id, i) => {
             model.set(String(id), seed + i);
           });
@@ -134,7 +134,7 @@ test("weights of terms: filtered, cut where they are too large, refused where th
   const index = openIndex(newFolder(), { write: true, create: { weights } });
   const seeds = Array.from({ length: 12 }, (_, i) => i);
   const documents = seeds.map((seed) => documentOf(`d${seed}`, seed));
-  index.add(documents, undefined, seeds.map(weightsOf));
+  index.add(documents, { weights: seeds.map(weightsOf) });
   const [all] = index.searchWeights([queryWeights], { depth: 20 });
   const [some] = index.searchWeights([queryWeights], { depth: 20, filter: { year: 2001 } });
   const seedOf = ({ id }: { id: string }) => Number(id.slice(1));
@@ -142,12 +142,12 @@ test("weights of terms: filtered, cut where they are too large, refused where th
   expect(some.length).toBeGreaterThan(0);
   expect(index.searchWeights([queryWeights], { depth: 2 })[0]).toEqual(all.slice(0, 2));
   const one = (weight: number) => [{ terms: Uint32Array.of(5), weights: Float32Array.of(weight) }];
-  index.add([{ id: "large", text: "a" }], undefined, one(100));
+  index.add([{ id: "large", text: "a" }], { weights: one(100) });
   expect(index.warnings.list()).toMatchObject([{ code: "INDEX_WEIGHT_CUT", count: 1 }]);
   const five = { terms: Uint32Array.of(5), weights: Float32Array.of(1) };
   expect(index.searchWeights([five], { depth: 1 })[0][0].score).toBeCloseTo(65.535, 4);
   for (const bad of [Number.NaN, -1, Number.POSITIVE_INFINITY])
-    expect(code(() => index.add([{ id: "bad", text: "a" }], undefined, one(bad)))).toBe("INDEX_VECTOR");
+    expect(code(() => index.add([{ id: "bad", text: "a" }], { weights: one(bad) }))).toBe("INDEX_VECTOR");
   expect(code(() => index.add([{ id: "bad", text: "a" }]))).toBe("INDEX_WIDTH");
   expect(index.has("bad")).toBe(false);
   index.close();
@@ -158,7 +158,7 @@ test("filters: values, lists, bounds, not", () => {
   const seeds = Array.from({ length: 12 }, (_, i) => i);
   index.add(
     seeds.map((seed) => documentOf(`d${seed}`, seed)),
-    Float32Array.from(seeds.flatMap(vectorOf)),
+    { vectors: Float32Array.from(seeds.flatMap(vectorOf)) },
   );
   index.remove(["d2"]);
   const found = (filter: Parameters<SearchIndex["searchVectors"]>[1]["filter"]) =>
@@ -189,7 +189,7 @@ test.each(["int8", "binary"] as const)("vectors in %s find the same neighbour", 
   });
   index.add(
     rows.map((_, i) => ({ id: `d${i}`, text: "" })),
-    all,
+    { vectors: all },
   );
   expect(index.warnings.list()).toMatchObject([{ code: "INDEX_TEXT_EMPTY", count: 40 }]);
   index.compact();
@@ -204,7 +204,7 @@ test("a log cut anywhere: every whole document is there, and more can be added",
   const open = () => openIndex(folder, { write: true, create: { vectors, weights } });
   let index = open();
   const add = (id: string, seed: number) =>
-    index.add([documentOf(id, seed)], Float32Array.from(vectorOf(seed)), [weightsOf(seed)]);
+    index.add([documentOf(id, seed)], { vectors: Float32Array.from(vectorOf(seed)), weights: [weightsOf(seed)] });
   for (let seed = 0; seed < 6; seed++) add(`d${seed}`, seed);
   index.close();
   const log = join(folder, "segment-000001.log");
@@ -261,7 +261,7 @@ test("a closed segment: what is derived is made again; a cut is counted", () => 
   let index = open();
   const model = new Map<string, number>();
   for (let seed = 0; seed < 4; seed++) {
-    index.add([documentOf(`d${seed}`, seed)], Float32Array.from(vectorOf(seed)));
+    index.add([documentOf(`d${seed}`, seed)], { vectors: Float32Array.from(vectorOf(seed)) });
     model.set(`d${seed}`, seed);
   }
   index.close();
@@ -298,7 +298,7 @@ test("what a killed writer derived before it said so does not hide what came aft
     index.close();
   };
   add(1);
-  const segment = openByLog(folder, "segment-000001", { analyze: createAnalyzer() }, true);
+  const segment = openByLog(folder, "segment-000001", { analyze: createAnalyzer(), tokenBytes: 0 }, true);
   segment.seal();
   segment.close();
   add(2);
@@ -313,20 +313,20 @@ test("two writers, other models, other versions, wrong vectors", () => {
   expect(code(() => openIndex(folder, { write: true }))).toBe("INDEX_LOCKED");
   const one = [documentOf("a", 1)];
   expect(code(() => index.add(one))).toBe("INDEX_WIDTH");
-  expect(code(() => index.add(one, Float32Array.of(1, 2)))).toBe("INDEX_WIDTH");
-  expect(code(() => index.add(one, Float32Array.of(1, Number.NaN, 2)))).toBe("INDEX_VECTOR");
+  expect(code(() => index.add(one, { vectors: Float32Array.of(1, 2) }))).toBe("INDEX_WIDTH");
+  expect(code(() => index.add(one, { vectors: Float32Array.of(1, Number.NaN, 2) }))).toBe("INDEX_VECTOR");
   expect(index.size).toBe(0);
-  index.add(one, new Float32Array(3));
+  index.add(one, { vectors: new Float32Array(3) });
   expect(index.warnings.list()).toMatchObject([{ code: "INDEX_VECTOR_ZERO", count: 1 }]);
   expect(code(() => index.searchVectors(Float32Array.of(1), { depth: 1 }))).toBe("INDEX_WIDTH");
   const reader = openIndex(folder);
-  expect(code(() => reader.add(one, new Float32Array(3)))).toBe("INDEX_READ_ONLY");
+  expect(code(() => reader.add(one, { vectors: new Float32Array(3) }))).toBe("INDEX_READ_ONLY");
   reader.close();
   index.close();
   expect(code(() => openIndex(folder, { fingerprint: "b".repeat(64) }))).toBe("INDEX_MODEL");
   expect(code(() => openIndex(join(folder, "nowhere")))).toBe("INDEX_MISSING");
   const manifest = readFileSync(join(folder, "index.json"), "utf8");
-  writeFileSync(join(folder, "index.json"), manifest.replace('"version": 1', '"version": 2'));
+  writeFileSync(join(folder, "index.json"), manifest.replace('"version": 1', '"version": 3'));
   expect(code(() => openIndex(folder))).toBe("INDEX_VERSION");
   writeFileSync(join(folder, "index.json"), "{");
   expect(code(() => openIndex(folder))).toBe("INDEX_FILE");

@@ -5,21 +5,13 @@ import { createWarnings, type DataWarnings } from "../../data/readers/warnings.j
 import { ClozeError } from "../../errors.js";
 import type { Ranking } from "../evaluation/ranking.js";
 import type { SparseVector } from "../learned-sparse/impact-index.js";
-import { type AnalyzerOptions, createAnalyzer } from "../lexical/analyzer.js";
-import { type Bm25Parameters, countTerms, type WeightedTerms } from "../lexical/bm25-formula.js";
-import { type IndexedDocument, searchedText } from "./document.js";
+import { createAnalyzer } from "../lexical/analyzer.js";
+import { countTerms, type WeightedTerms } from "../lexical/bm25-formula.js";
+import { type EncodedDocuments, type IndexedDocument, searchedText } from "./document.js";
 import type { Filter } from "./filter.js";
+import { type IndexSettings, newManifest } from "./index-settings.js";
 import type { LiveSegments } from "./live-segments.js";
-import {
-  hasIndex,
-  type Manifest,
-  nextSegment,
-  readManifest,
-  removeStrays,
-  type VectorFacts,
-  type WeightFacts,
-  writeManifest,
-} from "./manifest.js";
+import { hasIndex, type Manifest, nextSegment, readManifest, removeStrays, writeManifest } from "./manifest.js";
 import { checkFingerprint } from "./model-fingerprint.js";
 import { rewriteSegments } from "./rewrite-segments.js";
 import {
@@ -32,21 +24,14 @@ import {
   type SegmentSettings,
   vectorPath,
 } from "./segment.js";
+import { tokenBytesOf } from "./token-codes.js";
+import { createTokenKeeper } from "./token-keeper.js";
+import { checkTokens, noTokens, searchTokens, type TokenSearchOptions } from "./token-search.js";
 import { vectorCodec } from "./vector-codec.js";
 import { checkVectors, searchVectors } from "./vector-search.js";
 import { encodeWeights, noWeights, searchWeights } from "./weight-search.js";
 import { createWordSearch } from "./word-search.js";
 import { lockFolder } from "./write-lock.js";
-
-/** How a new index reads texts and keeps vectors. */
-export interface IndexSettings {
-  analyzer?: AnalyzerOptions;
-  bm25?: Bm25Parameters;
-  /** Absent: words only. */
-  vectors?: VectorFacts;
-  /** Absent: no learned weights of terms. */
-  weights?: WeightFacts;
-}
 
 export interface OpenIndexOptions {
   /** Take the lock, cut off what a crash left, and allow changes. Default false: read only. */
@@ -69,20 +54,20 @@ export interface SearchIndex {
   readonly folder: string;
   /** Documents that can be found. */
   readonly size: number;
-  readonly settings: Readonly<Pick<Manifest, "analyzer" | "bm25" | "vectors" | "weights">>;
+  readonly settings: Readonly<Pick<Manifest, "analyzer" | "bm25" | "vectors" | "weights" | "tokens">>;
   readonly segments: number;
   /** What was odd when it was opened, and since. */
   readonly warnings: DataWarnings;
   has(id: string): boolean;
   get(id: string): IndexedDocument | undefined;
   /**
-   * Adds documents; when it returns they are on the disk. One whose id is there replaces it.
+   * Adds documents; when it returns they are on the disk. One whose id is there replaces it. The first that have tokens are
+   * what the codec of all that come is learned from (at most 100,000 tokens): let them be many, and like the rest.
    *
-   * @param vectors [documents, width], where the index keeps vectors
-   * @param weights of terms, one of each document, where the index keeps them
+   * @param encoded what the index keeps of them
    * @throws INDEX_READ_ONLY, INDEX_VECTOR, INDEX_WIDTH, DISK_FULL, FILE_WRITE; then none of them is in the index
    */
-  add(documents: readonly IndexedDocument[], vectors?: Float32Array, weights?: readonly SparseVector[]): void;
+  add(documents: readonly IndexedDocument[], encoded?: EncodedDocuments): void;
   /** Removes documents; those that are not there are passed over. @returns how many were there */
   remove(ids: readonly string[]): number;
   /** The terms of a text, as this index reads it. */
@@ -95,6 +80,13 @@ export interface SearchIndex {
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[];
   /** The best documents by inner product of weights (SPLADE, uniCOIL), for each query. @throws INDEX_NO_WEIGHTS */
   searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Ranking[];
+  /**
+   * The best documents by late interaction (ColBERT), for each query.
+   *
+   * @param queries vectors of each query's tokens: [tokens, width]
+   * @throws INDEX_NO_TOKENS, INDEX_WIDTH, INDEX_VECTOR
+   */
+  searchTokens(queries: readonly Float32Array[], options: TokenSearchOptions): Ranking[];
   /** Every document that can be found, in the order in which they were added. */
   documents(): Generator<IndexedDocument>;
   /** Rewrites everything without what was replaced or deleted. */
@@ -113,7 +105,8 @@ const damaged = "documents of a segment that was cut off; what was whole before 
 /**
  * Opens an index, or makes one.
  *
- * @throws INDEX_MISSING, INDEX_VERSION, INDEX_FILE, INDEX_MODEL, INDEX_LOCKED
+ * @throws INDEX_MISSING, INDEX_VERSION, INDEX_FILE, INDEX_MODEL, INDEX_LOCKED; INDEX_CODEC where what token vectors are read by
+ * is missing or damaged
  * @example
  * const index = openIndex("folder", { write: true, create: {} });
  * index.add([{ id: "1", text: "a small cat" }]);
@@ -136,22 +129,6 @@ export function openIndex(folder: string, options: OpenIndexOptions = {}): Searc
   }
 }
 
-/** Settings with every default filled in. */
-export const fillSettings = ({ analyzer = {}, bm25 = {}, vectors, weights }: IndexSettings) => ({
-  analyzer: { stemmer: analyzer.stemmer ?? "none", stopWords: analyzer.stopWords ?? "none" },
-  bm25: { k1: bm25.k1 ?? 1.2, b: bm25.b ?? 0.75 },
-  ...(vectors !== undefined && { vectors }),
-  ...(weights !== undefined && { weights }),
-});
-
-const newManifest = (settings: IndexSettings): Manifest => ({
-  format: "cloze-index",
-  version: 1,
-  next: 1,
-  ...fillSettings(settings),
-  segments: [],
-});
-
 interface Locked {
   readonly write: boolean;
   readonly segmentSize: number;
@@ -161,11 +138,16 @@ interface Locked {
 
 function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }: Locked): SearchIndex {
   let manifest = readManifest(folder);
-  const { vectors, weights } = manifest;
-  checkFingerprint(folder, [vectors, weights], fingerprint);
+  const { vectors, weights, tokens } = manifest;
+  checkFingerprint(folder, [vectors, weights, tokens], fingerprint);
   const codec = vectors === undefined ? undefined : vectorCodec(vectors.storage, vectors.width);
-  const settings: SegmentSettings = { analyze: createAnalyzer(manifest.analyzer), codec };
+  const settings: SegmentSettings = {
+    analyze: createAnalyzer(manifest.analyzer),
+    codec,
+    tokenBytes: tokens === undefined ? 0 : tokenBytesOf(tokens),
+  };
   const warnings = createWarnings();
+  const keeper = tokens === undefined ? undefined : createTokenKeeper(folder, tokens, warnings);
   let segments: Segment[] = [];
   let active: ActiveSegment | undefined;
   let places = new Map<string, number>();
@@ -210,6 +192,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     places = new Map();
     deadDocuments = 0;
     const known = manifest.segments;
+    keeper?.open(manifest.tokens?.codec);
     for (const [i, entry] of known.entries()) {
       const segment = openOne(entry, i === known.length - 1);
       if (segment === undefined) continue;
@@ -222,13 +205,16 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
         if (document < size) place(segment.idOf(document), number, document);
       }
     }
+    keeper?.check(segments);
   };
   if (write) removeStrays(folder, manifest);
   try {
     load();
   } catch (error) {
-    // A reader may come between a compaction's manifest and the removal of the files before it.
-    if (write || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    // A reader may come between a compaction's manifest and the removal of the files before it, or read the manifest just
+    // before the first tokens came.
+    const late = ["ENOENT", "INDEX_CODEC"].includes((error as NodeJS.ErrnoException).code ?? "");
+    if (write || !late) throw error;
     manifest = readManifest(folder);
     load();
   }
@@ -268,6 +254,17 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     }
     active = undefined;
   };
+  /** The codes of tokens. What they are read by is on the disk, and named, before they are. */
+  const encodeTokens = (documents: readonly IndexedDocument[], rows: EncodedDocuments["tokens"]) => {
+    if (tokens === undefined || keeper === undefined) return undefined;
+    const checked = checkTokens(documents, rows, tokens);
+    keeper.learn(checked, (codec) => {
+      const next = { ...manifest, tokens: { ...tokens, codec } };
+      writeManifest(folder, next);
+      manifest = next;
+    });
+    return keeper.encode(checked);
+  };
   /** Writes, and where that fails goes back to what is on the disk. */
   const commit = (segment: ActiveSegment) => {
     try {
@@ -305,24 +302,31 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       const at = places.get(id);
       return at === undefined ? undefined : segments[Math.floor(at / span)].read(at % span).document;
     },
-    add(documents, rows, termWeights) {
+    add(documents, encoded = {}) {
       writable();
       if (documents.length === 0) return;
+      const { vectors: rows } = encoded;
       if (codec !== undefined) checkVectors(documents, rows, codec, warnings);
-      const codes = weights === undefined ? undefined : encodeWeights(documents, termWeights, warnings);
+      const codes = weights === undefined ? undefined : encodeWeights(documents, encoded.weights, warnings);
+      const tokenCodes = encodeTokens(documents, encoded.tokens);
       const segment = grow();
       const first = segment.size;
       const width = codec?.width ?? 0;
       for (const [i, document] of documents.entries()) {
         if (searchedText(document).trim() === "")
           warnings.add("INDEX_TEXT_EMPTY", "documents without a text", document.id);
-        segment.put(document, rows?.subarray(i * width, (i + 1) * width), codes?.[i]);
+        segment.put(document, {
+          vector: rows?.subarray(i * width, (i + 1) * width),
+          weights: codes?.[i],
+          tokens: tokenCodes?.[i],
+        });
       }
       commit(segment);
       const number = segments.indexOf(segment);
       documents.forEach(({ id }, i) => {
         place(id, number, first + i);
       });
+      keeper?.check(segments);
       if (segment.size >= segmentSize) seal();
       if (segments.length > mostSegments) index.compact();
     },
@@ -353,6 +357,10 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     searchWeights(queries, options) {
       if (weights === undefined) throw noWeights(folder);
       return queries.map((query) => searchWeights(live, query, options));
+    },
+    searchTokens(queries, options) {
+      if (tokens === undefined) throw noTokens(folder);
+      return searchTokens(live, keeper?.codec, tokens, queries, options);
     },
     *documents() {
       for (const segment of segments)

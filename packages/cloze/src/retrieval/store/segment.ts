@@ -8,17 +8,18 @@ import type { Analyzer } from "../lexical/analyzer.js";
 import { createPostingsBuilder, type Postings } from "../lexical/postings.js";
 import { type DerivedFile, openDerived, writeDerived } from "./derived-file.js";
 import {
+  type DocumentCodes,
   decodeBody,
   encodeBody,
   fieldTerms,
   type IndexedDocument,
   type StoredDocument,
   searchedText,
-  type TermCodes,
 } from "./document.js";
 import { guardWrite, openForAppend, readAt, writeAt } from "./file-io.js";
 import { encodeRecord, readRecords } from "./record-log.js";
 import { type ListedPostings, listed, openPostings, packTexts, postingsArrays } from "./stored-postings.js";
+import { centroidsIn } from "./token-codes.js";
 import type { VectorCodec } from "./vector-codec.js";
 
 /** A deletion: of a document that was added before it. */
@@ -41,18 +42,30 @@ export interface Segment {
   readonly fields: ListedPostings;
   /** Weights of terms by their numbers; without any where the index keeps none. */
   readonly weights: Postings;
+  /** Tokens of all documents. */
+  readonly tokens: number;
+  /** Tokens by their centroids' numbers; without any where the index keeps none. */
+  readonly cells: Postings;
   idOf(document: number): string;
   read(document: number): StoredDocument;
+  /** The first bytes of the codes of a document's tokens, which are on the disk: `each` for each token. */
+  readTokens(document: number, each: number): Uint8Array;
   /** The rows of all documents' vectors; read when they are first asked for. */
   vectorRows(): Uint8Array;
   kill(document: number): void;
   close(): void;
 }
 
+/** What is kept of a document beside its texts and fields. */
+export interface DocumentParts extends DocumentCodes {
+  /** Its vector, or the row of that. */
+  readonly vector?: Float32Array | Uint8Array;
+}
+
 /** A segment that grows. */
 export interface ActiveSegment extends Segment {
-  /** Adds documents with their vectors (or the row of one) and weights, and deletions; nothing is certain before `sync`. */
-  put(document: IndexedDocument, vector?: Float32Array | Uint8Array, weights?: TermCodes): void;
+  /** Adds documents, and deletions; nothing is certain before `sync`. */
+  put(document: IndexedDocument, parts: DocumentParts): void;
   remove(id: string): void;
   /** Flushes everything to the disk. @throws DISK_FULL, FILE_WRITE; then it must be opened anew: what was added is lost */
   sync(): void;
@@ -69,7 +82,11 @@ export interface SegmentSettings {
   readonly analyze: Analyzer;
   /** Absent: no vectors. */
   readonly codec?: VectorCodec;
+  /** Bytes of a token's codes; 0: no token vectors. */
+  readonly tokenBytes: number;
 }
+
+const noCodes = new Uint8Array(0);
 
 /** Rows of a vector file, read as far as they are there, and more when it has grown. */
 function rowReader(path: string, codec: VectorCodec | undefined, size: () => number) {
@@ -92,6 +109,20 @@ function rowReader(path: string, codec: VectorCodec | undefined, size: () => num
   };
 }
 
+/** Reads the codes of tokens, which stand behind a document's JSON. */
+const tokenReader =
+  (
+    log: number,
+    tokenBytes: number,
+    placeOf: (document: number) => { count: number; bodyEnd: number },
+  ): Segment["readTokens"] =>
+  (document, each) => {
+    const { count, bodyEnd } = placeOf(document);
+    const codes = new Uint8Array(count * each);
+    readAt(log, codes, bodyEnd - count * tokenBytes);
+    return codes;
+  };
+
 /**
  * A closed segment by its derived file; undefined where that is missing, damaged, or of a log of another length: a writer that
  * was killed after it had written one, and before it had said so, may go on with the log.
@@ -102,7 +133,7 @@ export function openSealed(
   folder: string,
   name: string,
   closedAt: number,
-  { codec }: SegmentSettings,
+  { codec, tokenBytes }: SegmentSettings,
 ): Segment | undefined {
   const derived = openDerived(derivedPath(folder, name));
   if (derived === undefined) return undefined;
@@ -119,6 +150,7 @@ export function openSealed(
   const bodyOffsets = derived.read("body-offsets", Float64Array);
   const bodyLengths = derived.read("body-lengths", Uint32Array);
   const dead = new Uint8Array(size);
+  const cells = openPostings(derived, "cells");
   const idOf = (document: number) => ids.toString("utf8", idOffsets[document], idOffsets[document + 1]);
   return {
     name,
@@ -129,12 +161,18 @@ export function openSealed(
     words: openPostings(derived, "words"),
     fields: openPostings(derived, "fields"),
     weights: openPostings(derived, "weights"),
+    tokens: cells.lengths.reduce((sum, length) => sum + length, 0),
+    cells,
     idOf,
     read(document) {
       const body = new Uint8Array(bodyLengths[document]);
       readAt(log, body, bodyOffsets[document]);
       return decodeBody(idOf(document), body);
     },
+    readTokens: tokenReader(log, tokenBytes, (document) => ({
+      count: cells.lengths[document] ?? 0,
+      bodyEnd: bodyOffsets[document] + bodyLengths[document],
+    })),
     vectorRows: rowReader(vectorPath(folder, name), codec, () => size),
     kill(document) {
       dead[document] = 1;
@@ -171,7 +209,7 @@ function deletionsOf(derived: DerivedFile): Deletion[] {
 export function openByLog(
   folder: string,
   name: string,
-  { analyze, codec }: SegmentSettings,
+  { analyze, codec, tokenBytes }: SegmentSettings,
   writable: boolean,
 ): ActiveSegment {
   const [path, vectors] = [logPath(folder, name), vectorPath(folder, name)];
@@ -185,9 +223,11 @@ export function openByLog(
     words: createPostingsBuilder(),
     fields: createPostingsBuilder(),
     weights: createPostingsBuilder(),
+    cells: createPostingsBuilder(),
   };
   let dead = new Uint8Array(64);
   let bytes = 0;
+  let tokenCount = 0;
   let postings: Record<keyof typeof builders, ListedPostings> | undefined;
   // What has been written, and not flushed.
   let pending: Buffer[] = [];
@@ -195,7 +235,7 @@ export function openByLog(
   let pendingRows: Uint8Array[] = [];
 
   const keep = (
-    { document, weights: [terms, codes] = [[], []] }: StoredDocument,
+    { document, weights: [terms, codes] = [[], []], tokens = noCodes }: StoredDocument,
     bodyOffset: number,
     bodyLength: number,
   ) => {
@@ -210,6 +250,9 @@ export function openByLog(
     builders.words.add(analyze(searchedText(document)));
     builders.fields.add(fieldTerms(document.fields));
     builders.weights.add(terms.map(String), codes);
+    const centroids = centroidsIn(tokens, tokens.length / Math.max(1, tokenBytes));
+    builders.cells.add(Array.from(centroids, String));
+    tokenCount += centroids.length;
     postings = undefined;
   };
   const rowFits = (document: number, check: number): boolean => {
@@ -239,6 +282,7 @@ export function openByLog(
       words: listed(builders.words.finish()),
       fields: listed(builders.fields.finish()),
       weights: listed(builders.weights.finish()),
+      cells: listed(builders.cells.finish()),
     };
     return postings;
   };
@@ -268,14 +312,24 @@ export function openByLog(
     get weights() {
       return finish().weights;
     },
+    get tokens() {
+      return tokenCount;
+    },
+    get cells() {
+      return finish().cells;
+    },
     idOf: (document) => ids[document],
     read: (document) => decodeBody(ids[document], readBody(document)),
+    readTokens: tokenReader(log, tokenBytes, (document) => ({
+      count: finish().cells.lengths[document],
+      bodyEnd: bodyOffsets[document] + bodyLengths[document],
+    })),
     vectorRows: rowReader(vectors, codec, () => acknowledged),
     kill(document) {
       dead[document] = 1;
     },
-    put(document, vector, weights) {
-      const body = encodeBody(document, weights);
+    put(document, { vector, ...codes }) {
+      const body = encodeBody(document, codes);
       let check = 0;
       if (codec !== undefined && vector !== undefined) {
         const row = vector instanceof Uint8Array ? vector : new Uint8Array(codec.rowBytes);
@@ -284,7 +338,7 @@ export function openByLog(
         pendingRows.push(row);
       }
       const bodyOffset = append("put", document.id, body, check);
-      keep({ document, weights }, bodyOffset, body.length);
+      keep({ document, ...codes }, bodyOffset, body.length);
     },
     remove(id) {
       append("delete", id, new Uint8Array(0), 0);
@@ -321,6 +375,7 @@ export function openByLog(
       const idBytes = packTexts(ids);
       const deleted = packTexts(deletions.map(({ id }) => id));
       const weights = builders.weights.finish();
+      const cells = builders.cells.finish();
       writeDerived(
         derivedPath(folder, name),
         { size: ids.length, bytes, rowBytes: codec?.rowBytes ?? 0 },
@@ -335,6 +390,7 @@ export function openByLog(
           ...postingsArrays("words", builders.words.finish()),
           ...postingsArrays("fields", builders.fields.finish()),
           ...(weights.terms.size > 0 && postingsArrays("weights", weights)),
+          ...(cells.terms.size > 0 && postingsArrays("cells", cells)),
         },
       );
     },

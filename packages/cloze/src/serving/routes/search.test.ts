@@ -32,7 +32,7 @@ beforeAll(async () => {
       vectors: { width: model.width, storage: "float32", model: embedder, fingerprint: modelFingerprint(embedder) },
     },
   });
-  both.add(documents, vectors);
+  both.add(documents, { vectors });
   both.close();
   const words = openIndex(join(folder, "words"), { write: true, create: {} });
   words.add(documents);

@@ -1,0 +1,73 @@
+// Late interaction (ColBERT, Khattab 2020): a document scores the sum, over the query's tokens, of the largest inner product
+// with any of its tokens. Candidates are the documents with a token near one of the query's (PLAID, Santhanam 2022).
+import { createNearest } from "@cloze/tensor";
+import type { SearchHit } from "../search-hit.js";
+import { topScores } from "../top-scores.js";
+import { type PlaidOptions, pruneByCentroids } from "./plaid.js";
+import type { TokenCodec, TokenCodes } from "./token-codec.js";
+
+/** All documents are decoded unless told; `plaidSettings(k)` gives the usual numbers. */
+export interface LateSearchOptions extends Partial<PlaidOptions> {}
+
+/** Compressed tokens of documents, wherever they lie; documents are numbers from 0. */
+export interface CompressedTokens {
+  /** All documents have numbers below it. */
+  readonly size: number;
+  /** Those that may be found. */
+  documents(): Iterable<number>;
+  /** Those of them with a token nearest to a centroid. */
+  cell(centroid: number): Iterable<number>;
+  /** The centroids of a document's tokens. */
+  centroidsOf(document: number): Uint16Array | Uint32Array;
+  codesOf(document: number): TokenCodes;
+}
+
+/** Sum over the query's tokens of the largest inner product with a document's tokens; -infinity for no tokens. */
+export function maxSim(query: Float32Array, document: Float32Array, width: number): number {
+  let total = 0;
+  for (let q = 0; q < query.length; q += width) {
+    let best = Number.NEGATIVE_INFINITY;
+    for (let d = 0; d < document.length; d += width) {
+      let product = 0;
+      for (let c = 0; c < width; c++) product += query[q + c] * document[d + c];
+      if (product > best) best = product;
+    }
+    total += best;
+  }
+  return total;
+}
+
+/** {@link maxSim} by the kernel that finds nearest rows. */
+function maxSimByKernel(query: Float32Array, document: Float32Array, width: number): number {
+  if (document.length === 0) return Number.NEGATIVE_INFINITY;
+  const nearest = createNearest(query, width, 1);
+  nearest.visit("float32", new Uint8Array(document.buffer, document.byteOffset, document.byteLength), 0);
+  return nearest.hits().reduce((total, [best]) => total + best.score, 0);
+}
+
+function candidatesOf(query: Float32Array, codec: TokenCodec, tokens: CompressedTokens, count: number): Set<number> {
+  const found = new Set<number>();
+  for (const centroid of new Set(codec.nearest(query, count).flat()))
+    for (const document of tokens.cell(centroid)) found.add(document);
+  return found;
+}
+
+/** The best documents by MaxSim, best first; none for a query without tokens. query: [tokens, width] */
+export function searchLate(
+  query: Float32Array,
+  codec: TokenCodec,
+  tokens: CompressedTokens,
+  k: number,
+  { cells, threshold = Number.NEGATIVE_INFINITY, candidates: most }: LateSearchOptions = {},
+): SearchHit[] {
+  if (query.length === 0) return [];
+  const scores = new Float64Array(tokens.size).fill(Number.NEGATIVE_INFINITY);
+  const found = cells === undefined ? tokens.documents() : candidatesOf(query, codec, tokens, cells);
+  const candidates =
+    most === undefined
+      ? found
+      : pruneByCentroids(query, codec, tokens.centroidsOf, found, { threshold, candidates: most });
+  for (const document of candidates)
+    scores[document] = maxSimByKernel(query, codec.decode(tokens.codesOf(document)), codec.width);
+  return topScores(scores, k);
+}
