@@ -1,4 +1,4 @@
-// Large batches in as many parts as there are threads, each part on a thread of its own.
+// Large batches in parts that threads take in turn, each part on one thread.
 import { backend } from "@cloze/tensor";
 import type { PackedBatch } from "../data/packed-batch.js";
 import type { EncoderBatch } from "../encoder/batch.js";
@@ -11,7 +11,11 @@ const worthwhile = 64;
 const unevenness = 1.1;
 
 /** As many runs as Node's own threads take at once. */
-const mostParts = 4;
+const mostLanes = 4;
+
+/** Parts of so many tokens are as quick as larger ones, and there are at most so many of them for each thread. */
+const enough = 256;
+const mostPerThread = 4;
 
 /**
  * The sequences of each part, in order: the longest first, each to the part that has the fewest tokens.
@@ -57,7 +61,8 @@ const isPlain = ({ visible, values, globalTokens }: EncoderBatch): boolean =>
 /**
  * The same model, whose `run` gives each thread some sequences of a large batch for itself. Threads that share every product
  * wait for each other a hundred times in a pass, and all of them whenever something else takes the processor of one; this way
- * they meet once, at the end. A batch of little, or of one long sequence, is shared as before.
+ * they meet once, at the end, and where there is enough for several parts a thread that is held up takes fewer of them. A batch
+ * of little, or of one long sequence, is shared as before.
  *
  * @example
  * const compiled = inParts(compile(model, { outputs: "pooled" }));
@@ -68,9 +73,10 @@ export function inParts(compiled: CompiledModel): CompiledModel {
     ...compiled,
     async run(batch, options) {
       const { plans, threads } = backend();
-      const count = plans?.beside === true && options?.threads === undefined ? threads() : 1;
-      const parts =
-        count <= mostParts && isPlain(batch) && compiled.takes(batch) ? partsOf(batch.offsets, count) : undefined;
+      const lanes = plans?.beside === true && options?.threads === undefined ? threads() : 1;
+      if (lanes > mostLanes || !isPlain(batch) || !compiled.takes(batch)) return compiled.run(batch, options);
+      const each = Math.max(1, Math.min(mostPerThread, Math.floor(batch.ids.length / (lanes * enough))));
+      const parts = partsOf(batch.offsets, lanes * each) ?? partsOf(batch.offsets, lanes);
       if (parts === undefined) return compiled.run(batch, options);
       const { width, per } = compiled;
       const { offsets } = batch;
@@ -86,7 +92,16 @@ export function inParts(compiled: CompiledModel): CompiledModel {
           at += size;
         }
       };
-      await Promise.all(parts.map(runPart));
+      let next = 0;
+      const lane = async (): Promise<void> => {
+        while (next < parts.length) await runPart(parts[next++]);
+      };
+      try {
+        await Promise.all(Array.from({ length: lanes }, lane));
+      } finally {
+        // What has not begun when a part fails never begins.
+        next = parts.length;
+      }
       return all;
     },
   };
