@@ -34,7 +34,7 @@ export async function objectives({ peersOnly, only }: Options): Promise<Row[]> {
       { ...harness.ourContender({ run: plain.step }), name: "plain" },
       { ...harness.ourContender({ run: own.step }), name: "own" },
     ];
-    const times = await harness.interleave(contenders, { seconds: 12 });
+    const times = await harness.interleave(contenders, { seconds: 10 });
     const measured = (times.get("plain") as number) / (times.get("own") as number);
     const predicted = plain.flops / own.flops;
     rows.push({
