@@ -22,10 +22,19 @@ thread_local Scratch scratch = {};
 
 constexpr uint32_t most_threads = 255;
 
+// The word of a job, as in ../thread-pool.cpp: workers that may take part (8 bits), those that have joined (8), whether it is
+// open (1), its number (15).
+namespace gate {
+constexpr uint32_t one_more = 1u << 8, open = 1u << 16;
+inline uint32_t room(uint32_t word) { return word & 0xff; }
+inline uint32_t joined(uint32_t word) { return word >> 8 & 0xff; }
+inline uint32_t number(uint32_t word) { return word >> 17; }
+}  // namespace gate
+
 struct Pool {
   Lock owner;             // held by the caller whose job is running
-  uint32_t job = 0;       // number of the job in the high bits, workers that take part in the low eight
-  uint32_t active = 0;    // of them, those that have not finished
+  uint32_t job = 0;       // see gate
+  uint32_t finished = 0;  // of the workers that joined
   uint32_t workers = 0;   // that have come
   uint32_t threads = 1;   // wanted
   uint32_t usable = most_threads - 1;  // workers before the first that fell out of a job for good
@@ -53,6 +62,14 @@ uint32_t helpers() {
   return (limit > 0 && static_cast<uint32_t>(limit) < wanted ? static_cast<uint32_t>(limit) : wanted) - 1;
 }
 
+// Closes the job and waits for the workers that joined it: one that is still asleep is left behind. A browser's main thread may
+// not sleep.
+void close_job() {
+  const uint32_t word = __atomic_fetch_and(&pool.job, ~gate::open, __ATOMIC_ACQ_REL);
+  while (__atomic_load_n(&pool.finished, __ATOMIC_ACQUIRE) != gate::joined(word)) {
+  }
+}
+
 }  // namespace
 
 void parallel_for(int64_t count, Body body, void* context) {
@@ -66,19 +83,18 @@ void parallel_for(int64_t count, Body body, void* context) {
   pool.context = context;
   pool.count = count;
   __atomic_store_n(&pool.next, 0, __ATOMIC_RELAXED);
-  __atomic_store_n(&pool.active, others, __ATOMIC_RELAXED);
-  __atomic_store_n(&pool.job, ((pool.job >> 8) + 1) << 8 | others, __ATOMIC_RELEASE);
+  __atomic_store_n(&pool.finished, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool.job, (gate::number(pool.job) + 1) << 17 | gate::open | others, __ATOMIC_RELEASE);
   __builtin_wasm_memory_atomic_notify(reinterpret_cast<int*>(&pool.job), most_threads);
   inside = true;
   work(0);
   end_job();
 }
 
-// After the caller's own part: waits for the others. A browser's main thread may not sleep.
+// After the caller's own part.
 void end_job() {
   inside = false;
-  while (__atomic_load_n(&pool.active, __ATOMIC_ACQUIRE) != 0) {
-  }
+  close_job();
   pool.owner.unlock();
   if (__atomic_exchange_n(&pool.failed, 0, __ATOMIC_RELAXED) != 0) __builtin_trap();
 }
@@ -108,8 +124,7 @@ float* thread_scratch(int /*thread*/, size_t bytes, int slot) {
 void recover() {
   if (inside) {
     inside = false;
-    while (__atomic_load_n(&pool.active, __ATOMIC_ACQUIRE) != 0) {
-    }
+    close_job();
     __atomic_store_n(&pool.failed, 0, __ATOMIC_RELAXED);
     pool.owner.unlock();
   }
@@ -124,21 +139,23 @@ void worker_loop() {
   inside = true;
   pool.owner.lock();
   const uint32_t number = own_number = pool.workers + 1;
-  uint32_t seen = pool.job;
+  uint32_t seen = gate::number(pool.job);
   __atomic_store_n(&pool.workers, number, __ATOMIC_RELEASE);
   pool.owner.unlock();
   for (;;) {
-    uint32_t job = seen;
-    for (int spins = 0; job == seen && spins < spin_limit; ++spins) job = __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE);
-    if (job == seen) {
-      __builtin_wasm_memory_atomic_wait32(reinterpret_cast<int*>(&pool.job), static_cast<int>(seen), -1);
-      job = __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE);
-      if (job == seen) continue;
+    uint32_t job = __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE);
+    for (int spins = 0; gate::number(job) == seen && spins < spin_limit; ++spins) job = __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE);
+    if (gate::number(job) == seen) {
+      __builtin_wasm_memory_atomic_wait32(reinterpret_cast<int*>(&pool.job), static_cast<int>(job), -1);
+      continue;
     }
-    seen = job;
-    if (number > (job & 255)) continue;
-    work(static_cast<int>(number));
-    __atomic_fetch_sub(&pool.active, 1, __ATOMIC_RELEASE);
+    seen = gate::number(job);
+    while (gate::number(job) == seen && (job & gate::open) != 0 && number <= gate::room(job)) {
+      if (!__atomic_compare_exchange_n(&pool.job, &job, job + gate::one_more, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) continue;
+      work(static_cast<int>(number));
+      __atomic_fetch_add(&pool.finished, 1, __ATOMIC_RELEASE);
+      break;
+    }
   }
 }
 
@@ -148,7 +165,7 @@ void worker_failed() {
   while (own_number - 1 < usable && !__atomic_compare_exchange_n(&pool.usable, &usable, own_number - 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
   __atomic_store_n(&pool.failed, 1, __ATOMIC_RELAXED);
-  __atomic_fetch_sub(&pool.active, 1, __ATOMIC_RELEASE);
+  __atomic_fetch_add(&pool.finished, 1, __ATOMIC_RELEASE);
 }
 
 }  // namespace cloze
