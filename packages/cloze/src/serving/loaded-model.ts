@@ -1,9 +1,10 @@
 // A model folder in memory: what its files say it is for.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
-import { z } from "zod";
 import { createEmbedder, type Embedder } from "../embedding/embedder.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
+import type { SparseEncoder } from "../embedding/sparse-encoder/sparse-encoder.js";
+import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import { loadModel, type Model } from "../families/index.js";
 import { type CompileOptions, compile } from "../inference/compile.js";
@@ -21,21 +22,13 @@ export interface LoadedModel {
   readonly maxLength: number;
   /** Present when the model turns texts into vectors. */
   readonly embedder?: Embedder;
+  /** Present when the model was made to turn texts into weighted terms. */
+  readonly sparse?: SparseEncoder;
   /** Present when the model has a task head. */
   readonly task?: TaskModel<unknown, unknown, unknown>;
   /** The model as a plan with that output; made when first asked for, closed with the model. */
   compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">): ServedPlan;
   close(): void;
-}
-
-const modulesSchema = z.array(z.looseObject({ type: z.string() }));
-function readJson<T>(path: string, schema: z.ZodType<T>): T | undefined {
-  if (!existsSync(path)) return undefined;
-  try {
-    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch (cause) {
-    throw new ClozeError("EMBEDDER_FILE", `${path} is not what sentence-transformers writes`, { cause });
-  }
 }
 
 /** What the head of a model that another library fine-tuned is for; one number for a pair of texts is a reranker's. */
@@ -46,7 +39,7 @@ function taskOfHead({ head }: Model) {
   return tasks.find((task) => task.name !== "fill-mask" && task.fromHead?.(config) !== undefined);
 }
 
-type Parts = Pick<LoadedModel, "model" | "tokenizer" | "maxLength" | "embedder" | "task">;
+type Parts = Pick<LoadedModel, "model" | "tokenizer" | "maxLength" | "embedder" | "sparse" | "task">;
 
 function embedderParts(embedder: Embedder): Parts {
   const { model, tokenizer, options } = embedder;
@@ -59,16 +52,19 @@ function embedderParts(embedder: Embedder): Parts {
   return { model, tokenizer, maxLength: options.maxLength, embedder };
 }
 
+function sparseParts(sparse: SparseEncoder): Parts {
+  const { model, tokenizer, settings } = sparse;
+  return { model, tokenizer, maxLength: settings.maxLength, sparse };
+}
+
 function taskModelParts(task: TaskModel<unknown, unknown, unknown>): Parts {
   return { model: task.model, tokenizer: task.tokenizer, maxLength: task.maxLength, task };
 }
 
 function loadParts(folder: string): Parts {
   if (existsSync(join(folder, "task.json"))) return taskModelParts(loadTaskModel(folder));
-  const modules = readJson(join(folder, "modules.json"), modulesSchema);
-  // Of a learned-sparse folder the transformer is all there is to load: its pooling has no weights.
-  const sparse = modules?.some(({ type }) => type.endsWith(".SpladePooling")) === true;
-  if (modules !== undefined && !sparse) return embedderParts(loadEmbedder(folder));
+  if (isSparseEncoderFolder(folder)) return sparseParts(loadSparseEncoder(folder));
+  if (existsSync(join(folder, "modules.json"))) return embedderParts(loadEmbedder(folder));
   const model = loadModel(folder);
   try {
     const tokenizer = loadTokenizer(folder);
@@ -89,10 +85,10 @@ function loadParts(folder: string): Parts {
 }
 
 /**
- * Loads a folder: a sentence-transformers folder, a folder that `cloze finetune` wrote, or a Hugging Face folder with
- * whatever head.
+ * Loads a folder: a sentence-transformers folder (of an embedder or of a sparse encoder), a folder that `cloze finetune`
+ * wrote, or a Hugging Face folder with whatever head.
  *
- * @throws what `loadEmbedder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
+ * @throws what `loadEmbedder`, `loadSparseEncoder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
  */
 export function loadServedFolder(
   folder: string,
@@ -112,8 +108,7 @@ export function loadServedFolder(
     },
     close() {
       for (const plan of plans.values()) plan.close();
-      if (parts.embedder === undefined) parts.model.dispose();
-      else parts.embedder.dispose();
+      (parts.embedder ?? parts.sparse ?? parts.model).dispose();
     },
   };
 }

@@ -1,18 +1,36 @@
-// A folder that `cloze index` made, served: documents by words, by vectors or by both, filtered and with their words marked.
+// A folder that `cloze index` made, served: the models that it needs, and documents, filtered and with their words marked.
 import { ClozeError } from "../errors.js";
-import { fuseRetrievers } from "../retrieval/pipeline/fusion.js";
-import { indexBm25, indexDense } from "../retrieval/pipeline/index-retrievers.js";
+import type { Searchable } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
-import type { TextVectors } from "../retrieval/pipeline/text-vectors.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
+import type { WeightFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
-import { openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
+import { type IndexSettings, openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
 import type { ServedModel } from "./served-model.js";
 
-/** How documents are found. */
-export const pipelines = ["bm25", "dense", "hybrid"] as const;
-export type PipelineName = (typeof pipelines)[number];
+/**
+ * What a model made of an index's documents, by its name among the index's settings: what it is called, and which models can
+ * do the same for queries.
+ */
+const madeParts = {
+  vectors: {
+    title: "vectors",
+    fits: ({ abilities }, { vectors }) => abilities.dense !== undefined && abilities.dense.width === vectors?.width,
+  },
+  weights: { title: "learned weights of terms", fits: ({ abilities }) => abilities.sparse !== undefined },
+} satisfies Partial<Record<keyof IndexSettings, MadePart>>;
+
+interface MadePart {
+  readonly title: string;
+  fits(model: ServedModel, settings: IndexSettings): boolean;
+}
+
+/** What a model may have made of an index's documents. */
+export type MadePartName = keyof typeof madeParts;
+
+/** What a part of an index is called, for people. */
+export const partTitle = (part: MadePartName): string => madeParts[part].title;
 
 /** A word of a document that the query holds too: `document[field].slice(start, end)`. */
 export interface Highlight {
@@ -32,13 +50,8 @@ export interface ServedSearch {
   readonly query: string;
   /** Documents at most. */
   readonly top: number;
-  readonly pipeline: PipelineName;
-  /** Of words and of vectors, in a hybrid search. */
-  readonly weights: readonly [number, number];
   readonly filter?: Filter;
   readonly highlight: boolean;
-  /** Vectors of queries, by the index's model. */
-  readonly vectors?: TextVectors;
 }
 
 /** An index that is served. */
@@ -46,9 +59,12 @@ export interface ServedIndex {
   readonly name: string;
   /** Documents that can be found. */
   readonly size: number;
-  /** The model of its vectors; absent: it holds words only. */
-  readonly model?: ServedModel;
-  search(search: ServedSearch): Promise<readonly FoundDocument[]>;
+  /** The models of what it holds beside words. */
+  readonly models: { readonly [Part in MadePartName]?: ServedModel };
+  /** What retrievers look into. */
+  readonly searchable: Searchable;
+  /** The documents that a retriever finds. */
+  search(retriever: Retriever, search: ServedSearch): Promise<readonly FoundDocument[]>;
   close(): void;
 }
 
@@ -77,8 +93,8 @@ export function highlightsOf(
 /**
  * Opens an index to serve.
  *
- * @param models those that are served; the one that made the index's vectors is found by its fingerprint
- * @param load serves the index's model, where it is none of them
+ * @param models those that are served; the ones that made the index's vectors or weights are found by their fingerprints
+ * @param load serves a model of the index, where it is none of them
  * @throws INDEX_MODEL when the model is not what it was when the index was made, and what `openIndex` throws
  */
 export async function openServedIndex(
@@ -89,7 +105,13 @@ export async function openServedIndex(
 ): Promise<ServedIndex> {
   const index = openIndex(folder);
   try {
-    return serveIndex(index, name, await modelOf(index, models, load));
+    const found: Partial<Record<MadePartName, ServedModel>> = {};
+    for (const part of Object.keys(madeParts) as MadePartName[]) {
+      const made = index.settings[part];
+      if (made !== undefined)
+        found[part] = await modelOf(index, part, made, [...models, ...Object.values(found)], load);
+    }
+    return serveIndex(index, name, found);
   } catch (error) {
     index.close();
     throw error;
@@ -97,35 +119,32 @@ export async function openServedIndex(
 }
 
 async function modelOf(
-  { settings: { vectors }, folder }: SearchIndex,
+  { settings, folder }: SearchIndex,
+  part: MadePartName,
+  made: WeightFacts,
   models: readonly ServedModel[],
   load: (model: { folder: string }) => Promise<ServedModel>,
-): Promise<ServedModel | undefined> {
-  if (vectors === undefined) return undefined;
-  const isItsOwn = (place: string): boolean => modelFingerprint(place) === vectors.fingerprint;
-  const served = models.find((model) => model.abilities.dense?.width === vectors.width && isItsOwn(model.folder));
-  if (served !== undefined) return served;
-  const loaded = await load({ folder: vectors.model });
-  if (isItsOwn(vectors.model)) return loaded;
-  throw new ClozeError("INDEX_MODEL", `${folder} was made with another model than stands in ${vectors.model} now`, {
+): Promise<ServedModel> {
+  const { fits, title }: MadePart = madeParts[part];
+  const isItsOwn = (model: ServedModel): boolean =>
+    fits(model, settings) && modelFingerprint(model.folder) === made.fingerprint;
+  const found = models.find(isItsOwn) ?? (await load({ folder: made.model }));
+  if (isItsOwn(found)) return found;
+  throw new ClozeError("INDEX_MODEL", `${folder} was made with another model than stands in ${made.model} now`, {
+    expected: `the model of its ${title} (${made.fingerprint.slice(0, 12)})`,
+    received: `${found.name} (${modelFingerprint(found.folder).slice(0, 12)})`,
     remedy: "Serve the model that made the index with --model, or index the documents again.",
   });
 }
 
-function serveIndex(index: SearchIndex, name: string, model: ServedModel | undefined): ServedIndex {
-  const retrieverFor = ({ pipeline, weights, vectors }: ServedSearch): Retriever => {
-    const words = indexBm25(index);
-    if (pipeline === "bm25" || vectors === undefined) return words;
-    const dense = indexDense(index, vectors);
-    return pipeline === "dense" ? dense : fuseRetrievers([words, dense], { weights });
-  };
+function serveIndex(index: SearchIndex, name: string, models: ServedIndex["models"]): ServedIndex {
   return {
     name,
     size: index.size,
-    model,
-    async search(search) {
-      const { query, top, filter, highlight } = search;
-      const [ranking] = await retrieverFor(search).search([query], { depth: top, filter });
+    models,
+    searchable: index,
+    async search(retriever, { query, top, filter, highlight }) {
+      const [ranking] = await retriever.search([query], { depth: top, filter });
       return ranking.flatMap(({ id, score }) => {
         const document = index.get(id);
         if (document === undefined) return [];

@@ -35,7 +35,7 @@ export interface IndexToServe {
 
 export interface ServeOptions {
   readonly models?: readonly ModelToServe[];
-  /** Folders that `cloze index` made. The models of their vectors are served too. */
+  /** Folders that `cloze index` made. The models of their vectors or weights are served too. */
   readonly indexes?: readonly IndexToServe[];
   readonly settings?: Partial<ServerSettings>;
   /** How matrices are multiplied. Default "float32". */

@@ -36,10 +36,13 @@ export const indexDense = (index: Searchable, vectors: TextVectors): Retriever =
 });
 
 /** The learned weights of an index. @param encode the model that made them, for queries */
-export const indexSparse = (index: Searchable, encode: (queries: readonly string[]) => SparseVector[]): Retriever => ({
+export const indexSparse = (
+  index: Searchable,
+  encode: (queries: readonly string[]) => readonly SparseVector[] | Promise<readonly SparseVector[]>,
+): Retriever => ({
   name: "splade",
   unfound: 0,
-  search: async (queries, options) => index.searchWeights(encode(queries), options),
+  search: async (queries, options) => index.searchWeights(await encode(queries), options),
 });
 
 /**

@@ -1,7 +1,8 @@
 // Abilities by name: one line for each.
 import type { LoadedModel } from "../loaded-model.js";
 import { denseAbility } from "./dense.js";
-import { maskAbility, sparseAbility } from "./masked-tokens.js";
+import { maskAbility } from "./masked-tokens.js";
+import { sparseAbility } from "./sparse.js";
 import { taskAbility } from "./task.js";
 import { tokenVectorsAbility } from "./token-vectors.js";
 

@@ -1,6 +1,6 @@
 // Texts of requests as models that embed read them.
 import type { Embedder, TextKind } from "../../embedding/embedder.js";
-import { prepareText } from "../../embedding/text-roles.js";
+import { prepareText, type TextRoles } from "../../embedding/text-roles.js";
 import { type CutOptions, type EncodedInput, encodeIdsInput, encodeInput } from "../encode-input.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { ServingError } from "../serving-error.js";
@@ -10,7 +10,7 @@ export interface TextReading {
   /** A prompt of the model, or "query" and "document" where the model tells them apart. */
   readonly promptName?: string;
   /** What the text is, where no prompt is named. */
-  readonly role?: "query" | "document";
+  readonly role?: keyof TextRoles;
   readonly truncate: boolean;
   readonly direction: "left" | "right";
 }
@@ -18,12 +18,29 @@ export interface TextReading {
 /** A text to embed: its sequence, and how many of its first tokens do not count in the pooling. */
 export interface TextInput extends EncodedInput {
   readonly promptTokens: number;
+  /** What the text is, where the request says it. */
+  readonly role?: keyof TextRoles;
 }
 
 /** What reading a text needs to know of a model. */
-export type TextModel = Pick<LoadedModel, "tokenizer" | "maxLength" | "embedder">;
+export type TextModel = Pick<LoadedModel, "tokenizer" | "maxLength" | "embedder" | "sparse">;
 
 const roleNames = ["query", "document"] as const;
+
+const noSuchPrompt = (names: readonly string[]): ServingError =>
+  new ServingError(
+    "validation",
+    `The model has no prompt of this name; it has ${names.length === 0 ? "none" : names.join(", ")}`,
+    { field: "prompt_name" },
+  );
+
+/** What a text is for a model without prompts. @throws ServingError "validation" */
+function roleOf({ sparse }: TextModel, { promptName, role }: TextReading): keyof TextRoles | undefined {
+  if (promptName === undefined) return role;
+  const named = sparse === undefined ? undefined : roleNames.find((name) => name === promptName);
+  if (named === undefined) throw noSuchPrompt(sparse === undefined ? [] : roleNames);
+  return named;
+}
 
 /** @throws ServingError "validation" */
 function kindOf({ options }: Embedder, { promptName, role }: TextReading): TextKind {
@@ -32,18 +49,16 @@ function kindOf({ options }: Embedder, { promptName, role }: TextReading): TextK
   if (Object.hasOwn(options.prompts, promptName)) return { promptName, role: named };
   if (named !== undefined && Object.keys(options.roles).length > 0) return { role: named };
   const names = [...Object.keys(options.prompts), ...(Object.keys(options.roles).length > 0 ? roleNames : [])];
-  throw new ServingError(
-    "validation",
-    `The model has no prompt of this name; it has ${names.length === 0 ? "none" : names.join(", ")}`,
-    { field: "prompt_name" },
-  );
+  throw noSuchPrompt(names);
 }
 
 /** @throws ServingError "validation", for models without prompts too */
-export function promptOf({ embedder }: TextModel, promptName: string): string {
+export function promptOf(model: TextModel, promptName: string): string {
+  const { embedder } = model;
   if (embedder !== undefined)
     return embedder.promptOf(kindOf(embedder, { promptName, truncate: true, direction: "right" }));
-  throw new ServingError("validation", "The model has no prompts", { field: "prompt_name" });
+  roleOf(model, { promptName, truncate: true, direction: "right" });
+  return "";
 }
 
 /**
@@ -58,7 +73,7 @@ export function readText(model: TextModel, input: string | readonly number[], re
     const cut: CutOptions = { maxLength, truncate, direction };
     const encoded =
       typeof input === "string" ? encodeInput(tokenizer, { text: input }, cut) : encodeIdsInput(tokenizer, input, cut);
-    return { ...encoded, promptTokens: 0 };
+    return { ...encoded, promptTokens: 0, role: roleOf(model, reading) };
   }
   const { options } = embedder;
   const kind = kindOf(embedder, reading);

@@ -54,7 +54,7 @@ export interface Exchange {
 const abilityNames: Readonly<Record<keyof Abilities, string>> = {
   dense: "an embedding model",
   tokenVectors: "an embedding model",
-  sparse: "a masked language model (learned sparse vectors)",
+  sparse: "a sparse encoder or a masked language model",
   mask: "a masked language model",
   task: "a fine-tuned model",
 };

@@ -6,7 +6,7 @@ import type { ServedModel } from "../served-model.js";
 import { ServingError } from "../serving-error.js";
 import { predict } from "./predict.js";
 import { isReranker, rerank } from "./rerank.js";
-import { embed } from "./text-embeddings.js";
+import { embed, embedSparse } from "./text-embeddings.js";
 
 const group = "Operations";
 const nothing = z.string();
@@ -45,9 +45,10 @@ const ready = defineRoute({
 
 /** What text-embeddings-inference calls kinds of models; Cloze's tasks by their names. */
 function typeOf(served: ServedModel): Record<string, unknown> {
-  const { embedder, abilities } = served;
+  const { embedder, sparse, abilities } = served;
   const labels = abilities.task?.labels;
   if (embedder !== undefined) return { embedding: { pooling: embedder.options.pooling } };
+  if (sparse !== undefined) return { embedding: { pooling: sparse.weighting.type } };
   if (labels === undefined) return { [abilities.task?.task.name ?? "unknown"]: {} };
   const id2label = Object.fromEntries(labels.map((label, i) => [String(i), label]));
   const label2id = Object.fromEntries(labels.map((label, i) => [label, i]));
@@ -113,14 +114,21 @@ const root = defineRoute({
   paths: ["/", "/invocations"],
   dialect: "tei",
   group: "Text Embeddings Inference",
-  summary: "As /embed, /predict or /rerank, by what the first model is for",
+  summary: "As /embed, /embed_sparse, /predict or /rerank, by what the first model is for",
   example: { inputs: "a small cat" },
   body: z.unknown(),
   response: z.unknown(),
   inference: true,
   handle(body, exchange) {
     const served = chooseModel(exchange, undefined, () => true, "a model");
-    const route = served.abilities.dense !== undefined ? embed : isReranker(served) ? rerank : predict;
+    const route =
+      served.abilities.dense !== undefined
+        ? embed
+        : served.sparse !== undefined
+          ? embedSparse
+          : isReranker(served)
+            ? rerank
+            : predict;
     return answerWith(route, body, exchange);
   },
 });

@@ -1,12 +1,11 @@
 // Searching an index that `cloze index` made.
 import { z } from "zod";
-import type { TextVectors } from "../../retrieval/pipeline/text-vectors.js";
-import type { Exchange } from "../http/exchange.js";
+import { countCharacters, type Exchange } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
-import { pipelines, type ServedIndex } from "../search-index.js";
+import type { ServedIndex } from "../search-index.js";
 import { ServingError } from "../serving-error.js";
 import { inputList, textField } from "./fields.js";
-import { embedInputs } from "./vectors.js";
+import { chooseRetriever, pipelineNames, usualPipelines } from "./search-pipelines.js";
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const condition = z.union(
@@ -41,40 +40,21 @@ function chooseIndex({ state }: Exchange, name: string | null | undefined): Serv
   );
 }
 
-/** The model of an index, as retrieval wants it; queries wait in their turn as all texts do. */
-function vectorsOf(exchange: Exchange, { model }: ServedIndex): TextVectors | undefined {
-  const dense = model?.abilities.dense;
-  if (model === undefined || dense === undefined) return undefined;
-  return {
-    width: dense.width,
-    async embed(texts, role) {
-      const reading = { role, truncate: true, direction: "right" as const };
-      const normalize = model.embedder?.options.normalize ?? true;
-      const vectors = await embedInputs(exchange, model, dense, texts, { ...reading, normalize });
-      const rows = new Float32Array(vectors.length * dense.width);
-      vectors.forEach((vector, i) => {
-        rows.set(vector, i * dense.width);
-      });
-      return rows;
-    },
-  };
-}
-
 const search = defineRoute({
   method: "POST",
   paths: ["/search"],
   dialect: "tei",
   group: "Cloze",
-  summary: "Documents of an index: by words, by vectors, or by both",
+  summary: "Documents of an index: by words, by vectors, by both, or by learned weights of terms",
   example: { query: "a small cat", top: 3 },
   body: z.object({
     query: textField,
     top: z.int().min(1).max(1000).default(10).describe("documents at most"),
     index: z.string().nullish().describe("name of a served index; default: the first"),
     pipeline: z
-      .enum(pipelines, { error: `expected ${pipelines.join(", ")}` })
+      .enum(pipelineNames, { error: `expected ${pipelineNames.join(", ")}` })
       .nullish()
-      .describe("default: hybrid where the index has vectors, else bm25"),
+      .describe(usualPipelines),
     weights: z.tuple([weight, weight]).default([0.3, 0.7]).describe("of words and vectors in a hybrid search"),
     filter: z
       .record(z.string(), condition)
@@ -96,19 +76,16 @@ const search = defineRoute({
     ),
     documents: z.int().describe("documents in the index"),
     index: z.string(),
-    pipeline: z.enum(pipelines),
+    pipeline: z.enum(pipelineNames),
   }),
   inference: true,
   async handle({ query, top, index: name, pipeline: asked, weights, filter, highlight }, exchange) {
     inputList(query, "query");
     const index = chooseIndex(exchange, name);
-    const vectors = vectorsOf(exchange, index);
-    const pipeline = asked ?? (vectors === undefined ? "bm25" : "hybrid");
-    if (pipeline !== "bm25" && vectors === undefined) {
-      throw new ServingError("backend", `${index.name} holds words only`, { field: "pipeline" });
-    }
-    exchange.cost.characters += query.length;
-    const hits = await index.search({ query, top, pipeline, weights, filter: filter ?? undefined, highlight, vectors });
+    const { pipeline, retriever } = chooseRetriever({ exchange, index, weights }, asked);
+    const hits = await index.search(retriever, { query, top, filter: filter ?? undefined, highlight });
+    // Models count what they read.
+    if (exchange.cost.characters === 0) countCharacters(exchange, [query]);
     return { query, hits, documents: index.size, index: index.name, pipeline };
   },
 });

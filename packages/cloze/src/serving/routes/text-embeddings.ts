@@ -84,12 +84,12 @@ const embedAll = defineRoute({
   },
 });
 
-const embedSparse = defineRoute({
+export const embedSparse = defineRoute({
   method: "POST",
   paths: ["/embed_sparse"],
   dialect: "tei",
   group,
-  summary: "Words of the vocabulary that texts are about, with weights (SPLADE)",
+  summary: "Words of the vocabulary that texts are about, with weights (SPLADE, uniCOIL)",
   example: { inputs: "a small cat" },
   body: commonBody,
   response: z.array(z.array(z.object({ index: z.int(), value: z.number() }))),

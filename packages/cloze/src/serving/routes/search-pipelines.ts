@@ -1,0 +1,105 @@
+// How documents of a served index are found. A pipeline is an entry here, and what models made for it one of `search-index.ts`.
+import { fuseRetrievers } from "../../retrieval/pipeline/fusion.js";
+import { indexBm25, indexDense, indexSparse } from "../../retrieval/pipeline/index-retrievers.js";
+import type { Retriever } from "../../retrieval/pipeline/retriever.js";
+import type { Abilities } from "../abilities/index.js";
+import { compute, type Exchange } from "../http/exchange.js";
+import { type MadePartName, partTitle, type ServedIndex } from "../search-index.js";
+import type { ServedModel } from "../served-model.js";
+import { ServingError } from "../serving-error.js";
+import { embedInputs, readInputs } from "./vectors.js";
+
+/** What a search is for. */
+interface Asked {
+  readonly exchange: Exchange;
+  readonly index: ServedIndex;
+  /** Of words and of vectors, in a hybrid search. */
+  readonly weights: readonly [number, number];
+}
+
+/** Looks for words alone, or for what a model made: then it is given that model. */
+type Pipeline =
+  | { readonly part?: undefined; retriever(asked: Asked): Retriever }
+  | { readonly part: MadePartName; retriever(asked: Asked, model: ServedModel): Retriever };
+
+/** Queries are read whole, or what fits of them. */
+const reading = { role: "query", truncate: true, direction: "right" } as const;
+
+const ability = <Name extends keyof Abilities>({ abilities }: ServedModel, name: Name) =>
+  abilities[name] as NonNullable<Abilities[Name]>;
+
+const words = ({ index }: Asked): Retriever => indexBm25(index.searchable);
+
+function dense({ exchange, index }: Asked, model: ServedModel): Retriever {
+  const made = ability(model, "dense");
+  const normalize = model.embedder?.options.normalize ?? true;
+  return indexDense(index.searchable, {
+    width: made.width,
+    async embed(texts) {
+      const vectors = await embedInputs(exchange, model, made, texts, { ...reading, normalize });
+      const rows = new Float32Array(vectors.length * made.width);
+      vectors.forEach((vector, i) => {
+        rows.set(vector, i * made.width);
+      });
+      return rows;
+    },
+  });
+}
+
+function splade({ exchange, index }: Asked, model: ServedModel): Retriever {
+  return indexSparse(index.searchable, async (texts) => {
+    const units = await readInputs(exchange, model, texts, reading);
+    const { results } = await compute(exchange, ability(model, "sparse").program, units);
+    return results.map((values) => ({
+      terms: Uint32Array.from(values, ({ index }) => index),
+      weights: Float32Array.from(values, ({ value }) => value),
+    }));
+  });
+}
+
+/** The one that is preferred first. */
+const pipelines = {
+  hybrid: {
+    part: "vectors",
+    retriever: (asked, model) => fuseRetrievers([words(asked), dense(asked, model)], { weights: asked.weights }),
+  },
+  dense: { part: "vectors", retriever: dense },
+  splade: { part: "weights", retriever: splade },
+  bm25: { retriever: words },
+} satisfies Record<string, Pipeline>;
+
+export type PipelineName = keyof typeof pipelines;
+export const pipelineNames = Object.keys(pipelines) as [PipelineName, ...PipelineName[]];
+
+/** What is chosen where nothing is said, for people. */
+export const usualPipelines =
+  "default: hybrid where the index has vectors, splade where it has learned weights, else bm25";
+
+/**
+ * The retriever of a search. Its model reads queries in their turn, as it does all texts.
+ *
+ * @param name default: the best that the index is made for
+ * @throws ServingError "backend" when the index holds nothing for it
+ */
+export function chooseRetriever(
+  asked: Asked,
+  name: PipelineName | null | undefined,
+): { pipeline: PipelineName; retriever: Retriever } {
+  const { exchange, index } = asked;
+  const partOf = (one: PipelineName): MadePartName | undefined => (pipelines[one] as Pipeline).part;
+  const modelOf = (part: MadePartName | undefined) => (part === undefined ? undefined : index.models[part]);
+  const possible = pipelineNames.filter((one) => partOf(one) === undefined || modelOf(partOf(one)) !== undefined);
+  const pipeline = name ?? possible[0];
+  const chosen: Pipeline = pipelines[pipeline];
+  if (chosen.part === undefined) return { pipeline, retriever: chosen.retriever(asked) };
+  const model = modelOf(chosen.part);
+  if (model === undefined) {
+    throw new ServingError(
+      "backend",
+      `${index.name} holds no ${partTitle(chosen.part)}; it is searched by ${possible.join(", ")}`,
+      { field: "pipeline" },
+    );
+  }
+  exchange.cost.model = model.name;
+  return { pipeline, retriever: chosen.retriever(asked, model) };
+}

@@ -1,0 +1,142 @@
+// /search and /embed_sparse by sparse encoders: weights and hits are the library's own, for SPLADE in both poolings, for queries
+// that no model reads, and for uniCOIL.
+import { mkdtempSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { tinyTokenizer, wordModel, writeTinyModel } from "../../../test/tiny-models.js";
+import { createSparseEncoder, type SparseEncoderOptions } from "../../embedding/sparse-encoder/sparse-encoder.js";
+import { loadSparseEncoder, saveSparseEncoder } from "../../embedding/sparse-encoder/sparse-encoder-folder.js";
+import type { SparseVector } from "../../retrieval/learned-sparse/impact-index.js";
+import { modelFingerprint } from "../../retrieval/store/model-fingerprint.js";
+import { openIndex } from "../../retrieval/store/search-index.js";
+import { createServer } from "../server.js";
+
+const folder = mkdtempSync(join(tmpdir(), "cloze-search-weights-"));
+const documents = [
+  { id: "cat", text: "a small cat sat on the mat", fields: { lang: "en" } },
+  { id: "dog", text: "a large dog ran after the cat", fields: { lang: "en" } },
+  { id: "film", text: "größe a lovely film", fields: { lang: "de" } },
+];
+const query = "the lovely cat, the cat";
+const kinds: Record<string, SparseEncoderOptions> = {
+  splade: { maxLength: 8 },
+  summed: { pooling: "sum" },
+  counted: { encodeQueries: false },
+  unicoil: { weighting: "unicoil", encodeQueries: true },
+};
+let server: Awaited<ReturnType<typeof createServer>>;
+
+beforeAll(async () => {
+  const tokenizer = tinyTokenizer();
+  for (const [kind, options] of Object.entries(kinds)) {
+    const place = join(folder, `model-${kind}`);
+    const model = wordModel(tokenizer, { architecture: "ForMaskedLM", seed: kind.length });
+    const encoder = createSparseEncoder(model, tokenizer, { ...options, seed: 5 });
+    saveSparseEncoder(encoder, place);
+    const made = { model: place, fingerprint: modelFingerprint(place) };
+    const index = openIndex(join(folder, kind), { write: true, create: { weights: made } });
+    index.add(documents, undefined, encoder.encode(documents.map(({ text }) => text)));
+    index.close();
+    encoder.dispose();
+  }
+  // One stands where the index says, one elsewhere: it is known by its fingerprint.
+  renameSync(join(folder, "model-summed"), join(folder, "elsewhere"));
+  server = await createServer({
+    models: [{ folder: join(folder, "elsewhere"), name: "model-summed" }],
+    indexes: Object.keys(kinds).map((kind) => ({ folder: join(folder, kind) })),
+  });
+  await server.load();
+});
+afterAll(async () => {
+  await server.app.close();
+  server.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function post(url: string, payload: object) {
+  const response = await server.app.inject({ method: "POST", url, payload });
+  // biome-ignore lint/suspicious/noExplicitAny: the shape is what each test looks at.
+  return { status: response.statusCode, headers: response.headers, body: response.json() as any };
+}
+const placeOf = (kind: string) => join(folder, kind === "summed" ? "elsewhere" : `model-${kind}`);
+/** Vectors of texts by the library. */
+function direct(kind: string, texts: readonly string[], role: "query" | "document"): SparseVector[] {
+  const encoder = loadSparseEncoder(placeOf(kind));
+  const vectors = encoder.encode(texts, { role });
+  encoder.dispose();
+  return vectors;
+}
+
+describe.each(Object.keys(kinds))("%s", (kind) => {
+  test("an index of weights is searched by them, as the library does", async () => {
+    const index = openIndex(join(folder, kind));
+    const [expected] = index.searchWeights(direct(kind, [query], "query"), { depth: 2 });
+    index.close();
+    const { status, body, headers } = await post("/search", { query, index: kind, top: 2 });
+    expect([status, body.pipeline]).toEqual([200, "splade"]);
+    expect(expected.length).toBeGreaterThan(0);
+    expect(body.hits.map(({ id }: { id: string }) => id)).toEqual(expected.map(({ id }) => id));
+    body.hits.forEach(({ score }: { score: number }, i: number) => {
+      expect(Math.abs(score - expected[i].score)).toBeLessThan(1e-5 * Math.max(1, expected[i].score));
+    });
+    expect(headers["x-compute-characters"]).toBe(String(query.length));
+    expect(Number(headers["x-compute-tokens"])).toBeGreaterThan(2);
+    const filtered = await post("/search", { query, index: kind, filter: { lang: "de" } });
+    expect(filtered.body.hits.map(({ id }: { id: string }) => id)).not.toContain("cat");
+  });
+  test.each(["query", "document"] as const)("/embed_sparse weighs a text as a %s", async (role) => {
+    const texts = [...documents.map(({ text }) => text), query];
+    const model = `model-${kind}`;
+    const { status, body } = await post("/embed_sparse", { inputs: texts, model, prompt_name: role });
+    expect(status).toBe(200);
+    for (const [i, { terms, weights }] of direct(kind, texts, role).entries()) {
+      expect(body[i].map(({ index }: { index: number }) => index)).toEqual([...terms]);
+      body[i].forEach(({ value }: { value: number }, t: number) => {
+        expect(Math.abs(value - weights[t])).toBeLessThan(1e-5 * Math.max(1, weights[t]));
+      });
+    }
+    if (role === "document") expect((await post("/embed_sparse", { inputs: texts, model })).body).toEqual(body);
+  });
+});
+
+test("what an index of weights is not made for is refused, with what it is; words still find", async () => {
+  const refused = await post("/search", { query, index: "splade", pipeline: "hybrid" });
+  expect(refused).toMatchObject({ status: 424, body: { error_type: "Backend" } });
+  expect(refused.body.error).toBe("splade holds no vectors; it is searched by splade, bm25");
+  expect((await post("/search", { query, index: "splade", pipeline: "bm25" })).body.pipeline).toBe("bm25");
+  expect(await post("/search", { query, pipeline: "nothing" })).toMatchObject({ status: 422 });
+});
+
+test("a sparse encoder is for sparse vectors: no vectors of its tokens' means, and its own limit of length", async () => {
+  expect((await post("/embed", { inputs: "a cat", model: "model-splade" })).status).toBe(424);
+  expect((await post("/embed", { inputs: "a cat", model: "model-unicoil" })).status).toBe(424);
+  expect((await post("/embed_sparse", { inputs: "a", prompt_name: "other", model: "model-splade" })).status).toBe(422);
+  const { json, statusCode } = await server.app.inject({ url: "/info?model=model-splade" });
+  expect([statusCode, json()]).toEqual([
+    200,
+    expect.objectContaining({ model_type: { embedding: { pooling: "splade" } }, max_input_length: 8 }),
+  ]);
+  const long = await post("/embed_sparse", { inputs: "the cat ".repeat(9), model: "model-splade" });
+  expect(long.headers["x-cloze-truncated-tokens"]).toBe("12");
+  const root = await post("/models/model-unicoil", { inputs: "a cat" });
+  expect(root.body).toEqual((await post("/embed_sparse", { inputs: "a cat", model: "model-unicoil" })).body);
+});
+
+test("queries of many clients run together, each with its own weights", async () => {
+  const texts = ["the cat", "a large dog", "größe", "lovely film", query];
+  const alone = [];
+  for (const text of texts) alone.push((await post("/search", { query: text, index: "unicoil" })).body.hits);
+  const together = await Promise.all(texts.map((text) => post("/search", { query: text, index: "unicoil" })));
+  const rounded = (hits: { id: string; score: number }[]) => hits.map(({ id, score }) => [id, score.toFixed(4)]);
+  expect(together.map(({ body }) => rounded(body.hits))).toEqual(alone.map(rounded));
+});
+
+test("another model in the place of an index's is refused", async () => {
+  const made = { model: writeTinyModel(folder, "language"), fingerprint: "0".repeat(64) };
+  openIndex(join(folder, "other"), { write: true, create: { weights: made } }).close();
+  const wrong = await createServer({ indexes: [{ folder: join(folder, "other") }] });
+  await expect(wrong.load()).rejects.toMatchObject({ code: "INDEX_MODEL" });
+  await wrong.app.close();
+  wrong.dispose();
+});
