@@ -63,7 +63,7 @@ export function encodeInput(
   return { ...short, tokens: short.ids.length, dropped: excess };
 }
 
-const tooLong = (length: number, maxLength: number): ServingError =>
+export const tooLong = (length: number, maxLength: number): ServingError =>
   new ServingError("validation", `inputs must have less than ${maxLength + 1} tokens. Given: ${length}`, {
     field: "inputs",
   });

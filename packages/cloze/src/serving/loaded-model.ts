@@ -5,6 +5,8 @@ import { createEmbedder, type Embedder } from "../embedding/embedder.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import type { SparseEncoder } from "../embedding/sparse-encoder/sparse-encoder.js";
 import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
+import type { TokenEncoder } from "../embedding/token-encoder/token-encoder.js";
+import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import { loadModel, type Model } from "../families/index.js";
 import { type CompileOptions, compile } from "../inference/compile.js";
@@ -24,6 +26,8 @@ export interface LoadedModel {
   readonly embedder?: Embedder;
   /** Present when the model was made to turn texts into weighted terms. */
   readonly sparse?: SparseEncoder;
+  /** Present when the model was made to turn texts into vectors of their tokens. */
+  readonly tokenEncoder?: TokenEncoder;
   /** Present when the model has a task head. */
   readonly task?: TaskModel<unknown, unknown, unknown>;
   /** The model as a plan with that output; made when first asked for, closed with the model. */
@@ -39,7 +43,7 @@ function taskOfHead({ head }: Model) {
   return tasks.find((task) => task.name !== "fill-mask" && task.fromHead?.(config) !== undefined);
 }
 
-type Parts = Pick<LoadedModel, "model" | "tokenizer" | "maxLength" | "embedder" | "sparse" | "task">;
+type Parts = Pick<LoadedModel, "model" | "tokenizer" | "maxLength" | "embedder" | "sparse" | "tokenEncoder" | "task">;
 
 function embedderParts(embedder: Embedder): Parts {
   const { model, tokenizer, options } = embedder;
@@ -57,6 +61,11 @@ function sparseParts(sparse: SparseEncoder): Parts {
   return { model, tokenizer, maxLength: settings.maxLength, sparse };
 }
 
+function tokenEncoderParts(tokenEncoder: TokenEncoder): Parts {
+  const { model, tokenizer, settings } = tokenEncoder;
+  return { model, tokenizer, maxLength: settings.documentLength, tokenEncoder };
+}
+
 function taskModelParts(task: TaskModel<unknown, unknown, unknown>): Parts {
   return { model: task.model, tokenizer: task.tokenizer, maxLength: task.maxLength, task };
 }
@@ -64,6 +73,7 @@ function taskModelParts(task: TaskModel<unknown, unknown, unknown>): Parts {
 function loadParts(folder: string): Parts {
   if (existsSync(join(folder, "task.json"))) return taskModelParts(loadTaskModel(folder));
   if (isSparseEncoderFolder(folder)) return sparseParts(loadSparseEncoder(folder));
+  if (isTokenEncoderFolder(folder)) return tokenEncoderParts(loadTokenEncoder(folder));
   if (existsSync(join(folder, "modules.json"))) return embedderParts(loadEmbedder(folder));
   const model = loadModel(folder);
   try {
@@ -85,10 +95,10 @@ function loadParts(folder: string): Parts {
 }
 
 /**
- * Loads a folder: a sentence-transformers folder (of an embedder or of a sparse encoder), a folder that `cloze finetune`
+ * Loads a folder: a sentence-transformers folder (of an embedder, or of an encoder of weighted terms or of tokens), a folder that `cloze finetune`
  * wrote, or a Hugging Face folder with whatever head.
  *
- * @throws what `loadEmbedder`, `loadSparseEncoder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
+ * @throws what `loadEmbedder`, `loadSparseEncoder`, `loadTokenEncoder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
  */
 export function loadServedFolder(
   folder: string,
@@ -108,7 +118,7 @@ export function loadServedFolder(
     },
     close() {
       for (const plan of plans.values()) plan.close();
-      (parts.embedder ?? parts.sparse ?? parts.model).dispose();
+      (parts.embedder ?? parts.sparse ?? parts.tokenEncoder ?? parts.model).dispose();
     },
   };
 }

@@ -4,9 +4,10 @@ import type { Searchable } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
+import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { WeightFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
-import { type IndexSettings, openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
+import { openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
 import type { ServedModel } from "./served-model.js";
 
 /**
@@ -19,6 +20,10 @@ const madeParts = {
     fits: ({ abilities }, { vectors }) => abilities.dense !== undefined && abilities.dense.width === vectors?.width,
   },
   weights: { title: "learned weights of terms", fits: ({ abilities }) => abilities.sparse !== undefined },
+  tokens: {
+    title: "token vectors",
+    fits: ({ abilities }, { tokens }) => abilities.lateInteraction?.width === tokens?.width,
+  },
 } satisfies Partial<Record<keyof IndexSettings, MadePart>>;
 
 interface MadePart {
@@ -93,7 +98,7 @@ export function highlightsOf(
 /**
  * Opens an index to serve.
  *
- * @param models those that are served; the ones that made the index's vectors or weights are found by their fingerprints
+ * @param models those that are served; the ones that made the index's vectors, weights or tokens are found by their fingerprints
  * @param load serves a model of the index, where it is none of them
  * @throws INDEX_MODEL when the model is not what it was when the index was made, and what `openIndex` throws
  */

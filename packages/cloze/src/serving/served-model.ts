@@ -43,7 +43,11 @@ export function openServedModel(
       // Any token there is: a vocabulary need not be able to write a given text.
       const ids = Array.from(loaded.tokenizer.specialIds).slice(0, 2);
       const unit = readText(loaded, ids.length > 0 ? ids : [0], { truncate: true, direction: "right" });
-      const program = abilities.dense?.program ?? abilities.task?.program ?? abilities.sparse?.program;
+      const program =
+        abilities.dense?.program ??
+        abilities.task?.program ??
+        abilities.sparse?.program ??
+        abilities.lateInteraction?.program;
       if (program !== undefined) await scheduler.submit<TextInput, unknown>(program, [unit]);
     },
   };

@@ -53,9 +53,9 @@ export const indexSparse = (
  */
 export const indexLateInteraction = (
   index: Searchable,
-  encode: (queries: readonly string[]) => Float32Array[],
+  encode: (queries: readonly string[]) => readonly Float32Array[] | Promise<readonly Float32Array[]>,
   late: LateSearchOptions & Pick<TokenSearchOptions, "exact"> = {},
 ): Retriever => ({
   name: "colbert",
-  search: async (queries, options) => index.searchTokens(encode(queries), { ...options, ...late }),
+  search: async (queries, options) => index.searchTokens(await encode(queries), { ...options, ...late }),
 });

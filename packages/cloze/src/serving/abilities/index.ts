@@ -1,6 +1,7 @@
 // Abilities by name: one line for each.
 import type { LoadedModel } from "../loaded-model.js";
 import { denseAbility } from "./dense.js";
+import { lateInteractionAbility } from "./late-interaction.js";
 import { maskAbility } from "./masked-tokens.js";
 import { sparseAbility } from "./sparse.js";
 import { taskAbility } from "./task.js";
@@ -10,6 +11,7 @@ const makers = {
   dense: denseAbility,
   tokenVectors: tokenVectorsAbility,
   sparse: sparseAbility,
+  lateInteraction: lateInteractionAbility,
   mask: maskAbility,
   task: taskAbility,
 };

@@ -1,7 +1,8 @@
 // Texts of requests as models that embed read them.
 import type { Embedder, TextKind } from "../../embedding/embedder.js";
-import { prepareText, type TextRoles } from "../../embedding/text-roles.js";
-import { type CutOptions, type EncodedInput, encodeIdsInput, encodeInput } from "../encode-input.js";
+import { emptyCounts, prepareText, type TextRoles } from "../../embedding/text-roles.js";
+import type { TokenEncoder } from "../../embedding/token-encoder/token-encoder.js";
+import { type CutOptions, type EncodedInput, encodeIdsInput, encodeInput, tooLong } from "../encode-input.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { ServingError } from "../serving-error.js";
 
@@ -23,7 +24,7 @@ export interface TextInput extends EncodedInput {
 }
 
 /** What reading a text needs to know of a model. */
-export type TextModel = Pick<LoadedModel, "tokenizer" | "maxLength" | "embedder" | "sparse">;
+export type TextModel = Pick<LoadedModel, "tokenizer" | "maxLength" | "embedder" | "sparse" | "tokenEncoder">;
 
 const roleNames = ["query", "document"] as const;
 
@@ -35,10 +36,11 @@ const noSuchPrompt = (names: readonly string[]): ServingError =>
   );
 
 /** What a text is for a model without prompts. @throws ServingError "validation" */
-function roleOf({ sparse }: TextModel, { promptName, role }: TextReading): keyof TextRoles | undefined {
+function roleOf({ sparse, tokenEncoder }: TextModel, { promptName, role }: TextReading): keyof TextRoles | undefined {
   if (promptName === undefined) return role;
-  const named = sparse === undefined ? undefined : roleNames.find((name) => name === promptName);
-  if (named === undefined) throw noSuchPrompt(sparse === undefined ? [] : roleNames);
+  const known = sparse === undefined && tokenEncoder === undefined ? [] : roleNames;
+  const named = known.find((name) => name === promptName);
+  if (named === undefined) throw noSuchPrompt(known);
   return named;
 }
 
@@ -61,14 +63,27 @@ export function promptOf(model: TextModel, promptName: string): string {
   return "";
 }
 
+/** A text as an encoder of tokens reads it: with a token that says what it is. @throws ServingError "validation" */
+function readMarked(encoder: TokenEncoder, text: string, role: TextInput["role"], truncate: boolean): TextInput {
+  const counts = emptyCounts();
+  const [ids] = encoder.tokenize([text], { role }, counts);
+  const dropped = counts.droppedTokens;
+  if (dropped > 0 && !truncate) throw tooLong(ids.length + dropped, ids.length);
+  const { queryLength, expandQueries } = encoder.settings;
+  const tokens = role === "query" && expandQueries ? queryLength : ids.length;
+  return { ids, tokens, dropped, promptTokens: 0, role };
+}
+
 /**
  * A text, or ids as they are, as a sequence of a model that embeds.
  *
  * @throws ServingError "validation", "empty", "tokenizer"
  */
 export function readText(model: TextModel, input: string | readonly number[], reading: TextReading): TextInput {
-  const { tokenizer, maxLength, embedder } = model;
+  const { tokenizer, maxLength, embedder, tokenEncoder } = model;
   const { truncate, direction } = reading;
+  if (tokenEncoder !== undefined && typeof input === "string")
+    return readMarked(tokenEncoder, input, roleOf(model, reading), truncate);
   if (embedder === undefined) {
     const cut: CutOptions = { maxLength, truncate, direction };
     const encoded =

@@ -55,6 +55,7 @@ const abilityNames: Readonly<Record<keyof Abilities, string>> = {
   dense: "an embedding model",
   tokenVectors: "an embedding model",
   sparse: "a sparse encoder or a masked language model",
+  lateInteraction: "an encoder of tokens",
   mask: "a masked language model",
   task: "a fine-tuned model",
 };

@@ -45,10 +45,11 @@ const ready = defineRoute({
 
 /** What text-embeddings-inference calls kinds of models; Cloze's tasks by their names. */
 function typeOf(served: ServedModel): Record<string, unknown> {
-  const { embedder, sparse, abilities } = served;
+  const { embedder, sparse, tokenEncoder, abilities } = served;
   const labels = abilities.task?.labels;
   if (embedder !== undefined) return { embedding: { pooling: embedder.options.pooling } };
   if (sparse !== undefined) return { embedding: { pooling: sparse.weighting.type } };
+  if (tokenEncoder !== undefined) return { embedding: { pooling: "colbert" } };
   if (labels === undefined) return { [abilities.task?.task.name ?? "unknown"]: {} };
   const id2label = Object.fromEntries(labels.map((label, i) => [String(i), label]));
   const label2id = Object.fromEntries(labels.map((label, i) => [label, i]));

@@ -1,6 +1,6 @@
 // How documents of a served index are found. A pipeline is an entry here, and what models made for it one of `search-index.ts`.
 import { fuseRetrievers } from "../../retrieval/pipeline/fusion.js";
-import { indexBm25, indexDense, indexSparse } from "../../retrieval/pipeline/index-retrievers.js";
+import { indexBm25, indexDense, indexLateInteraction, indexSparse } from "../../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../../retrieval/pipeline/retriever.js";
 import type { Abilities } from "../abilities/index.js";
 import { compute, type Exchange } from "../http/exchange.js";
@@ -57,6 +57,13 @@ function splade({ exchange, index }: Asked, model: ServedModel): Retriever {
   });
 }
 
+function colbert({ exchange, index }: Asked, model: ServedModel): Retriever {
+  return indexLateInteraction(index.searchable, async (texts) => {
+    const units = await readInputs(exchange, model, texts, reading);
+    return (await compute(exchange, ability(model, "lateInteraction").program, units)).results;
+  });
+}
+
 /** The one that is preferred first. */
 const pipelines = {
   hybrid: {
@@ -65,6 +72,7 @@ const pipelines = {
   },
   dense: { part: "vectors", retriever: dense },
   splade: { part: "weights", retriever: splade },
+  colbert: { part: "tokens", retriever: colbert },
   bm25: { retriever: words },
 } satisfies Record<string, Pipeline>;
 
@@ -73,7 +81,7 @@ export const pipelineNames = Object.keys(pipelines) as [PipelineName, ...Pipelin
 
 /** What is chosen where nothing is said, for people. */
 export const usualPipelines =
-  "default: hybrid where the index has vectors, splade where it has learned weights, else bm25";
+  "default: hybrid where the index has vectors, splade where it has learned weights, colbert where it has token vectors, else bm25";
 
 /**
  * The retriever of a search. Its model reads queries in their turn, as it does all texts.

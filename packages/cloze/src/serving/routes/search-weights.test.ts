@@ -36,7 +36,7 @@ beforeAll(async () => {
     saveSparseEncoder(encoder, place);
     const made = { model: place, fingerprint: modelFingerprint(place) };
     const index = openIndex(join(folder, kind), { write: true, create: { weights: made } });
-    index.add(documents, undefined, encoder.encode(documents.map(({ text }) => text)));
+    index.add(documents, { weights: encoder.encode(documents.map(({ text }) => text)) });
     index.close();
     encoder.dispose();
   }
