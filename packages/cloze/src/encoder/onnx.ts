@@ -70,6 +70,7 @@ const activations: Readonly<Record<ActivationName, ActivationWriter>> = {
   relu: (x, graph) => graph.node("Relu", [x]),
   tanh: (x, graph) => graph.node("Tanh", [x]),
   silu: (x, graph) => graph.node("Mul", [x, graph.node("Sigmoid", [x])]),
+  quickGelu: (x, graph) => graph.node("Mul", [x, graph.node("Sigmoid", [graph.node("Mul", [x, graph.float(1.702)])])]),
   gelu(x, graph) {
     if (graph.opset >= 20) return graph.node("Gelu", [x], { approximate: "none" });
     const error = graph.node("Erf", [graph.node("Div", [x, graph.float(Math.SQRT2)])]);

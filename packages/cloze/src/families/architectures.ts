@@ -17,6 +17,8 @@ export interface HeadFields {
   dropout?: number;
   /** Of the classifier of tokens, and of answers, where it is another. */
   tokenDropout?: number;
+  /** Of the classifier of choices, where that is told apart. */
+  choiceDropout?: number;
   answerDropout?: number;
   /** The classifier has a bias. Default true. */
   bias?: boolean;

@@ -3,7 +3,6 @@ import { contiguous, permute, reshape } from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderConfig } from "../encoder/config.js";
 import { parseConfig } from "../encoder/registry.js";
-import type { HeadFields } from "./architectures.js";
 import {
   activationOf,
   bertEncoder,
@@ -13,8 +12,6 @@ import {
   denseClassifier,
   denseClassifierNames,
   layersOf,
-  nameOfActivation,
-  rate,
   size,
   writeBertFields,
 } from "./bert-like.js";
@@ -22,6 +19,7 @@ import { generatorNames, generatorTransform, narrowEmbeddingNames } from "./elec
 import type { Family } from "./family.js";
 import { labelFields } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
+import { readSummary, summaryFields, writeSummary } from "./sequence-summary.js";
 import { reshaped, type StoredLayout } from "./stored-layout.js";
 
 const schema = z.looseObject({
@@ -31,21 +29,8 @@ const schema = z.looseObject({
   head_ratio: size.default(2),
   conv_kernel_size: size.default(9),
   num_groups: size.default(1),
-  summary_type: z.enum(["first", "last", "mean", "cls_index"]).nullish(),
-  summary_use_proj: z.boolean().nullish(),
-  summary_activation: z.string().nullish(),
-  summary_last_dropout: rate.nullish(),
+  ...summaryFields,
 });
-type Fields = z.output<typeof schema>;
-
-/** What multiple choice has in the place of a pooler. */
-function summaryOf(config: Fields): Pick<HeadFields, "pooling" | "pooler"> {
-  const { summary_type: type, summary_use_proj: projects, summary_activation: activation } = config;
-  return {
-    pooling: type === "first" || type === "mean" ? type : "last",
-    pooler: projects ? { activation: activation ? activationOf(activation, "summary_activation") : "none" } : null,
-  };
-}
 
 /** [outputs, inputs / groups] as [groups, inputs / groups, outputs / groups]. */
 const byGroup = (groups: number): StoredLayout => ({
@@ -94,9 +79,9 @@ export const convbert: Family = {
     Model: () => ({ type: "none" }),
     ForMaskedLM: ({ tied }) => ({ type: "masked-language", tied, transform: generatorTransform }),
     ForSequenceClassification: denseClassifier,
-    ForMultipleChoice: ({ answerDropout, pooling, pooler }) => ({
+    ForMultipleChoice: ({ choiceDropout, pooling, pooler }) => ({
       type: "multiple-choice",
-      dropout: answerDropout ?? 0,
+      dropout: choiceDropout ?? 0,
       pooling,
       pooler,
     }),
@@ -127,8 +112,7 @@ export const convbert: Family = {
       },
       head: {
         ...bertHead(json, config),
-        ...summaryOf(config),
-        answerDropout: config.summary_last_dropout ?? 0,
+        ...readSummary(config),
       },
     };
   },
@@ -136,7 +120,6 @@ export const convbert: Family = {
     const { mixer } = encoder.layers[0] ?? {};
     if (mixer !== undefined && mixer.type !== "convolution-attention") return undefined;
     const width = "size" in encoder.embeddings ? encoder.embeddings.size : undefined;
-    const { pooling, pooler } = head.type === "multiple-choice" ? head : {};
     return {
       ...writeBertFields(encoder, head),
       embedding_size: width ?? encoder.hiddenSize,
@@ -144,17 +127,7 @@ export const convbert: Family = {
         ? {}
         : { num_attention_heads: 2 * mixer.heads, head_ratio: 2, conv_kernel_size: mixer.kernelSize }),
       num_groups: groupsOf(encoder),
-      ...(head.type === "multiple-choice"
-        ? {
-            summary_type: pooling,
-            summary_use_proj: pooler !== null,
-            summary_activation:
-              pooler?.activation === undefined || pooler.activation === "none"
-                ? null
-                : nameOfActivation(pooler.activation),
-            summary_last_dropout: head.dropout,
-          }
-        : {}),
+      ...writeSummary(head),
     };
   },
   names: (encoder, head) =>

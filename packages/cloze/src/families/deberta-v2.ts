@@ -211,6 +211,14 @@ function convolutionOf(config: Config): LayerConfigInput["parallel"] {
   };
 }
 
+/** Throws CONFIG_UNSUPPORTED where no distance is left for the logarithmic buckets: their formula then divides by 0. */
+function checkBuckets(config: Config): void {
+  const near = Math.floor(config.position_buckets / 2);
+  if (config.position_buckets > 0 && maxDistanceOf(config) - 1 <= near) {
+    throw unsupported("max_relative_positions", config.max_relative_positions, `more than ${near + 1}`);
+  }
+}
+
 /** Taps, outputs and inputs of a kernel, stored as PyTorch has them: [outputs, inputs, taps]. */
 const byTap = (taps: number): StoredLayout => ({
   shapes: ([rows, inputs]) => [[rows / taps, inputs, taps]],
@@ -248,6 +256,7 @@ export const debertaV2: Family = {
     const config = parseConfig(schema, json, "config.json");
     const kinds = attentionKinds(config);
     const relative = config.relative_attention && (kinds.contentToPosition || kinds.positionToContent);
+    if (relative) checkBuckets(config);
     const mixer: LayerConfigInput["mixer"] = {
       type: "disentangled-attention",
       heads: config.num_attention_heads,

@@ -10,13 +10,13 @@ import {
   bertLayerNames,
   denseClassifier,
   denseClassifierNames,
-  rate,
   size,
   writeBertFields,
 } from "./bert-like.js";
 import type { Family } from "./family.js";
 import { labelFields } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
+import { readSummary, summaryFields, writeSummary } from "./sequence-summary.js";
 
 const schema = z.looseObject({
   ...bertFields,
@@ -24,8 +24,16 @@ const schema = z.looseObject({
   hidden_size: size.default(256),
   num_attention_heads: size.default(4),
   intermediate_size: size.default(1024),
-  summary_last_dropout: rate.nullish(),
+  ...summaryFields,
 });
+
+/** What ElectraConfig has for a summary. */
+const ownSummary = {
+  summary_type: "first",
+  summary_use_proj: true,
+  summary_activation: "gelu",
+  summary_last_dropout: 0.1,
+} as const;
 
 /** Names of ELECTRA's embeddings, which may be narrower than its layers. */
 export const narrowEmbeddingNames: NameRules = {
@@ -55,7 +63,12 @@ export const electra: Family = {
     ForCausalLM: (fields) => ({ type: "causal-language", ...language(fields) }),
     ForPreTraining: ({ activation }) => ({ type: "replaced-token", activation }),
     ForSequenceClassification: (fields) => denseClassifier({ ...fields, activation: "gelu" }),
-    ForMultipleChoice: ({ dropout }) => ({ type: "multiple-choice", dropout, pooler: { activation: "gelu" } }),
+    ForMultipleChoice: ({ choiceDropout, pooling, pooler }) => ({
+      type: "multiple-choice",
+      dropout: choiceDropout,
+      pooling,
+      pooler: pooler === undefined ? { activation: "gelu" } : pooler,
+    }),
   },
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
@@ -64,12 +77,16 @@ export const electra: Family = {
         ...bertEncoder(config),
         embeddings: { dropout: config.hidden_dropout_prob, size: config.embedding_size },
       },
-      head: bertHead(json, config),
+      head: { ...bertHead(json, config), ...readSummary(config, ownSummary) },
     };
   },
   writeConfig(encoder, head) {
     const width = "size" in encoder.embeddings ? encoder.embeddings.size : undefined;
-    return { ...writeBertFields(encoder, head), embedding_size: width ?? encoder.hiddenSize };
+    return {
+      ...writeBertFields(encoder, head),
+      embedding_size: width ?? encoder.hiddenSize,
+      ...writeSummary(head),
+    };
   },
   names: (encoder, head) =>
     namesByRules(encoder, head, {

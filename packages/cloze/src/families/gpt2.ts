@@ -1,7 +1,7 @@
 // GPT-2, as transformers has it: a decoder, for perplexity and comparison. Its matrices are stored transposed.
 import { z } from "zod";
 import { parseConfig } from "../encoder/registry.js";
-import { activationOf, layersOf, nameOfActivation, rate, size, unsupported } from "./bert-like.js";
+import { activationOf, nameOfActivation, rate, size, unsupported } from "./bert-like.js";
 import type { Family } from "./family.js";
 import { labelFields, readLabels, writeLabels } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
@@ -41,6 +41,14 @@ const encoderNames: NameRules = {
   finalNorm: "ln_f",
 };
 
+/** What a layer's scores are multiplied by besides 1 / sqrt(head size). */
+function scoreScaleOf(config: z.output<typeof schema>, layer: number): { scoreScale?: number } {
+  const size = config.n_embd / config.n_head;
+  const scale =
+    (config.scale_attn_weights ? 1 : Math.sqrt(size)) / (config.scale_attn_by_inverse_layer_idx ? layer + 1 : 1);
+  return scale === 1 ? {} : { scoreScale: scale };
+}
+
 export const gpt2: Family = {
   modelType: "gpt2",
   classPrefix: "GPT2",
@@ -60,8 +68,6 @@ export const gpt2: Family = {
   },
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
-    if (!config.scale_attn_weights) throw unsupported("scale_attn_weights", false, "true");
-    if (config.scale_attn_by_inverse_layer_idx) throw unsupported("scale_attn_by_inverse_layer_idx", true, "false");
     if (config.add_cross_attention) throw unsupported("add_cross_attention", true, "false");
     return {
       encoder: {
@@ -69,20 +75,26 @@ export const gpt2: Family = {
         hiddenSize: config.n_embd,
         maxPositions: config.n_positions,
         segmentVocabularySize: 0,
-        embeddings: { norm: false, dropout: config.embd_pdrop },
+        embeddings: { norm: false, dropout: config.embd_pdrop, paddingRow: false },
         padId: config.pad_token_id ?? null,
         normEpsilon: config.layer_norm_epsilon,
         normPosition: "pre",
         initializerRange: config.initializer_range,
-        layers: layersOf(config.n_layer, {
-          mixer: { type: "attention", heads: config.n_head, dropout: config.attn_pdrop, causal: true },
+        layers: Array.from({ length: config.n_layer }, (_, i) => ({
+          mixer: {
+            type: "attention",
+            heads: config.n_head,
+            dropout: config.attn_pdrop,
+            causal: true,
+            ...scoreScaleOf(config, i),
+          },
           channel: {
             type: "mlp",
             intermediateSize: config.n_inner ?? 4 * config.n_embd,
             activation: activationOf(config.activation_function, "activation_function"),
           },
           dropout: config.resid_pdrop,
-        }),
+        })),
       },
       head: {
         ...readLabels(json),
@@ -100,6 +112,7 @@ export const gpt2: Family = {
     const layer = encoder.layers[0];
     if (layer?.mixer.type !== "attention" || layer.channel.type !== "mlp") return undefined;
     const inner = layer.channel.intermediateSize;
+    const scales = encoder.layers.map(({ mixer }) => (mixer.type === "attention" ? (mixer.scoreScale ?? 1) : 1));
     return {
       vocab_size: encoder.vocabularySize,
       n_positions: encoder.maxPositions,
@@ -113,6 +126,8 @@ export const gpt2: Family = {
       attn_pdrop: layer.mixer.dropout,
       layer_norm_epsilon: encoder.normEpsilon,
       initializer_range: encoder.initializerRange,
+      scale_attn_weights: scales[0] === 1,
+      scale_attn_by_inverse_layer_idx: scales[scales.length - 1] !== scales[0],
       pad_token_id: encoder.padId,
       ...("tied" in head ? { tie_word_embeddings: head.tied } : {}),
       ...(head.type === "token-classification" && head.dropout !== 0.1 ? { classifier_dropout: head.dropout } : {}),

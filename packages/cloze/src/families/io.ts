@@ -115,7 +115,11 @@ function mergeFields(fromConfig: HeadFields, given: HeadFields): HeadFields {
   const dropouts =
     given.dropout === undefined
       ? {}
-      : { tokenDropout: given.dropout, answerDropout: given.answerDropout ?? given.dropout };
+      : {
+          tokenDropout: given.dropout,
+          choiceDropout: given.dropout,
+          answerDropout: given.answerDropout ?? given.dropout,
+        };
   return {
     ...merged,
     ...dropouts,

@@ -21,6 +21,8 @@ import { robertaClassifier, robertaHeadNames, robertaPositions, writeRobertaPosi
 
 /** What transformers uses, however many rows the table has. */
 const buckets = 32;
+/** The id of padding for the tables of words and positions, whatever the config says. */
+const paddingId = 1;
 const schema = z.looseObject({
   ...bertFields,
   vocab_size: size.default(30527),
@@ -50,7 +52,8 @@ export const mpnet: Family = {
     return {
       encoder: {
         ...bertEncoder(config),
-        ...robertaPositions(config),
+        ...robertaPositions({ ...config, pad_token_id: paddingId }),
+        padId: paddingId,
         segmentVocabularySize: 0,
         layers: layersOf(config.num_hidden_layers, {
           mixer: {

@@ -4,10 +4,8 @@ import { z } from "zod";
 import type { EncoderConfig } from "../encoder/config.js";
 import { rotaryAngles } from "../encoder/mixers/rotary-positions.js";
 import { parseConfig } from "../encoder/registry.js";
-import type { TransformInput } from "../heads/head-transform.js";
 import type { HeadConfig } from "../heads/index.js";
 import {
-  activationOf,
   bertEncoder,
   bertFields,
   bertHead,
@@ -17,16 +15,14 @@ import {
   denseClassifier,
   denseClassifierNames,
   layersOf,
-  nameOfActivation,
-  rate,
   size,
-  unsupported,
   writeBertFields,
 } from "./bert-like.js";
 import { narrowEmbeddingNames } from "./electra.js";
-import type { ConfigJson, Family } from "./family.js";
+import type { Family } from "./family.js";
 import { labelFields } from "./labels.js";
 import { commonAliases, namesByRules } from "./name-rules.js";
+import { readSummary, summaryFields, writeSummary } from "./sequence-summary.js";
 
 const schema = z.looseObject({
   ...bertFields,
@@ -34,25 +30,10 @@ const schema = z.looseObject({
   embedding_size: size.nullish(),
   max_position_embeddings: size.default(1536),
   rotary_value: z.boolean().default(false),
-  /** How multiple choice makes a vector of a sequence: the last token as it is, unless these fields say more. */
-  summary_type: z.enum(["last", "first", "mean"]).default("last"),
-  summary_use_proj: z.boolean().nullish(),
-  summary_activation: z.string().nullish(),
-  summary_first_dropout: rate.nullish(),
+  ...summaryFields,
 });
-type Config = z.output<typeof schema>;
 const theta = 10000;
 const aliases = commonAliases("roformer", ["embeddings", "embeddings_project", "encoder"]);
-
-/** The dense layer of multiple choice. @throws CONFIG_UNSUPPORTED */
-function summaryOf(config: Config): TransformInput {
-  const { summary_use_proj, summary_activation: name, summary_first_dropout } = config;
-  const activation =
-    name === undefined || name === null || name === "" ? "none" : activationOf(name, "summary_activation");
-  if (summary_use_proj) return { activation, dropout: summary_first_dropout ?? 0 };
-  if (activation !== "none") throw unsupported("summary_activation", name, "null where summary_use_proj is false");
-  return null;
-}
 
 /** The table of angles that transformers keeps in the file: sines, then cosines. [positions, head size] */
 function angleTable({ maxPositions, hiddenSize, layers }: EncoderConfig): Tensor | undefined {
@@ -70,18 +51,6 @@ function angleTable({ maxPositions, hiddenSize, layers }: EncoderConfig): Tensor
   return tensor(table, [maxPositions, width]);
 }
 
-/** The fields of a summary, apart from those that are as they would be without them. */
-const writeSummary = ({ pooling, pooler }: Extract<HeadConfig, { type: "multiple-choice" }>): ConfigJson => ({
-  ...(pooling === "last" ? {} : { summary_type: pooling }),
-  ...(pooler === null
-    ? {}
-    : {
-        summary_use_proj: true,
-        summary_activation: pooler.activation === "none" ? null : nameOfActivation(pooler.activation),
-        summary_first_dropout: pooler.dropout,
-      }),
-});
-
 const prefixOf = ({ type }: HeadConfig): string => (type === "none" || type === "pooler" ? "" : "roformer.");
 
 export const roformer: Family = {
@@ -92,7 +61,12 @@ export const roformer: Family = {
   heads: {
     Model: () => ({ type: "none" }),
     ForSequenceClassification: denseClassifier,
-    ForMultipleChoice: ({ pooling, pooler }) => ({ type: "multiple-choice", dropout: 0, pooling, pooler }),
+    ForMultipleChoice: ({ choiceDropout, pooling, pooler }) => ({
+      type: "multiple-choice",
+      dropout: choiceDropout ?? 0,
+      pooling,
+      pooler,
+    }),
     ForCausalLM: ({ tied, activation }) => ({ type: "causal-language", tied, transform: { activation, norm: true } }),
   },
   readConfig(json) {
@@ -114,7 +88,7 @@ export const roformer: Family = {
           } as typeof layer.mixer,
         }),
       },
-      head: { ...bertHead(json, config), pooling: config.summary_type, pooler: summaryOf(config) },
+      head: { ...bertHead(json, config), ...readSummary(config) },
     };
   },
   writeConfig(encoder, head) {
@@ -123,7 +97,7 @@ export const roformer: Family = {
     return {
       ...writeBertFields(encoder, head),
       embedding_size: width ?? encoder.hiddenSize,
-      ...(head.type === "multiple-choice" ? writeSummary(head) : {}),
+      ...writeSummary(head),
       rotary_value: mixer?.type === "attention" && mixer.rotary?.values === true,
     };
   },

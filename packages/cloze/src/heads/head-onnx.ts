@@ -1,7 +1,7 @@
 // What heads write into an ONNX graph.
 import type { ActivationName, Tensor } from "@cloze/tensor";
 import type { NormConfig } from "../encoder/norm.js";
-import { type OnnxGraph, type OnnxValue, onnxNorm, onnxPlaces } from "../encoder/onnx.js";
+import { type OnnxGraph, type OnnxValue, onnxActivation, onnxNorm, onnxPlaces } from "../encoder/onnx.js";
 import type { TransformConfig } from "./head-transform.js";
 
 /** An output of the model: [batch, width], [batch, sequence, width], or [batch, sequence] where there is no width. */
@@ -73,7 +73,7 @@ export function onnxTransform(
   access: OnnxHeadAccess,
 ): OnnxValue {
   if (config === null) return x;
-  const y = onnxDense(name, x, access, config);
+  const y = config.dense ? onnxDense(name, x, access, config) : onnxActivation(x, config.activation, access.graph);
   if (!config.norm) return y;
   return onnxNorm(y, (part) => access.parameter(`${name}Norm.${part}`), encoder, access.graph);
 }

@@ -1,7 +1,7 @@
 // A dense layer between the encoder and what predicts: BERT's pooler, RoBERTa's classifier, ModernBERT's head.
-import { dropout, linear, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
+import { activation, dropout, linear, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { applyNorm, type NormConfig, normSpecs, planNorm } from "../encoder/norm.js";
+import { applyNorm, type NormConfig, normSpecs, planNorm, unplanned } from "../encoder/norm.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { activationSchema, type HeadContext } from "./head.js";
 
@@ -9,6 +9,8 @@ import { activationSchema, type HeadContext } from "./head.js";
 export const transformSchema = z
   .strictObject({
     activation: activationSchema.default("tanh"),
+    /** False: there is no matrix, only what stands around it. */
+    dense: z.boolean().default(true),
     bias: z.boolean().default(true),
     /** A norm after the activation. */
     norm: z.boolean().default(false),
@@ -32,6 +34,7 @@ export function transformSpecs(
   outputs = inputs,
 ): ParameterSpec[] {
   if (config === null) return [];
+  if (!config.dense) return config.norm ? normSpecs(`${name}Norm`, outputs, encoder) : [];
   return [
     { name: `${name}.weight`, shape: [outputs, inputs], initial: "normal" },
     ...(config.bias ? [{ name: `${name}.bias`, shape: [outputs], initial: "zeros" as const }] : []),
@@ -50,8 +53,11 @@ export function applyTransform(
   if (config === null) return x;
   // Another seed than the dropout before the classifier, which acts on a tensor of the same shape.
   const input = training ? dropout(x, config.dropout, seed ^ 0x5bd1e995) : x;
-  const bias = config.bias ? parameter(`${name}.bias`) : undefined;
-  const y = linear(input, parameter(`${name}.weight`), bias, { activation: config.activation });
+  const y = config.dense
+    ? linear(input, parameter(`${name}.weight`), config.bias ? parameter(`${name}.bias`) : undefined, {
+        activation: config.activation,
+      })
+    : activation(input, config.activation);
   return config.norm ? applyNorm(y, (part) => parameter(`${name}Norm.${part}`), encoder) : y;
 }
 
@@ -65,6 +71,7 @@ export function planTransform(
   builder: PlanBuilder,
 ): PlanValue {
   if (config === null) return x;
+  if (!config.dense) throw unplanned("a head with an activation alone");
   const bias = config.bias ? parameter(`${name}.bias`) : undefined;
   // Heads are small: they stay in float32 whatever the encoder is made of.
   const options = { activation: config.activation, weights: "float32" } as const;

@@ -19,17 +19,27 @@ export interface PaddedInputs {
   readonly global?: Int32Array;
   /** Pixels, where the input is images; each patch is a token then. */
   readonly values?: Float32Array;
+  /** How many sequences in turn are the choices of one question. */
+  readonly choices?: number;
   /** Labels by their name there. */
   readonly labels: ReadonlyMap<string, Int32Array>;
 }
 
-const labelNames = ["labels", "start_positions", "end_positions", "next_sentence_label"];
+const labelNames = ["labels", "start_positions", "end_positions", "next_sentence_label", "sentence_order_label"];
 
 /** Ids of a rectangle without padding, or the pixels of images. */
-function readTokens(file: SafetensorsFile, prefix: string, names: readonly string[], layout?: PatchLayout) {
+function readTokens(
+  file: SafetensorsFile,
+  prefix: string,
+  names: readonly string[],
+  layout?: PatchLayout,
+): Pick<PaddedInputs, "sequences" | "length" | "values" | "choices"> {
   if (layout === undefined || !names.includes("pixel_values")) {
-    const [sequences, length] = file.info(`${prefix}input_ids`).shape;
-    return { sequences, length };
+    const { shape } = file.info(`${prefix}input_ids`);
+    const [questions, choices, length] = shape;
+    return shape.length === 3
+      ? { sequences: questions * choices, length, choices }
+      : { sequences: questions, length: choices };
   }
   const { offsets, values } = packImages(numbers(file.load(`${prefix}pixel_values`)) as Float32Array, layout);
   return { sequences: offsets.length - 1, length: offsets[1], values };
@@ -55,7 +65,7 @@ export function readInputs(
       received: names.join(", "),
     });
   }
-  const { sequences, length, values } = readTokens(file, prefix, names, layout);
+  const { sequences, length, values, choices } = readTokens(file, prefix, names, layout);
   const read = (name: string, otherwise: number): Int32Array =>
     names.includes(name)
       ? (numbers(file.load(`${prefix}${name}`)) as Int32Array)
@@ -65,6 +75,7 @@ export function readInputs(
     sequences,
     length,
     values,
+    choices,
     ids: read("input_ids", 0),
     segments: read("token_type_ids", 0),
     mask,
@@ -115,7 +126,7 @@ export function paddedBatch({ ids, segments, mask, global, sequences, length }: 
  * answering spreads probability over padding: only then the padded form is taken, or where `alwaysPadded`.
  */
 export function lossBatch(inputs: PaddedInputs, alwaysPadded = false): { batch: EncoderBatch; labels: Labels } {
-  const { labels, mask, places, sequences, length } = inputs;
+  const { labels, mask, places, sequences, length, choices } = inputs;
   const given = labels.get("labels");
   const perToken = given !== undefined && given.length === sequences * length && length > 1;
   const starts = labels.get("start_positions");
@@ -128,7 +139,13 @@ export function lossBatch(inputs: PaddedInputs, alwaysPadded = false): { batch: 
       labels: perToken && packed ? Int32Array.from(places, (place) => given[place]) : given,
       starts,
       ends: labels.get("end_positions"),
-      nextSentence: labels.get("next_sentence_label"),
+      // The one head for it alone has its labels where others have theirs.
+      nextSentence:
+        labels.get("next_sentence_label") ?? labels.get("sentence_order_label") ?? (perToken ? undefined : given),
+      groups:
+        choices === undefined
+          ? undefined
+          : Int32Array.from({ length: sequences / choices + 1 }, (_, question) => question * choices),
     },
   };
 }

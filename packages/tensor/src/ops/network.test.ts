@@ -46,6 +46,7 @@ const cases: Record<string, Case> = {
   silu: { f: silu, shapes: [[13]] },
   "relu, fused": { f: (x) => activation(x, "relu"), shapes: [[13]] },
   "tanh, fused": { f: (x) => activation(x, "tanh"), shapes: [[13]] },
+  "quick GELU": { f: (x) => activation(x, "quickGelu"), shapes: [[13]] },
   softmax: { f: softmax, shapes: [[3, 11]] },
   "softmax of a transposed view": { f: (x) => softmax(permute(x, [1, 0])), shapes: [[5, 3]] },
   logSoftmax: { f: logSoftmax, shapes: [[3, 11]] },
@@ -74,6 +75,10 @@ const cases: Record<string, Case> = {
     shapes: [[2, 3, 7], [5, 7], [5]],
   },
   "linear with SiLU": { f: (x, w, b) => linear(x, w, b, { activation: "silu" }), shapes: [[5, 7], [5, 7], [5]] },
+  "linear with quick GELU": {
+    f: (x, w, b) => linear(x, w, b, { activation: "quickGelu" }),
+    shapes: [[5, 7], [5, 7], [5]],
+  },
   "linear of a view": {
     f: (x, w) => linear(permute(x, [1, 0]), permute(w, [1, 0])),
     shapes: [
@@ -89,6 +94,7 @@ const cases: Record<string, Case> = {
     shapes: [[5, 18]],
   },
   "gate with GELU": { f: (x) => gate(x, "gelu"), shapes: [[3, 26]] },
+  "gate with quick GELU": { f: (x) => gate(x, "quickGelu"), shapes: [[3, 26]] },
   "gate with SiLU": { f: (x) => gate(x, "silu"), shapes: [[5, 34]] },
   "gate with ReLU, tanh and nothing": {
     f: (x) => add(add(gate(x, "relu"), gate(x, "tanh")), add(gate(x, "none"), gate(x, "geluTanh"))),

@@ -6,6 +6,7 @@ import { selfAttention } from "../ops/attention.js";
 import { add } from "../ops/elementwise.js";
 import { linear } from "../ops/linear.js";
 import { layerNorm } from "../ops/norm.js";
+import { gate } from "../ops/rotary.js";
 import { take } from "../ops/rows.js";
 import { segmentMean } from "../ops/segment.js";
 import { randomNormal } from "../random.js";
@@ -119,4 +120,19 @@ test("a batch without tokens gives nothing", () => {
   expect(made.run(batchOf([]))).toHaveLength(0);
   expect(made.run(batchOf([0, 0]))).toHaveLength(64);
   made.close();
+});
+
+test("an activation without kernels: in products, with what is added to them, and in gates", () => {
+  const batch = batchOf([3, 5]);
+  const [table, weight, bias] = [[50, 8], [8, 8], [8]].map((shape, i) => randomNormal(shape, { seed: i + 1 }));
+  const activation = "quickGelu";
+  const builder = createPlanBuilder();
+  const x = builder.take(table, builder.inputs.ids);
+  const plan = builder.build(builder.gate(builder.linear(x, weight, bias, { activation, residual: x }), activation));
+  const expected = scope(() => {
+    const rows = take(table, tensor(batch.ids));
+    return gate(add(linear(rows, weight, bias, { activation }), rows), activation).toTypedArray() as Float32Array;
+  });
+  expect(difference(plan.run(batch), expected)).toBeLessThan(2e-5);
+  plan.close();
 });

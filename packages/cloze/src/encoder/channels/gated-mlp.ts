@@ -10,7 +10,7 @@ export const gatedMlp = defineSlot({
     type: z.literal("gated-mlp"),
     /** Of each half. */
     intermediateSize: z.int().min(1),
-    activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh"]).default("gelu"),
+    activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh", "quickGelu"]).default("gelu"),
     bias: z.boolean().default(false),
     /** Before the last matrix, in training. */
     dropout: z.number().min(0).lt(1).default(0),

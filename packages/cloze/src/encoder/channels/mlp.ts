@@ -7,7 +7,7 @@ export const mlp = defineSlot({
   schema: z.strictObject({
     type: z.literal("mlp"),
     intermediateSize: z.int().min(1),
-    activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh"]).default("gelu"),
+    activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh", "quickGelu"]).default("gelu"),
     bias: z.boolean().default(true),
     weights: z.strictObject({ input: weightSchema.optional(), output: weightSchema.optional() }).optional(),
   }),

@@ -45,6 +45,8 @@ const schema = z.strictObject({
   norm: z.boolean().default(true),
   /** Padding that is not seen gets the vector 0 (DeBERTa). */
   zeroPadding: z.boolean().default(false),
+  /** The word table has a row for padding, which no token's gradient reaches. */
+  paddingRow: z.boolean().default(true),
   dropout: rate.default(0.1),
   /** Share of whole words that are left out while training (their vector is 0). */
   wordDropout: rate.default(0),
@@ -163,12 +165,25 @@ function wordRows(table: Tensor, batch: EncoderBatch, padId: number | null): Ten
 }
 
 /** The row of the table of positions for each token. */
-function positionRows({ ids, positions }: EncoderBatch, config: Config, padId: number | null): Int32Array {
+function positionRows(
+  { ids, positions, offsets }: Pick<EncoderBatch, "ids" | "positions" | "offsets">,
+  config: Config,
+  padId: number | null,
+): Int32Array {
   const { positionOffset, paddingPosition } = config;
   if (positionOffset === 0) return positions;
-  return positions.map((place, i) =>
-    paddingPosition && ids[i] === padId ? positionOffset - 1 : place + positionOffset,
-  );
+  if (!paddingPosition || padId === null || !ids.includes(padId)) {
+    return positions.map((place) => place + positionOffset);
+  }
+  // As RoBERTa counts: tokens that are no padding, wherever padding stands.
+  const rows = new Int32Array(positions.length);
+  for (let s = 0; s + 1 < offsets.length; s++) {
+    for (let i = offsets[s], padding = 0; i < offsets[s + 1]; i++) {
+      if (ids[i] === padId) padding++;
+      rows[i] = positionOffset + (ids[i] === padId ? -1 : positions[i] - padding);
+    }
+  }
+  return rows;
 }
 
 /** The same in an ONNX graph. int64 [sequence] or [batch, sequence] */
@@ -206,7 +221,7 @@ export const tokens = defineEmbeddings({
             seed: wordSeed,
           });
         }
-        const all = wordRows(named("word.weight"), batch, padId);
+        const all = wordRows(named("word.weight"), batch, config.paddingRow ? padId : null);
         if (dropRows === 0) return all;
         const random = randomSource(wordSeed);
         const mask = Float32Array.from({ length: batch.ids.length }, () => Number(random() >= dropRows));

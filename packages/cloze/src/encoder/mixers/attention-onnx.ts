@@ -40,12 +40,14 @@ export interface OnnxAttentionOptions extends MaskOptions {
   readonly heads: number;
   /** Of one head. */
   readonly size: number;
+  /** What scores are multiplied by. */
+  readonly scale: number;
 }
 
 /** Attention of queries, keys and values side by side. qkv: [batch, sequence, 3 heads size] -> [batch, sequence, heads size] */
 export function onnxAttention(
   qkv: OnnxValue,
-  { heads, size, causal, window }: OnnxAttentionOptions,
+  { heads, size, scale, causal, window }: OnnxAttentionOptions,
   graph: OnnxGraph,
 ): OnnxValue {
   const inner = heads * size;
@@ -54,7 +56,7 @@ export function onnxAttention(
     .split(qkv, [inner, inner, inner], 2)
     .map((part) => graph.node("Reshape", [part, apart]))
     .map((part, i) => graph.node("Transpose", [part], { perm: i === 1 ? [0, 2, 3, 1] : [0, 2, 1, 3] }));
-  const scores = graph.node("Div", [graph.node("MatMul", [q, k]), graph.float(Math.sqrt(size))]);
+  const scores = graph.node("Div", [graph.node("MatMul", [q, k]), graph.float(1 / scale)]);
   const masked = graph.node("Add", [scores, scoreMask({ causal, window }, graph)]);
   const context = graph.node("MatMul", [graph.node("Softmax", [masked], { axis: -1 }), v]);
   const together = graph.node("Transpose", [context], { perm: [0, 2, 1, 3] });

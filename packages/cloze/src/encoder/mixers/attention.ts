@@ -26,6 +26,8 @@ const schema = z.strictObject({
   direction: z.enum(["bidirectional", "causal", "prefix"]).optional(),
   /** A token sees those at most this far away; 0: all of its sequence. */
   window: z.int().min(0).default(0),
+  /** What scores are multiplied by, besides 1 / sqrt(head size). Default: 1. */
+  scoreScale: z.number().positive().optional(),
   /** Queries and keys are turned by their places. Default: not. */
   rotary: rotarySchema.optional(),
   bias: z.boolean().default(true),
@@ -43,6 +45,7 @@ export const attention = defineSlot({
     const causal = config.direction === undefined ? config.causal : config.direction !== "bidirectional";
     const inner = innerSize("attention", heads, headSize, hiddenSize);
     const size = inner / heads;
+    const scale = (config.scoreScale ?? 1) / Math.sqrt(size);
     const turned =
       turns === undefined
         ? undefined
@@ -62,7 +65,7 @@ export const attention = defineSlot({
       },
       forward(x, { linear, linearParts }, context) {
         const { batch, offsets, training, seed, once } = context;
-        const options = { heads, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
+        const options = { heads, scale, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
         const masked = prefixed && batch.prefixes !== undefined;
         // Keys that nobody looks at are never made, where nothing depends on places.
         if (
@@ -71,7 +74,8 @@ export const attention = defineSlot({
           !masked &&
           !causal &&
           window === 0 &&
-          turned === undefined
+          turned === undefined &&
+          config.scoreScale === undefined
         ) {
           const { rows, plans } = once("context", () => planContext(batch));
           const [q, kv] = linearParts("queryKeyValue", x, [
@@ -112,12 +116,12 @@ export const attention = defineSlot({
           const { cosines, sines } = rotaryAngles(places, size, turned.theta);
           qkv = builder.rotary(qkv, cosines, sines, builder.inputs.positions, turned);
         }
-        return linear("output", builder.attention(qkv, { heads, causal, window }));
+        return linear("output", builder.attention(qkv, { heads, scale, causal, window }));
       },
       onnx(x, { linear, graph }) {
         let qkv = linear("queryKeyValue", x);
         if (turned !== undefined) qkv = onnxRotary(qkv, turned, 3 * inner, encoder.maxPositions, graph);
-        return linear("output", onnxAttention(qkv, { heads, size, causal, window }, graph));
+        return linear("output", onnxAttention(qkv, { heads, size, scale, causal, window }, graph));
       },
     };
   },
