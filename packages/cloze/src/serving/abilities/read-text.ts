@@ -13,6 +13,8 @@ export interface TextReading {
   readonly role?: keyof TextRoles;
   readonly truncate: boolean;
   readonly direction: "left" | "right";
+  /** The field of the request that errors name. Default "inputs". */
+  readonly field?: string;
 }
 
 /** A text to embed: its sequence, and how many of its first tokens do not count in the pooling. */
@@ -68,9 +70,9 @@ export function promptOf(model: TextModel, promptName: string): string {
  */
 export function readText(model: TextModel, input: string | readonly number[], reading: TextReading): TextInput {
   const { tokenizer, maxLength, embedder } = model;
-  const { truncate, direction } = reading;
+  const { truncate, direction, field } = reading;
   if (embedder === undefined) {
-    const cut: CutOptions = { maxLength, truncate, direction };
+    const cut: CutOptions = { maxLength, truncate, direction, field };
     const encoded =
       typeof input === "string" ? encodeInput(tokenizer, { text: input }, cut) : encodeIdsInput(tokenizer, input, cut);
     return { ...encoded, promptTokens: 0, role: roleOf(model, reading) };
@@ -78,7 +80,7 @@ export function readText(model: TextModel, input: string | readonly number[], re
   const { options } = embedder;
   const kind = kindOf(embedder, reading);
   const role = options.roles[kind.role ?? "document"] ?? {};
-  const cut: CutOptions = { maxLength: Math.min(maxLength, role.maxLength ?? maxLength), truncate, direction };
+  const cut: CutOptions = { maxLength: Math.min(maxLength, role.maxLength ?? maxLength), truncate, direction, field };
   const prompt = typeof input === "string" ? embedder.promptOf(kind) : "";
   const encoded =
     typeof input === "string"
