@@ -19,6 +19,8 @@ export interface CutOptions {
   readonly truncate: boolean;
   /** Which end is cut off. */
   readonly direction: "left" | "right";
+  /** The field of the request that errors name. Default "inputs". */
+  readonly field?: string;
 }
 
 export interface EncodedInput extends SequenceUnit {
@@ -58,15 +60,16 @@ export function encodeInput(
   const excess = whole.ids.length - cut.maxLength;
   if (whole.ids.length === 0) throw new ServingError("empty", "A text has no tokens");
   if (excess <= 0) return { ...whole, tokens: whole.ids.length, dropped: 0 };
-  if (!cut.truncate) throw tooLong(whole.ids.length, cut.maxLength);
+  if (!cut.truncate) throw tooLong(whole.ids.length, cut);
   const short = encode(tokenizer, text, pair, addSpecialTokens, cut);
   return { ...short, tokens: short.ids.length, dropped: excess };
 }
 
-export const tooLong = (length: number, maxLength: number): ServingError =>
-  new ServingError("validation", `inputs must have less than ${maxLength + 1} tokens. Given: ${length}`, {
-    field: "inputs",
-  });
+export const tooLong = (
+  length: number,
+  { maxLength, field = "inputs" }: Pick<CutOptions, "maxLength" | "field">,
+): ServingError =>
+  new ServingError("validation", `${field} must have less than ${maxLength + 1} tokens. Given: ${length}`, { field });
 
 /**
  * Takes ids as they are: they are the model's own, special tokens included.
@@ -79,11 +82,12 @@ export function encodeIdsInput(tokenizer: Tokenizer, ids: readonly number[], cut
     throw new ServingError(
       "validation",
       `${wrong} is no token of this model; ids are below ${tokenizer.vocabularySize}`,
+      { field: cut.field ?? "inputs" },
     );
   }
   if (ids.length === 0) throw new ServingError("empty", "A list of tokens is empty");
   const excess = Math.max(0, ids.length - cut.maxLength);
-  if (excess > 0 && !cut.truncate) throw tooLong(ids.length, cut.maxLength);
+  if (excess > 0 && !cut.truncate) throw tooLong(ids.length, cut);
   const kept = cut.direction === "left" ? ids.slice(excess) : ids.slice(0, ids.length - excess);
   return { ids: Int32Array.from(kept), tokens: kept.length, dropped: excess };
 }

@@ -122,18 +122,38 @@ interface Span {
   readonly score: number;
 }
 
-/** The best spans of a window. logits: start and end of each token by turns. */
-function spansOf({ starts, ends }: Window, logits: Float32Array, { maxAnswerLength }: Settings): Span[] {
+/** Whether a span is better than another; of equals the first one is. */
+const isBetter = (a: Span, b: Span): boolean =>
+  a.score === b.score ? (a.start === b.start ? a.end < b.end : a.start < b.start) : a.score > b.score;
+
+/** Puts a span in its place among the best ones, each of which stands there once. */
+function putAmong(best: Span[], span: Span, most: number): void {
+  const same = best.findIndex(({ start, end }) => start === span.start && end === span.end);
+  if (same >= 0 && !isBetter(span, best[same])) return;
+  if (same >= 0) best.splice(same, 1);
+  const place = best.findIndex((other) => isBetter(span, other));
+  best.splice(place < 0 ? best.length : place, 0, span);
+  if (best.length > most) best.pop();
+}
+
+/** Puts the best spans of a window among those of others. logits: start and end of each token by turns */
+function addSpans(
+  best: Span[],
+  { starts, ends }: Window,
+  logits: Float32Array,
+  { maxAnswerLength, nBest }: Settings,
+): void {
   const inside = Array.from(starts.keys()).filter((token) => starts[token] >= 0);
   const last = inside[inside.length - 1];
   const tried = [...inside].sort((a, b) => logits[2 * b] - logits[2 * a] || a - b).slice(0, startsTried);
-  return tried.flatMap((first) => {
-    const reach = Math.min(first + maxAnswerLength, last + 1) - first;
-    return Array.from({ length: reach }, (_, i): Span => {
-      const token = first + i;
-      return { start: starts[first], end: ends[token], score: logits[2 * first] + logits[2 * token + 1] };
-    });
-  });
+  for (const first of tried) {
+    for (let token = first; token < Math.min(first + maxAnswerLength, last + 1); token++) {
+      const score = logits[2 * first] + logits[2 * token + 1];
+      // Long texts have millions of spans: most are passed over without being made.
+      if (best.length === nBest && score < best[nBest - 1].score) continue;
+      putAmong(best, { start: starts[first], end: ends[token], score }, nBest);
+    }
+  }
 }
 
 function predict(
@@ -142,7 +162,7 @@ function predict(
   outputs: Float32Array,
   settings: Settings,
 ): AnswerPrediction {
-  const spans = new Map<string, Span>();
+  const kept: Span[] = [];
   let none = Number.POSITIVE_INFINITY;
   let at = 0;
   windows.forEach((window, w) => {
@@ -150,14 +170,8 @@ function predict(
     at += logits.length;
     // As the reference: the window that is least sure that there is nothing speaks.
     none = Math.min(none, logits[2 * nowhere[w]] + logits[2 * nowhere[w] + 1]);
-    for (const span of spansOf(window, logits, settings)) {
-      const key = `${span.start} ${span.end}`;
-      const known = spans.get(key);
-      if (known === undefined || known.score < span.score) spans.set(key, span);
-    }
+    addSpans(kept, window, logits, settings);
   });
-  const best = [...spans.values()].sort((a, b) => b.score - a.score || a.start - b.start || a.end - b.end);
-  const kept = best.slice(0, settings.nBest);
   const probabilities = kept.length === 0 ? [] : softmaxOf(kept.map(({ score }) => score));
   const candidates = kept.map((span, i) => ({
     text: row.context.slice(span.start, span.end),

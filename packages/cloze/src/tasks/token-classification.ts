@@ -101,6 +101,17 @@ function placed({ tokens, text, offsets }: TokenRow): Pick<TokenDetails, "text" 
   return { text: tokens.join(" "), words };
 }
 
+/** The first word that ends behind a place. */
+function wordBehind(words: TokenDetails["words"], place: number): number {
+  let [low, high] = [0, words.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (words[middle][1] <= place) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** Encodes a row; in long texts every word stands in at least one window, and has its label in each. */
 function encode(row: TokenRow, settings: Settings, context: EncodeContext): Example<TokenDetails> {
   const { text, words } = placed(row);
@@ -115,7 +126,7 @@ function encode(row: TokenRow, settings: Settings, context: EncodeContext): Exam
   const seen = new Uint8Array(words.length);
   const firstPieces = windows.map(({ ids, starts, ends }) => {
     const first = new Int32Array(ids.length).fill(-1);
-    let word = 0;
+    let word = wordBehind(words, starts.find((start) => start >= 0) ?? 0);
     let last = -1;
     for (let token = 0; token < ids.length; token++) {
       if (starts[token] < 0) continue;

@@ -14,6 +14,8 @@ export interface TextReading {
   readonly role?: keyof TextRoles;
   readonly truncate: boolean;
   readonly direction: "left" | "right";
+  /** The field of the request that errors name. Default "inputs". */
+  readonly field?: string;
 }
 
 /** A text to embed: its sequence, and how many of its first tokens do not count in the pooling. */
@@ -64,11 +66,13 @@ export function promptOf(model: TextModel, promptName: string): string {
 }
 
 /** A text as an encoder of tokens reads it: with a token that says what it is. @throws ServingError "validation" */
-function readMarked(encoder: TokenEncoder, text: string, role: TextInput["role"], truncate: boolean): TextInput {
+function readMarked(model: TextModel, encoder: TokenEncoder, text: string, reading: TextReading): TextInput {
+  const role = roleOf(model, reading);
   const counts = emptyCounts();
   const [ids] = encoder.tokenize([text], { role }, counts);
   const dropped = counts.droppedTokens;
-  if (dropped > 0 && !truncate) throw tooLong(ids.length + dropped, ids.length);
+  if (dropped > 0 && !reading.truncate)
+    throw tooLong(ids.length + dropped, { maxLength: ids.length, field: reading.field });
   const { queryLength, expandQueries } = encoder.settings;
   const tokens = role === "query" && expandQueries ? queryLength : ids.length;
   return { ids, tokens, dropped, promptTokens: 0, role };
@@ -81,11 +85,10 @@ function readMarked(encoder: TokenEncoder, text: string, role: TextInput["role"]
  */
 export function readText(model: TextModel, input: string | readonly number[], reading: TextReading): TextInput {
   const { tokenizer, maxLength, embedder, tokenEncoder } = model;
-  const { truncate, direction } = reading;
-  if (tokenEncoder !== undefined && typeof input === "string")
-    return readMarked(tokenEncoder, input, roleOf(model, reading), truncate);
+  const { truncate, direction, field } = reading;
+  if (tokenEncoder !== undefined && typeof input === "string") return readMarked(model, tokenEncoder, input, reading);
   if (embedder === undefined) {
-    const cut: CutOptions = { maxLength, truncate, direction };
+    const cut: CutOptions = { maxLength, truncate, direction, field };
     const encoded =
       typeof input === "string" ? encodeInput(tokenizer, { text: input }, cut) : encodeIdsInput(tokenizer, input, cut);
     return { ...encoded, promptTokens: 0, role: roleOf(model, reading) };
@@ -93,7 +96,7 @@ export function readText(model: TextModel, input: string | readonly number[], re
   const { options } = embedder;
   const kind = kindOf(embedder, reading);
   const role = options.roles[kind.role ?? "document"] ?? {};
-  const cut: CutOptions = { maxLength: Math.min(maxLength, role.maxLength ?? maxLength), truncate, direction };
+  const cut: CutOptions = { maxLength: Math.min(maxLength, role.maxLength ?? maxLength), truncate, direction, field };
   const prompt = typeof input === "string" ? embedder.promptOf(kind) : "";
   const encoded =
     typeof input === "string"

@@ -8,6 +8,7 @@ import { ServingError } from "../serving-error.js";
 import { createAuthorization } from "./authorization.js";
 import { refusalOf } from "./dialects.js";
 import type { Cost, Exchange, ServerState } from "./exchange.js";
+import { createPlaces } from "./places.js";
 import { answerWith, isPlain, type Route } from "./route.js";
 import { isWritten } from "./vector-json.js";
 
@@ -85,19 +86,21 @@ function traceOf({ cause }: ServingError) {
   return { code: code ?? cause.name, at };
 }
 
-/** JSON of a body. @throws ServingError "body" */
-function parseBody(body: Buffer): unknown {
+const emptyBody = (): ServingError => new ServingError("body", "The body is empty; JSON was expected");
+
+const pathOf = ({ url }: { url: string }): string => url.split("?", 1)[0];
+
+/** JSON of a body. @throws ServingError "body", "media-type" */
+function parseBody({ headers }: FastifyRequest, body: Buffer): unknown {
+  const coding = headers["content-encoding"] ?? "identity";
+  if (coding !== "identity") {
+    throw new ServingError("media-type", "The body is compressed; send JSON as it is, without Content-Encoding");
+  }
   if (!isUtf8(body)) throw new ServingError("body", "The body is no valid UTF-8");
   try {
     return JSON.parse(body.toString("utf8"));
   } catch (cause) {
-    throw new ServingError(
-      "body",
-      body.length === 0 ? "The body is empty; JSON was expected" : "The body is no valid JSON",
-      {
-        cause,
-      },
-    );
+    throw body.length === 0 ? emptyBody() : new ServingError("body", "The body is no valid JSON", { cause });
   }
 }
 
@@ -154,7 +157,7 @@ function costHeaders({ cost }: Exchange, totalTime: number): Record<string, stri
   };
 }
 
-/** Models under a path of their own: a client that cannot name a model changes its base address. */
+/** As `places.ts` has it. */
 const modelPrefix = "/models/:served";
 
 /**
@@ -166,6 +169,7 @@ const modelPrefix = "/models/:served";
  */
 export async function createApp({ state, routes, logger }: AppOptions): Promise<FastifyInstance> {
   const { settings } = state;
+  const places = createPlaces(routes);
   const app = fastify({
     bodyLimit: settings.payloadLimit,
     requestTimeout: settings.receiveTimeout,
@@ -182,8 +186,8 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
     // Bodies are checked by their own schemas: Fastify's compilers are never asked, and loading them takes long.
     schemaController: { compilersFactory: { buildValidator: never, buildSerializer: never } },
     clientErrorHandler: refuseConnection,
-    frameworkErrors: (error, _, reply) => {
-      const { status, body } = refusalOf(servingError(error, settings.payloadLimit), "tei");
+    frameworkErrors: (error, request, reply) => {
+      const { status, body } = refusalOf(servingError(error, settings.payloadLimit), places.dialectOf(pathOf(request)));
       (reply as FastifyReply).code(status).send(body);
     },
   });
@@ -191,8 +195,8 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
   const progressOf = new WeakMap<FastifyRequest, Progress>();
 
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_: FastifyRequest, body: Buffer) =>
-    parseBody(body),
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) =>
+    parseBody(request, body),
   );
   if (settings.corsAllowOrigin.length > 0) {
     const { default: cors } = await import("@fastify/cors");
@@ -207,7 +211,7 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
       state,
       signal: controller.signal,
       cost: freshCost(),
-      dialect: route?.dialect ?? (request.url.startsWith("/v1/") ? "openai" : "tei"),
+      dialect: route?.dialect ?? places.dialectOf(pathOf(request)),
       pathModel: served,
       query: (request.query ?? {}) as Exchange["query"],
       rest,
@@ -240,13 +244,15 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
     if (failure.retryAfter !== undefined) reply.header("retry-after", String(failure.retryAfter));
     return reply.code(status).send(body);
   });
-  app.setNotFoundHandler((request, reply) => {
+  // Before a body is read: what it holds does not matter where nothing is.
+  app.addHook("onRequest", async (request, reply) => {
+    if (!request.is404) return;
     begin(request, reply);
-    const [path] = request.url.split("?");
-    const other = request.method === "POST" ? "GET" : "POST";
-    if (app.hasRoute({ url: path, method: other })) {
-      reply.header("allow", other);
-      throw new ServingError("method", `${path} takes ${other}`);
+    const path = pathOf(request);
+    const others = [...new Set(places.at(path).map(({ method }) => method))].sort();
+    if (others.length > 0) {
+      reply.header("allow", others.join(", "));
+      throw new ServingError("method", `${path} takes ${others.join(" and ")}`);
     }
     throw new ServingError("not-found", `Nothing is at ${request.method} ${path}; GET /docs describes what is there`);
   });
@@ -299,6 +305,7 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
         const { exchange, startedAt } = progressOf.get(request) as Progress;
         const route = choose(request.body);
         exchange.dialect = route.dialect;
+        if (route.body !== undefined && request.body === undefined) throw emptyBody();
         const answer = await answerWith(route, request.body, exchange);
         if (isPlain(answer)) return reply.code(answer.status).type(answer.type).send(answer.text);
         if (route.inference === true) reply.headers(costHeaders(exchange, performance.now() - startedAt));
@@ -307,15 +314,15 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
       },
     });
   };
-  const places = new Map<string, { path: string; alternatives: Route[] }>();
+  const mounts = new Map<string, { path: string; alternatives: Route[] }>();
   for (const route of routes) {
     for (const path of route.paths) {
-      const place = places.get(`${route.method} ${path}`) ?? { path, alternatives: [] };
+      const place = mounts.get(`${route.method} ${path}`) ?? { path, alternatives: [] };
       place.alternatives.push(route);
-      places.set(`${route.method} ${path}`, place);
+      mounts.set(`${route.method} ${path}`, place);
     }
   }
-  for (const { path, alternatives } of places.values()) {
+  for (const { path, alternatives } of mounts.values()) {
     mount(path, alternatives);
     if (alternatives.some(({ open }) => open !== true))
       mount(path === "/" ? modelPrefix : modelPrefix + path, alternatives);

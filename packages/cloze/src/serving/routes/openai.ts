@@ -52,7 +52,7 @@ const embeddings = defineRoute({
     const inputs = inputList(input, "input");
     checkBatchSize(inputs.length, maxInputs, "input");
     const { served, ability } = chooseAbility(exchange, model, "dense");
-    const reading = { ...readingOf(exchange.state, { prompt_name }), dimensions, normalize: true };
+    const reading = { ...readingOf(exchange.state, { prompt_name }), dimensions, normalize: true, field: "input" };
     const vectors = await embedInputs(exchange, served, ability, inputs, reading);
     const { tokens } = exchange.cost;
     const about = { model: served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } };

@@ -113,6 +113,8 @@ test("an index of words answers by words; what is not there is said", async () =
   });
   expect(await search({ query: "" })).toMatchObject({ status: 400, body: { error_type: "Empty" } });
   expect(await search({ query: "cat", top: 0 })).toMatchObject({ status: 422 });
+  // Scores that no JSON can hold.
+  expect(await search({ query: "cat", weights: [1e308, 1e308] })).toMatchObject({ status: 422 });
 });
 
 test("the model of the index is served too, and another model in its place is refused", async () => {

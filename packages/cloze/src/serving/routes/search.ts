@@ -23,7 +23,8 @@ const condition = z.union(
   { error: "expected a value, a list of values, or an object of gte, gt, lte, lt, not" },
 );
 
-const weight = z.number().min(0);
+// Scores stay finite.
+const weight = z.number().min(0).max(1e6);
 const highlight = z.object({ field: z.enum(["title", "text"]), start: z.int(), end: z.int(), text: z.string() });
 
 /** @throws ServingError "not-found", "backend" */
