@@ -21,6 +21,7 @@ import {
   readDocuments,
   readJudgedQueries,
   splitsOf,
+  withTrecIds,
 } from "../retrieval/test-collection/index.js";
 import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
@@ -237,7 +238,7 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
   else {
     const encoder = name === "bm25" ? undefined : encoderFor(name, folder as string, { ...options, warnings });
     const bytes = createMeter("index", () => 0);
-    const index = await indexCollection(readDocuments(files.corpus, warnings), {
+    const index = await indexCollection(withTrecIds(readDocuments(files.corpus, warnings)), {
       lexical: name === "bm25" || name === "hybrid",
       bm25: options,
       ...encoder?.parts,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { createEmbedder } from "../embedding/embedder.js";
-import { saveEmbedder } from "../embedding/sentence-transformers.js";
+import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
 import { uniformEncoder } from "../encoder/config.js";
 import { createModel } from "../families/index.js";
 import { Bm25Index } from "../retrieval/bm25.js";
@@ -101,6 +101,39 @@ test("evaluate retrieval: dense, and hybrid with weights chosen on training quer
   expect(told["ndcg@10"]).toBeCloseTo(2 / 3, 10);
   const without = run("evaluate", "retrieval", "--data", path("set"), "--pipeline", "dense");
   await expect(without).rejects.toMatchObject({ code: "OPTION_MISSING" });
+});
+
+test("evaluate retrieval: ids with blanks score as their run and judgements in TREC's files do", async () => {
+  mkdirSync(path("blanks/qrels"), { recursive: true });
+  // Equal scores: by id, descending. A blank comes before 0, _ after it.
+  const corpus = ["d 1", "d 10", "d 1 x"].map((_id) => ({ _id, text: "a cat" }));
+  writeFileSync(path("blanks/corpus.jsonl"), lines(corpus));
+  writeFileSync(path("blanks/queries.jsonl"), lines([{ _id: "q 1", text: "cat" }]));
+  writeFileSync(path("blanks/qrels/test.tsv"), "query-id\tcorpus-id\tscore\nq 1\td 1 x\t1\n");
+  const files = ["--run", path("blanks.trec"), "--write-qrels", path("blanks.qrels")];
+  const result = await run("evaluate", "retrieval", "--data", path("blanks"), ...files);
+  expect(result["mrr@10"]).toBe(1);
+  expect(result.warnings).toMatchObject([{ code: "QRELS_ID_BLANKS", count: 2 }]);
+  expect(readFileSync(path("blanks.qrels"), "utf8")).toBe("q_1 0 d_1_x 1\n");
+  const again = await run("evaluate", "retrieval", "--data", path("blanks"), "--read-run", path("blanks.trec"));
+  expect(again["mrr@10"]).toBe(1);
+});
+
+test("evaluate retrieval: by cosines where the model compares by them, by inner products where by those", async () => {
+  const embedder = loadEmbedder(path("model"));
+  const { model, tokenizer } = embedder;
+  const scores: Record<string, number> = {};
+  for (const similarity of ["cosine", "dot"] as const) {
+    saveEmbedder(createEmbedder(model, tokenizer, { normalize: false, similarity }), path(similarity));
+    await run("evaluate", "retrieval", "--data", path("set"), "--model", path(similarity), "--run", path("dense.trec"));
+    for (const line of readFileSync(path("dense.trec"), "utf8").trim().split("\n")) {
+      const score = Number(line.split(" ")[4]);
+      scores[similarity] = Math.max(scores[similarity] ?? 0, score);
+    }
+  }
+  embedder.dispose();
+  expect(scores.cosine).toBeLessThan(1.0001);
+  expect(scores.dot).toBeGreaterThan(1.5);
 });
 
 test("evaluate sts", async () => {

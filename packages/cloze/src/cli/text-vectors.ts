@@ -5,7 +5,10 @@ import type { Embedder } from "../embedding/embedder.js";
 import { emptyCounts } from "../embedding/text-roles.js";
 import type { TextVectors } from "../retrieval/pipeline/text-vectors.js";
 
-/** Texts to vectors by an embedder. */
+/**
+ * Texts to vectors by an embedder, for inner products: where the model compares by cosines they have length 1, whether or
+ * not its last step is to scale them.
+ */
 export const vectorsOf = (
   embedder: Embedder,
   { tokenBudget, warnings }: { tokenBudget?: number; warnings?: DataWarnings } = {},
@@ -13,7 +16,17 @@ export const vectorsOf = (
   width: embedder.width,
   embed(texts, role) {
     const counts = emptyCounts();
-    const vectors = scope(() => embedder.embed(texts, { role, tokenBudget, counts }).toTypedArray() as Float32Array);
+    const { similarity } = embedder.options;
+    const normalize = similarity === "cosine" ? true : undefined;
+    const embedded = () => embedder.embed(texts, { role, tokenBudget, counts, normalize });
+    const vectors = scope(() => embedded().toTypedArray() as Float32Array);
+    if (similarity === "euclidean" || similarity === "manhattan")
+      warnings?.add(
+        "SIMILARITY_OTHER",
+        `texts of a model that compares by ${similarity} distances, not by inner products`,
+        `${role}s`,
+        texts.length,
+      );
     if (counts.truncatedTexts > 0) {
       const message = `texts longer than ${embedder.options.maxLength} tokens; their vectors are of their beginnings`;
       warnings?.add("TEXT_CUT", message, `${role}s`, counts.truncatedTexts);

@@ -63,6 +63,24 @@ describe("folders that sentence-transformers wrote", () => {
     loaded.dispose();
   });
 
+  test.each(readdirSync(join(fixtures, "models")))("%s with truncate_dim: the first numbers of its vectors", (name) => {
+    const path = assemble(name);
+    const settings = join(path, "config_sentence_transformers.json");
+    const read = existsSync(settings) ? (JSON.parse(readFileSync(settings, "utf8")) as object) : {};
+    writeFileSync(settings, JSON.stringify({ ...read, truncate_dim: 3 }));
+    const { texts, embeddings } = expectedOf(path);
+    const embedder = loadEmbedder(path);
+    const saved = join(folder, `${name}-cut`);
+    saveEmbedder(embedder, saved);
+    const loaded = loadEmbedder(saved);
+    for (const one of [embedder, loaded]) {
+      expect(one.width).toBe(3);
+      const expected = embeddings.default.map((row) => row.slice(0, 3));
+      expectRows(rows(one, texts, calls.default), expected);
+      one.dispose();
+    }
+  });
+
   test("modules are found by the last part of their type, whatever stands before it", () => {
     const path = assemble("dense");
     const modules = JSON.parse(readFileSync(join(path, "modules.json"), "utf8")) as { type: string }[];
@@ -102,6 +120,7 @@ describe("what cannot be read is said", () => {
   test.each([
     ["modules.json", "{", "EMBEDDER_FILE"],
     ["modules.json", [transformer, { path: "1", type: "a.b.WordEmbeddings" }], "EMBEDDER_MODULE"],
+    ["modules.json", [{ path: "", type: "sentence_transformers.base.modules.router.Router" }], "EMBEDDER_MODULE"],
     ["1_Pooling/config.json", { pooling_mode: "median" }, "EMBEDDER_POOLING"],
     ["2_Dense/config.json", { in_features: 17, out_features: 2 }, "EMBEDDER_FILE"],
     ["2_Dense/config.json", { in_features: "x" }, "EMBEDDER_FILE"],

@@ -8,7 +8,13 @@ import type { CompileOptions } from "../inference/compile.js";
 import { loadTokenizer } from "../text/tokenizer.js";
 import { createDocumentEmbedder } from "./document-embedder.js";
 import { createEmbedder, type Embedder, type Similarity } from "./embedder.js";
-import { type EmbedderModule, embedderModules } from "./modules/index.js";
+import {
+  createNormalize,
+  createSlice,
+  type EmbedderModule,
+  type EmbedderModuleKind,
+  embedderModules,
+} from "./modules/index.js";
 import { modesOf, type Pooling, type PoolingMode, poolingModes } from "./pooling.js";
 import type { TextRoles } from "./text-roles.js";
 
@@ -51,6 +57,7 @@ const extraSchema = z.looseObject({
   prompts: z.record(z.string(), z.string().nullable()).nullish(),
   default_prompt_name: z.string().nullish(),
   similarity_fn_name: z.string().nullish(),
+  truncate_dim: z.int().positive().nullish(),
   cloze: z
     .looseObject({
       roles: z.object({ query: roleSchema, document: roleSchema }).optional(),
@@ -116,14 +123,19 @@ function readSimilarity(name: string | null | undefined, folder: string): Simila
   });
 }
 
+/** @throws EMBEDDER_MODULE for the first of a folder's modules that is of a kind that Cloze does not have */
+function checkModules(folder: string, types: readonly string[]): void {
+  const known = ["Transformer", "Pooling", ...embedderModules.map((one) => one.type)];
+  const unknown = types.find((type) => !known.includes(type) && type !== documentLevelModule);
+  if (unknown === undefined) return;
+  throw new ClozeError("EMBEDDER_MODULE", `${folder} has a module that Cloze does not know`, {
+    expected: known.join(", "),
+    received: unknown,
+  });
+}
+
 function readModule(folder: string, type: string, path: string, width: number): EmbedderModule {
-  const kind = embedderModules.find((one) => one.type === type);
-  if (kind === undefined) {
-    throw new ClozeError("EMBEDDER_MODULE", `${folder} has a module that Cloze does not know`, {
-      expected: ["Transformer", "Pooling", ...embedderModules.map((one) => one.type)].join(", "),
-      received: type,
-    });
-  }
+  const kind = embedderModules.find((one) => one.type === type) as EmbedderModuleKind;
   const config = optional(join(folder, path, "config.json"), z.looseObject({})) ?? {};
   const weights = join(folder, path, "model.safetensors");
   const file = existsSync(weights) ? readSafetensors(weights) : undefined;
@@ -177,6 +189,10 @@ export interface LoadEmbedderOptions {
 export function loadEmbedder(folder: string, { weights, pooled = true }: LoadEmbedderOptions = {}): Embedder {
   const listed = optional(join(folder, "modules.json"), modulesSchema);
   const steps = (listed ?? []).map(({ path, type }) => ({ path, type: type.split(".").pop() ?? "" }));
+  checkModules(
+    folder,
+    steps.map(({ type }) => type),
+  );
   const transformer = join(folder, steps.find(({ type }) => type === "Transformer")?.path ?? "");
   const poolingStep = steps.find(({ type }) => type === "Pooling");
   const { pooling, includePrompt } =
@@ -193,11 +209,17 @@ export function loadEmbedder(folder: string, { weights, pooled = true }: LoadEmb
   const maxLength = Math.min(limits?.max_seq_length ?? tokenizerLimit ?? positions, positions);
   const extra = optional(join(folder, "config_sentence_transformers.json"), extraSchema);
   const behind = steps.filter(({ type }) => type !== "Transformer" && type !== "Pooling");
-  const normalize = listed === undefined || behind.at(-1)?.type === "Normalize";
+  let normalize = listed === undefined || behind.at(-1)?.type === "Normalize";
   const modules: EmbedderModule[] = [];
-  for (const { type, path } of normalize ? behind.slice(0, -1) : behind) {
-    const width = modules.at(-1)?.width ?? hiddenSize * modesOf(pooling).length;
-    modules.push(readModule(folder, type, path, width));
+  const width = (): number => modules.at(-1)?.width ?? hiddenSize * modesOf(pooling).length;
+  for (const { type, path } of normalize ? behind.slice(0, -1) : behind)
+    modules.push(readModule(folder, type, path, width()));
+  const dimensions = extra?.truncate_dim ?? width();
+  if (dimensions < width()) {
+    // What is left of a vector of length 1 is shorter, and sentence-transformers leaves it so.
+    if (normalize) modules.push(createNormalize(width()));
+    normalize = false;
+    modules.push(createSlice(width(), dimensions));
   }
   const prompts = Object.entries(extra?.prompts ?? {}).map(([name, prompt]) => [name, prompt ?? ""] as const);
   return createEmbedder(model, loadTokenizer(transformer), {

@@ -65,7 +65,8 @@ export class Tokenizer {
   private readonly added: AddedVocabulary;
   private readonly postProcessor: PostProcessor | null;
   private readonly decoder: Decoder | null;
-  private readonly truncation: TruncationOptions | null;
+  /** How texts are cut unless told otherwise, as `tokenizer.json` says; null where they are not. */
+  readonly truncation: TruncationOptions | null;
   private readonly padding: PaddingOptions | null;
   private readonly continues: ContinuationRule;
   private readonly buffer = new IdBuffer();
@@ -172,7 +173,11 @@ export class Tokenizer {
     const ranges = ends.map((end, index): [number, number] => [index === 0 ? 0 : ends[index - 1], end]);
     if (truncation) {
       let lengths = ranges.map(([start, end]) => end - start);
-      if (pair !== undefined && lengths.every((length) => length > truncation.maxLength)) {
+      if (
+        pair !== undefined &&
+        truncation.pairLengths === "filled" &&
+        lengths.every((length) => length > truncation.maxLength)
+      ) {
         lengths = [text, pair].map((each) => countedLength(this.pipeline.encode(each), truncation));
       }
       cutRanges(ranges, lengths, truncation, addSpecialTokens ? countSpecial(template) : 0);

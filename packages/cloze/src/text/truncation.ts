@@ -12,6 +12,12 @@ export interface TruncationOptions {
   strategy?: "longest-first" | "only-first" | "only-second";
   /** Which end of a text is cut off; `right` by default. */
   direction?: "left" | "right";
+  /**
+   * Which text of a pair is the longer one where both have more tokens than fit: by all their tokens (`whole`, the default,
+   * as `tokenizers` up to 0.22 and from 0.23.3), or by those of as many whole pieces as fill the room (`filled`, as 0.23.1
+   * and 0.23.2, which stop there).
+   */
+  pairLengths?: "whole" | "filled";
 }
 
 const STRATEGIES = {
@@ -21,7 +27,7 @@ const STRATEGIES = {
 } as const;
 
 /** Reads the `truncation` section; null where there is none. */
-export function readTruncation(reader: JsonReader): Required<TruncationOptions> | null {
+export function readTruncation(reader: JsonReader): TruncationOptions | null {
   if (!reader.has("truncation")) return null;
   const section = reader.reader("truncation");
   const strategy = section.choice("strategy", ["LongestFirst", "OnlyFirst", "OnlySecond"], "LongestFirst");
@@ -121,14 +127,11 @@ function checkCount(name: string, value: number): void {
   throw fail(`${name} cannot be used.`, "a whole number, 0 or more", String(value), "Correct the option.");
 }
 
-/**
- * How many tokens of a text count when two texts share the room: whole pieces, until there are as many as may be kept.
- * The reference stops there to save time, which decides what text is the longer one when both are too long.
- */
+/** How many tokens of a text of a pair count, see `pairLengths`. */
 export function countedLength({ ids, words }: SequenceTokens, options: TruncationOptions): number {
-  const { maxLength, direction = "right" } = options;
+  const { maxLength, direction = "right", pairLengths = "whole" } = options;
   const total = ids.length;
-  if (total <= maxLength || maxLength === 0) return total;
+  if (pairLengths === "whole" || total <= maxLength || maxLength === 0) return total;
   let length = maxLength;
   const wordAt = (at: number): number => words[direction === "left" ? total - 1 - at : at];
   while (length < total && wordAt(length) === wordAt(length - 1)) length++;

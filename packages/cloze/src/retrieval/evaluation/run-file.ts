@@ -4,14 +4,14 @@ import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { Run, ScoredDocument } from "./ranking.js";
 
-/** An id in a file whose columns are parted by blanks. */
-const solid = (id: string): string => id.replace(/\s+/g, "_");
+/** An id as TREC's files hold it, whose columns are parted by blanks: each run of them becomes `_`. */
+export const trecId = (id: string): string => id.replace(/\s+/g, "_");
 
 /** A run's lines, best first; blanks in ids become `_`. */
 export function* runLines(run: Run, tag = "cloze"): Generator<string> {
   for (const [query, ranking] of run) {
     let rank = 0;
-    for (const { id, score } of ranking) yield `${solid(query)} Q0 ${solid(id)} ${++rank} ${score} ${solid(tag)}\n`;
+    for (const { id, score } of ranking) yield `${trecId(query)} Q0 ${trecId(id)} ${++rank} ${score} ${trecId(tag)}\n`;
   }
 }
 

@@ -4,4 +4,4 @@ export { type CollectionIndex, type CollectionIndexOptions, indexCollection } fr
 export { type CollectionFiles, findCollection, qrelsFile, queriesFile, splitsOf } from "./files.js";
 export { readJudgedQueries } from "./judged-queries.js";
 export { type Qrels, qrelsLines, readQrels } from "./qrels.js";
-export { type CollectionDocument, fullText, readDocuments, readQueries } from "./texts.js";
+export { type CollectionDocument, fullText, readDocuments, readQueries, withTrecIds } from "./texts.js";

@@ -1,12 +1,34 @@
 // Queries with their judgements.
 import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
+import { trecId } from "../evaluation/run-file.js";
 import type { CollectionFiles } from "./files.js";
-import { readQrels } from "./qrels.js";
+import { type Qrels, readQrels } from "./qrels.js";
 import { readQueries } from "./texts.js";
 
+/** Judgements with the ids that TREC's files hold; ids that change are counted. */
+function withTrecIds(qrels: Qrels, warnings: DataWarnings, path: string): Map<string, Map<string, number>> {
+  const solid = (id: string): string => {
+    const changed = trecId(id);
+    if (changed !== id)
+      warnings.add(
+        "QRELS_ID_BLANKS",
+        "ids with blanks, which no TREC file can hold: _ stands for them",
+        `${path} (${id})`,
+      );
+    return changed;
+  };
+  return new Map(
+    [...qrels].map(([query, judged]) => [
+      solid(query),
+      new Map([...judged].map(([document, grade]) => [solid(document), grade])),
+    ]),
+  );
+}
+
 /**
- * The judged queries of a split; those without a text are counted and left out.
+ * The judged queries of a split; those without a text are counted and left out. Blanks in ids become `_`, so that what is
+ * scored here is what a run and judgements in TREC's files score.
  *
  * @throws QRELS_EMPTY when no query is both there and judged
  */
@@ -14,8 +36,10 @@ export async function readJudgedQueries(
   files: Pick<CollectionFiles, "queries" | "qrels">,
   warnings: DataWarnings,
 ): Promise<{ queries: Map<string, string>; qrels: Map<string, Map<string, number>> }> {
-  const qrels = await readQrels(files.qrels, warnings);
-  const found = await readQueries(files.queries, warnings, new Set(qrels.keys()));
+  const written = await readQrels(files.qrels, warnings);
+  const texts = await readQueries(files.queries, warnings, new Set(written.keys()));
+  const found = new Map([...texts].map(([id, text]) => [trecId(id), text]));
+  const qrels = withTrecIds(written, warnings, files.qrels);
   const queries = new Map<string, string>();
   for (const [id, judged] of qrels) {
     const text = found.get(id);

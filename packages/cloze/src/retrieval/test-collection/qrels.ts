@@ -55,12 +55,24 @@ function plainColumns(fields: readonly string[]): Columns {
   return { query: 0, document: 1, grade: 2 };
 }
 
-const splitterOf = (line: string, path: string): ((line: string) => string[]) => {
-  if (line.includes("\t")) return (text) => text.split("\t").map((field) => field.trim());
-  if (/\.csv(\.gz|\.zst)?$/i.test(path) || (!/\s/.test(line.trim()) && line.includes(",")))
-    return (text) => text.split(",").map((field) => field.trim().replace(/^"(.*)"$/, "$1"));
-  return (text) => text.trim().split(/\s+/);
-};
+const byTabs = (text: string): string[] => text.split("\t").map((field) => field.trim());
+const byBlanks = (text: string): string[] => text.trim().split(/\s+/);
+
+/** Fields of a line of CSV: in quotes where they hold commas or quotes, which then stand twice. */
+const byCommas = (text: string): string[] =>
+  Array.from(text.matchAll(/(?:^|,)\s*(?:"((?:[^"]|"")*)"[^,]*|([^,]*))/g), ([, quoted, plain]) =>
+    (quoted?.replaceAll('""', '"') ?? plain).trim(),
+  );
+
+function splitterOf(line: string, path: string): (line: string) => string[] {
+  if (line.includes("\t")) {
+    // TREC's four columns may be parted by tabs and spaces both.
+    const [tabs, blanks] = [byTabs(line), byBlanks(line)];
+    return tabs.length < 3 && blanks.length === 4 && isNumber(blanks[3]) ? byBlanks : byTabs;
+  }
+  if (/\.csv(\.gz|\.zst)?$/i.test(path) || (!/\s/.test(line.trim()) && line.includes(","))) return byCommas;
+  return byBlanks;
+}
 
 type Pair = readonly [query: string, document: string, grade: string | undefined, place: string];
 

@@ -50,6 +50,7 @@ test.each([
   ["no header", "q1\td1\t2\nq1\td2\t0\n"],
   ["TREC", "q1 0 d1 2\nq1 0 d2 0\n"],
   ["TREC with tabs", "q1\tQ0\td1\t2\nq1\tQ0\td2\t0\n"],
+  ["TREC with tabs and blanks", "q1 0\td1 2\nq1 0\td2 0\n"],
   ["other order, more columns", "score\tnote\tdoc_id\tqid\n2\tx\td1\tq1\n0.0\ty\td2\tq1\n"],
   ["unknown header", "Frage\tDokument\tNote\nq1\td1\t2\nq1\td2\t0\n"],
 ])("judgements: %s", async (_, content) => {
@@ -75,6 +76,17 @@ test("judgements of other kinds, and broken ones", async () => {
   const read = (name: string, content: string) => readQrels(fileOf(name, content), warnings);
   const one = new Map([["1", new Map([["7", 1]])]]);
   expect(await read("qrels.csv", "1,7\n")).toEqual(one);
+  expect(await read("qrels.csv", 'query-id,corpus-id,score\n1,"a, ""b""",1\n"1", c ,"2"\n')).toEqual(
+    new Map([
+      [
+        "1",
+        new Map([
+          ['a, "b"', 1],
+          ["c", 2],
+        ]),
+      ],
+    ]),
+  );
   expect(await read("qrels.jsonl", '{"query_id": 1, "doc_id": 7, "relevance": 1}\n')).toEqual(one);
   expect(warnings.list()).toEqual([]);
   expect(await read("qrels.tsv", "1\t7\t0\n1\t7\t1\n1\t8\thigh\n1\t\t1\n")).toEqual(one);
@@ -114,6 +126,13 @@ test("documents: numbers as ids, no titles, null, lists, repeats, odd rows", asy
   const expected = (2 * Math.log(1 + 3.5 / 1.5) * 2.2) / (1 + 1.2 * (0.25 + (0.75 * 3) / 1.5));
   expect(hit).toEqual({ id: "7", score: expect.closeTo(expected, 5) });
   expect(more).toEqual([]);
+});
+
+test("a title that only later documents have", async () => {
+  const rows = Array.from({ length: 150 }, (_, i) => ({ _id: i, text: "x", ...(i === 140 && { title: "late" }) }));
+  const path = fileOf("corpus.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
+  const documents = await collectRows(readDocuments(path, createWarnings()));
+  expect(documents.filter(({ title }) => title !== "")).toEqual([{ id: "140", title: "late", text: "x", fields: {} }]);
 });
 
 test("tables, with and without a header, and with lines of other lengths", async () => {

@@ -7,6 +7,7 @@ import type { DataRow } from "../../data/readers/row.js";
 import { placeOf } from "../../data/readers/row.js";
 import type { DataWarnings } from "../../data/readers/warnings.js";
 import type { JsonObject, JsonValue } from "../../text/index.js";
+import { trecId } from "../evaluation/run-file.js";
 
 /** A document. */
 export interface CollectionDocument {
@@ -114,15 +115,26 @@ export async function* readDocuments(
   const { rows, columns } = await openTable(path, [...idNames, ...textNames, ...titleNames], options);
   const id = findColumn(columns, idNames);
   if (id === undefined && !numbered) throw missingColumn(path, "id", '"_id" or "id"', columns);
-  const title = findColumn(columns, titleNames);
-  const text = findColumn(
+  let title = findColumn(columns, titleNames);
+  let text = findColumn(
     columns.filter((column) => column !== title),
     textNames,
   );
+  const seen = new Set(columns);
+  /** Columns that the first rows do not have: a title that few documents carry. */
+  const lookAt = (row: DataRow): void => {
+    for (const column of Object.keys(row.values)) {
+      if (seen.has(column)) continue;
+      seen.add(column);
+      if (title === undefined && findColumn([column], titleNames) !== undefined) title = column;
+      else if (text === undefined && findColumn([column], textNames) !== undefined) text = column;
+    }
+  };
   if (text === undefined && title === undefined) throw missingColumn(path, "text", '"text"', columns);
   for await (const row of rows) {
     const key = idOf(row, id, path, warnings);
     if (key === undefined) continue;
+    if (title === undefined || text === undefined) lookAt(row);
     const rest = { ...row.values };
     if (id !== undefined) delete rest[id];
     if (title !== undefined) delete rest[title];
@@ -138,6 +150,14 @@ export async function* readDocuments(
     yield document;
   }
   addAll(warnings, rows.warnings);
+}
+
+/** Documents with the ids that runs and judgements in TREC's files have: blanks become `_`. */
+export async function* withTrecIds(documents: AsyncIterable<CollectionDocument>): AsyncGenerator<CollectionDocument> {
+  for await (const document of documents) {
+    const id = trecId(document.id);
+    yield id === document.id ? document : { ...document, id };
+  }
 }
 
 /**
