@@ -13,7 +13,7 @@ import {
   size,
   writeBertFields,
 } from "./bert-like.js";
-import type { Family } from "./family.js";
+import type { ConfigJson, Family } from "./family.js";
 import { labelFields } from "./labels.js";
 import { commonAliases, type NameRules, namesByRules } from "./name-rules.js";
 
@@ -54,8 +54,12 @@ function sharing({ layers }: EncoderConfig): { groups: number; inner: number } {
   return { groups: owners / inner, inner };
 }
 
-function layerNames(encoder: EncoderConfig): NameRules {
-  const { inner } = sharing(encoder);
+function layerNames(encoder: EncoderConfig, json: ConfigJson = {}): NameRules {
+  const { inner: told } = sharing(encoder);
+  const alone = encoder.layers.every(({ sharedWith }) => sharedWith === undefined);
+  // Where nothing is shared, only the config says how layers are grouped, and names depend on it.
+  const named = Number(json.inner_group_num ?? told);
+  const inner = alone && encoder.layers.length % named === 0 ? named : told;
   const owners = encoder.layers.flatMap(({ sharedWith }, index) => (sharedWith === undefined ? [index] : []));
   const rules = owners.map((layer, kind): NameRules => {
     const at = `encoder.albert_layer_groups.${Math.floor(kind / inner)}.albert_layers.${kind % inner}`;
@@ -123,13 +127,13 @@ export const albert: Family = {
       ...("dropout" in head && head.type !== "question-answering" ? { classifier_dropout_prob: head.dropout } : {}),
     };
   },
-  names: (encoder, head) =>
+  names: (encoder, head, json) =>
     namesByRules(encoder, head, {
       base: "albert",
       encoder: {
         ...bertEmbeddingNames,
         "embeddings.projection": "encoder.embedding_hidden_mapping_in",
-        ...layerNames(encoder),
+        ...layerNames(encoder, json),
       },
       head: headNames,
     }),

@@ -52,7 +52,15 @@ test.each<[string, Family, object]>([
 });
 
 test("what there is no part for is refused", () => {
-  for (const json of [{ conv_kernel_size: 4 }, { conv_kernel_size: 3, conv_groups: 2 }, { pooler_hidden_size: 9 }]) {
+  // Half of the buckets are near distances, and none is left for the others.
+  const noBuckets = { relative_attention: true, pos_att_type: "c2p", position_buckets: 8, max_relative_positions: 5 };
+  expect(mixerOf(debertaV2, { ...noBuckets, max_relative_positions: 6 })).toMatchObject({ buckets: 8 });
+  for (const json of [
+    { conv_kernel_size: 4 },
+    { conv_kernel_size: 3, conv_groups: 2 },
+    noBuckets,
+    { pooler_hidden_size: 9 },
+  ]) {
     expect(() => encoderOf(debertaV2, json)).toThrow(expect.objectContaining({ code: "CONFIG_UNSUPPORTED" }));
   }
   expect(() => encoderOf(deberta, { talking_head: true })).toThrow(

@@ -265,7 +265,7 @@ function describe(family: Family, config: EncoderConfig, head: HeadConfig): Conf
     ...written,
     model_type: family.modelType,
     architectures: [`${family.classPrefix}${architectureOfHead(head, family)}`],
-    ...(Object.keys(own).length > 0 ? { cloze: own } : {}),
+    ...(Object.keys(own).length > 0 ? { cloze: { ...(written.cloze as ConfigJson | undefined), ...own } } : {}),
   };
   // Not every model type has a place for the dropout of every head; a model that only lacks it is still that model.
   const comparable = (described: HeadConfig) => ({
@@ -293,7 +293,7 @@ function describe(family: Family, config: EncoderConfig, head: HeadConfig): Conf
 function keptCloze(source: ConfigJson): ConfigJson {
   const own: unknown = source.cloze;
   if (typeof own !== "object" || own === null) return {};
-  const written = ["version", "encoder", "head", "sparse", "residualInit"];
+  const written = ["version", "encoder", "head", "sparse", "residualInit", "rotaryRounding"];
   return Object.fromEntries(Object.entries(own).filter(([key]) => !written.includes(key)));
 }
 

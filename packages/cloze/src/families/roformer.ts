@@ -19,7 +19,7 @@ import {
   writeBertFields,
 } from "./bert-like.js";
 import { narrowEmbeddingNames } from "./electra.js";
-import type { Family } from "./family.js";
+import type { ConfigJson, Family } from "./family.js";
 import { labelFields } from "./labels.js";
 import { commonAliases, namesByRules } from "./name-rules.js";
 import { readSummary, summaryFields, writeSummary } from "./sequence-summary.js";
@@ -35,13 +35,26 @@ const schema = z.looseObject({
 const theta = 10000;
 const aliases = commonAliases("roformer", ["embeddings", "embeddings_project", "encoder"]);
 
+const storage = z.looseObject({
+  dtype: z.string().nullish(),
+  torch_dtype: z.string().nullish(),
+  cloze: z.looseObject({ rotaryRounding: z.string().nullish() }).nullish(),
+});
+
+/** How the table of angles in the file is rounded, which transformers takes as it is: as all of a file in half precision. */
+function roundingOf(json: ConfigJson): "float16" | "bfloat16" | undefined {
+  const { cloze, dtype, torch_dtype } = parseConfig(storage, json, "config.json");
+  const kind = cloze?.rotaryRounding ?? dtype ?? torch_dtype;
+  return kind === "float16" || kind === "bfloat16" ? kind : undefined;
+}
+
 /** The table of angles that transformers keeps in the file: sines, then cosines. [positions, head size] */
 function angleTable({ maxPositions, hiddenSize, layers }: EncoderConfig): Tensor | undefined {
   const mixer = layers[0]?.mixer;
   if (mixer?.type !== "attention") return undefined;
   const width = hiddenSize / mixer.heads;
   const places = Array.from({ length: maxPositions }, (_, place) => place);
-  const { cosines, sines } = rotaryAngles(places, width, theta);
+  const { cosines, sines } = rotaryAngles(places, width, { theta, rounding: mixer.rotary?.rounding });
   const table = new Float32Array(maxPositions * width);
   for (const place of places) {
     const from = (place * width) / 2;
@@ -72,6 +85,7 @@ export const roformer: Family = {
   readConfig(json) {
     const config = parseConfig(schema, json, "config.json");
     const layer = bertLayer(config);
+    const rounding = roundingOf(json);
     return {
       encoder: {
         ...bertEncoder(config),
@@ -84,7 +98,7 @@ export const roformer: Family = {
           ...layer,
           mixer: {
             ...layer.mixer,
-            rotary: { theta, interleaved: true, values: config.rotary_value },
+            rotary: { theta, interleaved: true, values: config.rotary_value, ...(rounding && { rounding }) },
           } as typeof layer.mixer,
         }),
       },
@@ -99,6 +113,9 @@ export const roformer: Family = {
       embedding_size: width ?? encoder.hiddenSize,
       ...writeSummary(head),
       rotary_value: mixer?.type === "attention" && mixer.rotary?.values === true,
+      ...(mixer?.type === "attention" && mixer.rotary?.rounding !== undefined
+        ? { cloze: { rotaryRounding: mixer.rotary.rounding } }
+        : {}),
     };
   },
   constants(encoder, head) {

@@ -1,7 +1,7 @@
 // A dense layer between the encoder and what predicts: BERT's pooler, RoBERTa's classifier, ModernBERT's head.
-import { activation, dropout, linear, type PlanBuilder, type PlanValue, type Tensor } from "@cloze/tensor";
+import { activation, dropout, linear, type PlanBuilder, type PlanValue, type Tensor, tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { applyNorm, type NormConfig, normSpecs, planNorm, unplanned } from "../encoder/norm.js";
+import { applyNorm, type NormConfig, normSpecs, planNorm } from "../encoder/norm.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { activationSchema, type HeadContext } from "./head.js";
 
@@ -61,6 +61,12 @@ export function applyTransform(
   return config.norm ? applyNorm(y, (part) => parameter(`${name}Norm.${part}`), encoder) : y;
 }
 
+const identity = (width: number): Tensor =>
+  tensor(
+    Float32Array.from({ length: width * width }, (_, i) => Number(i % (width + 1) === 0)),
+    [width, width],
+  );
+
 /** The same in a plan. */
 export function planTransform(
   name: string,
@@ -71,10 +77,10 @@ export function planTransform(
   builder: PlanBuilder,
 ): PlanValue {
   if (config === null) return x;
-  if (!config.dense) throw unplanned("a head with an activation alone");
-  const bias = config.bias ? parameter(`${name}.bias`) : undefined;
-  // Heads are small: they stay in float32 whatever the encoder is made of.
-  const options = { activation: config.activation, weights: "float32" } as const;
-  const y = builder.linear(x, parameter(`${name}.weight`), bias, options);
+  const bias = config.dense && config.bias ? parameter(`${name}.bias`) : undefined;
+  // Heads are small: they stay in float32 whatever the encoder is made of, and an activation alone is a product with 1.
+  const weight = config.dense ? parameter(`${name}.weight`) : identity(x.width);
+  const y = builder.linear(x, weight, bias, { activation: config.activation, weights: "float32" });
+  if (!config.dense) weight.dispose();
   return config.norm ? planNorm(y, (part) => parameter(`${name}Norm.${part}`), encoder, builder) : y;
 }

@@ -1,7 +1,7 @@
 // Attention as an ONNX graph: padded, with a mask that is added to the scores.
 import type { OnnxGraph, OnnxValue } from "../onnx.js";
 import { onnxPlaces } from "../onnx.js";
-import { rotaryAngles } from "./rotary-positions.js";
+import { type RotaryAngles, rotaryAngles } from "./rotary-positions.js";
 
 /** Far below any score; finite, so that a row of padding that sees nothing has no NaN. */
 const hidden = -3.4028234663852886e38;
@@ -68,13 +68,13 @@ interface RotaryOptions {
   readonly heads: number;
   readonly size: number;
   readonly interleaved: boolean;
-  readonly theta: number;
+  readonly angles: RotaryAngles;
 }
 
 /** Pairs of columns turned by their places. x: [batch, sequence, width] */
 export function onnxRotary(
   x: OnnxValue,
-  { heads, size, interleaved, theta }: RotaryOptions,
+  { heads, size, interleaved, angles }: RotaryOptions,
   width: number,
   maxPositions: number,
   graph: OnnxGraph,
@@ -82,10 +82,10 @@ export function onnxRotary(
   const half = size / 2;
   const axis = interleaved ? 4 : 3;
   const angle = (name: "cosines" | "sines"): OnnxValue =>
-    graph.once(`${name} ${size} ${theta} ${interleaved}`, () => {
+    graph.once(`${name} ${size} ${angles.theta} ${angles.rounding} ${interleaved}`, () => {
       const places = Array.from({ length: maxPositions }, (_, place) => place);
       const shape = [maxPositions, 1, ...(interleaved ? [half, 1] : [1, half])];
-      return graph.node("Gather", [graph.floats(rotaryAngles(places, size, theta)[name], shape), onnxPlaces(graph)], {
+      return graph.node("Gather", [graph.floats(rotaryAngles(places, size, angles)[name], shape), onnxPlaces(graph)], {
         axis: 0,
       });
     });

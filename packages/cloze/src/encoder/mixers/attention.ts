@@ -49,7 +49,7 @@ export const attention = defineSlot({
     const turned =
       turns === undefined
         ? undefined
-        : { heads: (turns.values ? 3 : 2) * heads, size, interleaved: turns.interleaved, theta: turns.theta };
+        : { heads: (turns.values ? 3 : 2) * heads, size, interleaved: turns.interleaved, angles: turns };
     return {
       matrices: [
         { name: "queryKeyValue", outputs: 3 * inner, inputs: hiddenSize, bias },
@@ -87,7 +87,7 @@ export const attention = defineSlot({
         }
         let qkv = linear("queryKeyValue", x);
         if (turned !== undefined) {
-          const { cosines, sines } = batchAngles(context, size, turned.theta);
+          const { cosines, sines } = batchAngles(context, size, turned.angles);
           qkv = rotary(qkv, cosines, sines, turned);
         }
         const whole = batch.visible === undefined && batch.context === undefined;
@@ -113,7 +113,7 @@ export const attention = defineSlot({
         let qkv = linear("queryKeyValue", x);
         if (turned !== undefined) {
           const places = Array.from({ length: encoder.maxPositions }, (_, place) => place);
-          const { cosines, sines } = rotaryAngles(places, size, turned.theta);
+          const { cosines, sines } = rotaryAngles(places, size, turned.angles);
           qkv = builder.rotary(qkv, cosines, sines, builder.inputs.positions, turned);
         }
         return linear("output", builder.attention(qkv, { heads, scale, causal, window }));

@@ -51,8 +51,8 @@ const encoders: Readonly<Record<string, EncoderConfigInput>> = {
     ...small,
     normPosition: "pre",
     segmentVocabularySize: 0,
-    layers: (["geluTanh", "silu", "relu", "tanh", "none"] as const).map((activation) => ({
-      mixer: { type: "attention", heads: 2 },
+    layers: (["geluTanh", "silu", "relu", "tanh", "none", "quickGelu"] as const).map((activation, i) => ({
+      mixer: { type: "attention", heads: 2, ...(i === 1 ? { scoreScale: 0.25 } : {}) },
       channel: { ...mlp, activation },
     })),
   },
