@@ -11,6 +11,7 @@ import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { emptyCounts } from "../embedding/text-roles.js";
 import {
   calibrateRanges,
+  checkFinite,
   encodeVectors,
   type Precision,
   precisions,
@@ -100,7 +101,10 @@ async function embedTexts(
           `${truncatedTexts} of ${texts.length} texts were cut to ${embedder.options.maxLength} tokens: ${droppedTokens} tokens left out (--long chunk, window-mean or late-chunk reads them)`,
         );
       }
-      return { vectors: vectors.toTypedArray() as Float32Array, counts: { ...counts, emptyTexts } };
+      return {
+        vectors: checkFinite(vectors.toTypedArray() as Float32Array, embedder.width),
+        counts: { ...counts, emptyTexts },
+      };
     }
     const { vectors, chunks, counts } = embedLongTexts(embedder, texts, {
       ...shared,
@@ -110,7 +114,11 @@ async function embedTexts(
     });
     progress.note(`${counts.longTexts} of ${texts.length} texts took several windows`);
     const many = long === "window-mean" ? {} : { chunks };
-    return { vectors: vectors.toTypedArray() as Float32Array, ...many, counts: { ...counts, emptyTexts } };
+    return {
+      vectors: checkFinite(vectors.toTypedArray() as Float32Array, embedder.width),
+      ...many,
+      counts: { ...counts, emptyTexts },
+    };
   } finally {
     progress.done();
   }

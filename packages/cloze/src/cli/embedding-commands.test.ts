@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,7 @@ import { trainWordPiece } from "../text/index.js";
 import { addEmbed } from "./embed.js";
 import { addEvaluateEmbedding } from "./evaluate-embedding.js";
 import { addEvaluateRetrieval } from "./evaluate-retrieval.js";
+import { addEvaluateSts } from "./evaluate-sts.js";
 import { addIndex } from "./index-documents.js";
 import { addMine } from "./mine.js";
 import { addPretrain } from "./pretrain.js";
@@ -95,6 +96,21 @@ describe("cloze embed", () => {
     });
     writeFileSync(path("cut.gz"), gzipSync(lines).subarray(0, 20));
     await expect(embed("--input", path("cut.gz"))).rejects.toThrow(code("DATA_COMPRESSION"));
+  });
+  test("a model with NaN in its weights is refused wherever it embeds", async () => {
+    cpSync(model, path("broken"), { recursive: true });
+    const weights = readFileSync(join(model, "model.safetensors"));
+    // Behind the header, each float32 becomes NaN.
+    for (let at = 8 + Number(weights.readBigUInt64LE(0)); at < weights.length; at += 4)
+      weights.writeFloatLE(Number.NaN, at);
+    writeFileSync(join(path("broken"), "model.safetensors"), weights);
+    const of = ["--model", path("broken")];
+    for (const command of [
+      run(addEmbed, "embed", "a cat", ...of),
+      run(addMine, "mine", "duplicates", path("texts.txt"), ...of, "--out", path("x")),
+      run(addEvaluateSts, "sts", ...of, "--data", path("sts.tsv")),
+    ])
+      await expect(command).rejects.toThrow(code("EMBEDDER_NOT_FINITE"));
   });
   test("what is cut is counted: in training, and where negatives are searched", async () => {
     const long = "cat ".repeat(5000);
