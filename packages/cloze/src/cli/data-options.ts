@@ -28,8 +28,10 @@ export interface DataOptions {
 }
 
 const escapes: Record<string, string> = { "\\t": "\t", tab: "\t", space: " ", comma: ",", semicolon: ";", pipe: "|" };
-const mark = (text: string): string => escapes[text] ?? text;
-const quoteMark = (text: string): string => (text === "none" ? "" : text);
+/** A mark between fields as it is typed: `tab`, `\\t`, `;`. */
+export const mark = (text: string): string => escapes[text] ?? text;
+/** A mark around fields; `none` for none. */
+export const quoteMark = (text: string): string => (text === "none" ? "" : text);
 const names = (text: string): string[] => text.split(",").map((name) => name.trim());
 
 function wholePosition(text: string): number {

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
 import type { Embedder } from "../embedding/embedder.js";
@@ -12,6 +11,7 @@ import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { emptyCounts } from "../embedding/text-roles.js";
 import {
   calibrateRanges,
+  checkFinite,
   encodeVectors,
   type Precision,
   precisions,
@@ -26,6 +26,7 @@ import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { wholeNumber } from "./arguments.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
+import { readTextFile } from "./text-file.js";
 
 interface EmbedOptions extends CommonOptions {
   model: string;
@@ -53,8 +54,7 @@ export function textsOf(texts: readonly string[], input: string | undefined): st
     if (texts.length > 0) return [...texts];
     throw new ClozeError("NO_TEXT", "There is no text", { remedy: "Give texts as arguments, or a file with --input." });
   }
-  const content = readFileSync(input === "-" ? 0 : input, "utf8");
-  const lines = content.split(/\r?\n/);
+  const lines = readTextFile(input).split(/\r?\n/);
   if (lines[lines.length - 1] === "") lines.pop();
   if (lines.length === 0) throw new ClozeError("NO_TEXT", `${input} is empty`, { expected: "one text a line" });
   return lines;
@@ -76,6 +76,9 @@ async function embedTexts(
 ): Promise<Embedded> {
   let share = 0;
   const meter = createMeter("embed", () => share);
+  const emptyTexts = texts.filter((text) => text.trim() === "").length;
+  if (emptyTexts > 0)
+    progress.note(`${emptyTexts} of ${texts.length} texts are empty: what stands around a text gives their vectors`);
   const { long, role, promptName, prompt, field, tokenBudget, chunkTokens, overlap } = options;
   const shared = {
     role,
@@ -98,7 +101,10 @@ async function embedTexts(
           `${truncatedTexts} of ${texts.length} texts were cut to ${embedder.options.maxLength} tokens: ${droppedTokens} tokens left out (--long chunk, window-mean or late-chunk reads them)`,
         );
       }
-      return { vectors: vectors.toTypedArray() as Float32Array, counts: { ...counts } };
+      return {
+        vectors: checkFinite(vectors.toTypedArray() as Float32Array, embedder.width),
+        counts: { ...counts, emptyTexts },
+      };
     }
     const { vectors, chunks, counts } = embedLongTexts(embedder, texts, {
       ...shared,
@@ -108,7 +114,11 @@ async function embedTexts(
     });
     progress.note(`${counts.longTexts} of ${texts.length} texts took several windows`);
     const many = long === "window-mean" ? {} : { chunks };
-    return { vectors: vectors.toTypedArray() as Float32Array, ...many, counts: { ...counts } };
+    return {
+      vectors: checkFinite(vectors.toTypedArray() as Float32Array, embedder.width),
+      ...many,
+      counts: { ...counts, emptyTexts },
+    };
   } finally {
     progress.done();
   }
@@ -243,8 +253,7 @@ export function addEmbed(program: Command): void {
     .option("--similarity", "print the cosine of every two texts instead of vectors")
     .action(async (given: string[], options: EmbedOptions) => {
       const { precision, dimensions, out } = options;
-      const texts =
-        options.files === true ? given.map((path) => readFileSync(path, "utf8")) : textsOf(given, options.input);
+      const texts = options.files === true ? given.map(readTextFile) : textsOf(given, options.input);
       const embedder = loadEmbedder(await modelFolder(options.model, options), { weights: options.weights });
       const progress = progressFor(options);
       const ranges =

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { extendWithExperts } from "../embedding/extend-experts.js";
@@ -15,6 +16,7 @@ import { trainWordPiece } from "../text/index.js";
 import { addEmbed } from "./embed.js";
 import { addEvaluateEmbedding } from "./evaluate-embedding.js";
 import { addEvaluateRetrieval } from "./evaluate-retrieval.js";
+import { addEvaluateSts } from "./evaluate-sts.js";
 import { addIndex } from "./index-documents.js";
 import { addMine } from "./mine.js";
 import { addPretrain } from "./pretrain.js";
@@ -78,6 +80,56 @@ describe("cloze embed", () => {
     });
     extended.dispose();
     await expect(embed("a cat", "--field", "[B]")).rejects.toThrow(code("FIELD_UNKNOWN"));
+  });
+  test("texts of a packed file, of UTF-16, and behind a byte-order mark; empty ones are counted", async () => {
+    const lines = "a small cat\n\nthe moon\n";
+    writeFileSync(path("plain.txt"), lines);
+    writeFileSync(path("packed.txt.gz"), gzipSync(lines));
+    writeFileSync(path("wide.txt"), Buffer.from(`\ufeff${lines}`, "utf16le"));
+    writeFileSync(path("marked.txt"), `\ufeff${lines}`);
+    const rows = await embed("--input", path("plain.txt"));
+    for (const name of ["packed.txt.gz", "wide.txt", "marked.txt"]) {
+      const result = await embed("--input", path(name));
+      expect(result, name).toEqual(rows);
+    }
+    expect(await embed("--input", path("plain.txt"), "--out", path("plain.npy"))).toMatchObject({
+      vectors: 3,
+      counts: { emptyTexts: 1 },
+    });
+    writeFileSync(path("cut.gz"), gzipSync(lines).subarray(0, 20));
+    await expect(embed("--input", path("cut.gz"))).rejects.toThrow(code("DATA_COMPRESSION"));
+  });
+  test("a model with NaN in its weights is refused wherever it embeds", async () => {
+    cpSync(model, path("broken"), { recursive: true });
+    const weights = readFileSync(join(model, "model.safetensors"));
+    // Behind the header, each float32 becomes NaN.
+    for (let at = 8 + Number(weights.readBigUInt64LE(0)); at < weights.length; at += 4)
+      weights.writeFloatLE(Number.NaN, at);
+    writeFileSync(join(path("broken"), "model.safetensors"), weights);
+    const of = ["--model", path("broken")];
+    for (const command of [
+      run(addEmbed, "embed", "a cat", ...of),
+      run(addMine, "mine", "duplicates", path("texts.txt"), ...of, "--out", path("x")),
+      run(addEvaluateSts, "sts", ...of, "--data", path("sts.tsv")),
+    ])
+      await expect(command).rejects.toThrow(code("EMBEDDER_NOT_FINITE"));
+  });
+  test("what is cut is counted: in training, and where negatives are searched", async () => {
+    const long = "cat ".repeat(5000);
+    write("long.jsonl", [
+      { query: "a cat", document: long },
+      { query: "a dog", document: "the dog" },
+    ]);
+    const of = ["--model", model, "--out"];
+    const trained = await run(addTrain, "train", path("long.jsonl"), ...of, path("long-model"), "--steps", "1");
+    expect(trained).toMatchObject({ texts: { texts: 4, truncatedTexts: 1, droppedTokens: expect.any(Number) } });
+    const mined = await run(addMine, "mine", "negatives", path("long.jsonl"), ...of, path("long-mined.jsonl"));
+    expect(mined).toMatchObject({ truncatedTexts: 1 });
+    // A line is a text, however long.
+    write("long.txt", ["the moon ".repeat(200_000), "a dog"]);
+    expect(await run(addMine, "mine", "duplicates", path("long.txt"), ...of, path("kept.txt"))).toMatchObject({
+      texts: 2,
+    });
   });
   test("a matrix, in 8 bits with ranges from elsewhere, and the first numbers only", async () => {
     await embed("--input", path("texts.txt"), "--out", path("all.npy"));

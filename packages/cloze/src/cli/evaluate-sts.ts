@@ -8,7 +8,7 @@ import { cosineSimilarity } from "../metrics/cosine-similarity.js";
 import { pearsonCorrelation, spearmanCorrelation } from "../metrics/index.js";
 import { createMeter } from "../training/progress.js";
 import { wholeNumber } from "./arguments.js";
-import { noteWarnings } from "./data-options.js";
+import { mark, noteWarnings, quoteMark } from "./data-options.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
 import { vectorsOf } from "./text-vectors.js";
@@ -17,6 +17,8 @@ interface EvaluateStsOptions extends CommonOptions {
   model: string;
   data: string;
   format?: DataFormat;
+  delimiter?: string;
+  quote?: string;
   first?: string;
   second?: string;
   score?: string;
@@ -33,6 +35,8 @@ export function addEvaluateSts(program: Command): void {
     .requiredOption(`--model ${modelArgument}`, "an embedder")
     .requiredOption("--data <file>", "pairs of texts with a score: sentence1, sentence2, score, or names like these")
     .addOption(new Option("--format <format>", "of the file, if its name does not tell").choices(dataFormats))
+    .option("--delimiter <mark>", "between fields: a character, tab or space", mark)
+    .option("--quote <mark>", "around fields; none if quotes mean nothing (default: as the file looks)", quoteMark)
     .option("--first <column>", "the column of the first text")
     .option("--second <column>", "the column of the second text")
     .option("--score <column>", "the column of the score")
@@ -44,11 +48,15 @@ export function addEvaluateSts(program: Command): void {
       const { rows, columns: found } = await readSimilarityRows(options.data, warnings, {
         columns,
         format: options.format,
+        delimiter: options.delimiter,
+        quote: options.quote,
       });
       if (rows.length < 2) {
         throw new ClozeError("DATA_EMPTY", `${options.data} holds too few pairs`, {
           expected: "at least two pairs with scores",
-          received: String(rows.length),
+          received: [String(rows.length), ...warnings.list().map(({ count, message }) => `${count} ${message}`)].join(
+            "; ",
+          ),
         });
       }
       progress.note(`${options.data}: texts in ${found.first} and ${found.second}, scores in ${found.score}`);

@@ -150,6 +150,16 @@ test("evaluate sts", async () => {
   for (const value of [spearman, pearson]) expect(Math.abs(value)).toBeLessThanOrEqual(1);
 });
 
+test("evaluate sts says why pairs do not count, and takes how fields are parted", async () => {
+  writeFileSync(path("commas.csv"), 'sentence1|sentence2|score\nthe cat|a "cat|1\na dog|the dog here|2\n');
+  const sts = (...more: string[]) =>
+    run("evaluate", "sts", "--model", path("model"), "--data", path("commas.csv"), ...more);
+  await expect(sts()).rejects.toMatchObject({ code: "DATA_ROW" });
+  expect(await sts("--delimiter", "|", "--quote", "none")).toMatchObject({ pairs: 2 });
+  writeFileSync(path("commas.csv"), "sentence1;sentence2;score\na;b;1,5\nc;d;2,5\n");
+  await expect(sts()).rejects.toThrow(/2 pairs without a text or without a number/);
+});
+
 test("index and search: words, vectors, filters, replacing and removing", async () => {
   const made = await run(
     "index",

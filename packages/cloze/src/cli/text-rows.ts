@@ -13,7 +13,7 @@ export interface TextRows {
 /** Texts of a file: lines, or a column of rows, which are written back as JSON. @throws DATA_COLUMN_MISSING */
 export async function readTexts(path: string, column: string | undefined): Promise<TextRows> {
   if (column === undefined && !/\.(jsonl|json|csv|tsv|parquet)(\.gz|\.zst)?$/i.test(path)) {
-    const lines = [...readLines([path])];
+    const lines = [...readLines([path], { longestLine: Number.MAX_SAFE_INTEGER })];
     return { texts: lines, lines };
   }
   const source = openRows(path);

@@ -3,6 +3,7 @@ import { scope } from "@cloze/tensor";
 import type { DataWarnings } from "../data/readers/warnings.js";
 import type { Embedder } from "../embedding/embedder.js";
 import { emptyCounts } from "../embedding/text-roles.js";
+import { checkFinite } from "../embedding/vectors/index.js";
 import type { TextVectors } from "../retrieval/pipeline/text-vectors.js";
 
 /**
@@ -19,7 +20,10 @@ export const vectorsOf = (
     const { similarity } = embedder.options;
     const normalize = similarity === "cosine" ? true : undefined;
     const embedded = () => embedder.embed(texts, { role, tokenBudget, counts, normalize });
-    const vectors = scope(() => embedded().toTypedArray() as Float32Array);
+    const vectors = checkFinite(
+      scope(() => embedded().toTypedArray() as Float32Array),
+      embedder.width,
+    );
     if (similarity === "euclidean" || similarity === "manhattan")
       warnings?.add(
         "SIMILARITY_OTHER",

@@ -21,6 +21,7 @@ import {
   type LossInput,
   rowsOfLoss,
 } from "./losses/index.js";
+import { emptyCounts, type TextCounts } from "./text-roles.js";
 import {
   batchMaker,
   type EmbeddingBatch,
@@ -92,6 +93,8 @@ export interface TrainEmbedderOptions<Encoder = Embedder> extends RunOptions {
 }
 
 export interface TrainEmbedderResult extends TrainResult {
+  /** The texts of all rows, and what of them did not fit. */
+  readonly texts: TextCounts;
   /** On the dev data, in order. */
   readonly evaluations: readonly EvaluationRecord[];
   /** The evaluation whose weights the embedder has. */
@@ -322,7 +325,12 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
   }
   const parameters = new Map(embedder.parameters);
   for (const [name, value] of loss.parameters ?? []) parameters.set(`loss.${name}`, value);
-  const source = plannedBatches(plan, batchMaker(embedder, rows, innermostKind(config), labels));
+  const texts = emptyCounts();
+  const source = plannedBatches(plan, batchMaker(embedder, rows, innermostKind(config), labels, texts));
+  if (texts.truncatedTexts > 0)
+    progress.note(
+      `${texts.truncatedTexts} of ${texts.texts} texts were cut: ${texts.droppedTokens} tokens beyond the limit teach nothing`,
+    );
   const chunkSize = options.chunkSize ?? Number.POSITIVE_INFINITY;
   if (chunkSize < batchSize && !isCacheable(config)) {
     throw new ClozeError("LOSS_OPTIONS", "This loss cannot be computed in chunks", {
@@ -393,7 +401,7 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
     optimizer.dispose();
     for (const value of loss.parameters?.values() ?? []) value.dispose();
   }
-  return { ...result, evaluations: best.records, best: best.best() };
+  return { ...result, texts, evaluations: best.records, best: best.best() };
 }
 
 /** One stage of `trainSentenceEncoder`. */

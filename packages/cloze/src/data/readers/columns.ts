@@ -31,11 +31,17 @@ export function findColumn(available: readonly string[], names: readonly string[
 }
 
 /** The error for a part that no column plays; names the columns that exist. */
-export const missingColumn = (path: string, role: string, expected: string, available: readonly string[]): ClozeError =>
+export const missingColumn = (
+  path: string,
+  role: string,
+  expected: string,
+  available: readonly string[],
+  remedy = `Name it: columns { ${role}: "…" } (--column ${role}=…).`,
+): ClozeError =>
   new ClozeError("DATA_COLUMN_MISSING", `${path} has no column for the ${role}`, {
     expected,
     received: `columns ${available.join(", ")}`,
-    remedy: `Name it: columns { ${role}: "…" } (--column ${role}=…).`,
+    remedy,
   });
 
 /** The column that a caller named, checked. */

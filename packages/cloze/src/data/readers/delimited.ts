@@ -4,7 +4,7 @@ import { type CsvError, type Info, parse } from "csv-parse";
 import { ClozeError } from "../../errors.js";
 import type { DataRow } from "./row.js";
 import { readBlocks, readHead, readLineBlocks } from "./text-blocks.js";
-import type { DataWarnings } from "./warnings.js";
+import { createWarnings, type DataWarnings } from "./warnings.js";
 
 /** How a table is written. */
 export interface DelimitedOptions {
@@ -86,11 +86,39 @@ async function* quotedLines(
 }
 
 /** The delimiter of a CSV file: what its first line has most of. */
-async function guessDelimiter(path: string): Promise<string> {
+export async function guessDelimiter(path: string): Promise<string> {
   const [first] = (await readHead(path)).text.split("\n", 1);
   const plain = first.replace(/"[^"]*"/g, "");
   const counts = [",", ";", "\t", "|"].map((mark) => [mark, plain.split(mark).length] as const);
   return counts.reduce((best, one) => (one[1] > best[1] ? one : best))[0];
+}
+
+/** Whether every record of a file parses with quotes, into as many fields as the first. */
+export async function parsesQuoted(path: string, delimiter: string): Promise<boolean> {
+  let width: number | undefined;
+  try {
+    for await (const { fields } of quotedLines(path, delimiter, '"', createWarnings())) {
+      width ??= fields.length;
+      if (fields.length !== width) return false;
+    }
+  } catch (error) {
+    if (error instanceof ClozeError && error.code === "DATA_ROW") return false;
+    throw error;
+  }
+  return true;
+}
+
+/**
+ * Whether a table with tabs was written with quotes around fields, as pandas and spreadsheets do where a text holds quotes:
+ * all names of its columns are quoted, or some field is with quotes doubled in it, and the whole file parses so.
+ */
+export async function isQuotedTsv(path: string): Promise<boolean> {
+  let quoted: boolean | undefined;
+  for await (const { fields } of plainLines(path, "\t", createWarnings())) {
+    quoted ??= fields.length > 1 && fields.every((field) => /^".*"$/.test(field));
+    if (quoted || fields.some(looksQuoted)) return await parsesQuoted(path, "\t");
+  }
+  return false;
 }
 
 /** Column names from a header line; an unnamed column (pandas writes its index so) is called by its position. */

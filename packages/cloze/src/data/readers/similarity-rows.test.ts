@@ -42,6 +42,26 @@ test("no header: the two longest texts and the fractions; lines may be uneven", 
   expect((await read("three.tsv", "a b\tc d\t2.5\ne\tf, g\t5\n")).rows).toEqual(pairs);
 });
 
+test("quotes around fields of TSV, as pandas and spreadsheets write them, and bare ones", async () => {
+  const texts = [
+    ['a "b" c', "d", 2.5],
+    ["e", "f", 5],
+  ];
+  const ofPandas = 'sentence1\tsentence2\tscore\n"a ""b"" c"\td\t2.5\ne\tf\t5\n';
+  expect(await read("pairs.tsv", ofPandas)).toEqual({ rows: texts, warnings: [] });
+  const all = '"sentence1"\t"sentence2"\t"score"\n"a ""b"" c"\t"d"\t"2.5"\n"e"\t"f"\t"5"\n';
+  expect(await read("pairs.tsv", all)).toEqual({ rows: texts, warnings: [] });
+  const bare = 'sentence1\tsentence2\tscore\na "b" c\td\t2.5\ne\tf\t5\n';
+  expect((await read("pairs.tsv", bare)).rows).toEqual(texts);
+  // The STS benchmark's own files: tabs and bare quotes under the name CSV, and more fields in some lines.
+  const benchmark =
+    'x\tMSR\t2012\t0001\t2.5\ta "b" c d e f\tg h i j\nx\tMSR\t2012\t0002\t5.0\te f g h\ti j k l\thttp://x\n';
+  expect((await read("sts-test.csv", benchmark)).rows).toEqual([
+    ['a "b" c d e f', "g h i j", 2.5],
+    ["e f g h", "i j k l", 5],
+  ]);
+});
+
 test("rows without a number are left out and counted", async () => {
   const { rows, warnings } = await read("odd.csv", "sentence1,sentence2,score\na,b,1\nc,d,\ne,,2\n");
   expect(rows).toEqual([

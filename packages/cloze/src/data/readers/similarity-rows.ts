@@ -1,5 +1,7 @@
 // Pairs of texts with a number that says how alike they are.
 import { findColumn, missingColumn } from "./columns.js";
+import { guessDelimiter, isQuotedTsv, parsesQuoted } from "./delimited.js";
+import { detectFormat } from "./format.js";
 import { collectRows, type OpenRowsOptions, openRows, type RowSource } from "./open-rows.js";
 import { type DataRow, placeOf } from "./row.js";
 import type { DataWarnings } from "./warnings.js";
@@ -92,8 +94,20 @@ function namedColumns(available: readonly string[], given: SimilarityColumns): P
   return { first, second, score };
 }
 
+/**
+ * Whether quotes mean something in a table, which its name does not tell: pandas quotes in TSV, and the STS benchmark's own
+ * files are called CSV and hold tabs and bare quotes.
+ */
+async function withQuoting(path: string, options: OpenRowsOptions): Promise<OpenRowsOptions> {
+  if (options.quote !== undefined || options.delimiter !== undefined) return options;
+  const format = options.format ?? (await detectFormat(path));
+  if (format === "tsv" && (await isQuotedTsv(path))) return { ...options, quote: '"' };
+  if (format !== "csv" || (await guessDelimiter(path)) !== "\t" || (await parsesQuoted(path, "\t"))) return options;
+  return { ...options, format: "tsv" };
+}
+
 async function openPairs(path: string, options: OpenRowsOptions, given: SimilarityColumns) {
-  const relaxed: OpenRowsOptions = { ...options, uneven: "fit" };
+  const relaxed: OpenRowsOptions = { ...(await withQuoting(path, options)), uneven: "fit" };
   let source: RowSource = openRows(path, relaxed);
   let available = await source.columns();
   const named = namedColumns(available, given);
@@ -126,7 +140,13 @@ async function openPairs(path: string, options: OpenRowsOptions, given: Similari
     ["score", score, '"score"'],
   ] as const) {
     if (column === undefined || !available.includes(column))
-      throw missingColumn(path, role, column ?? expected, available);
+      throw missingColumn(
+        path,
+        role,
+        column ?? expected,
+        available,
+        "Name it: columns { first, second, score } (--first, --second, --score).",
+      );
   }
   return { source, first, second, score } as { source: RowSource } & Required<SimilarityColumns>;
 }

@@ -1,6 +1,7 @@
 // What scores an embedder.
 
 import type { Embedder, EmbedOptions } from "../embedder.js";
+import { checkFinite } from "../vectors/finite.js";
 
 /** Scores by their names. */
 export type EmbeddingScores = Readonly<Record<string, number>>;
@@ -14,7 +15,7 @@ export interface EmbeddingEvaluator<Encoder = Embedder> {
   evaluate(embedder: Encoder): Promise<EmbeddingScores>;
 }
 
-/** Vectors of texts, [texts, width]; each different text is embedded once. */
+/** Vectors of texts, [texts, width]; each different text is embedded once. @throws EMBEDDER_NOT_FINITE */
 export async function vectorsOfTexts(
   embedder: Embedder,
   texts: readonly string[],
@@ -25,7 +26,7 @@ export async function vectorsOfTexts(
   for (const text of texts) if (!places.has(text)) places.set(text, places.size);
   const different = await embedder.embedAsync([...places.keys()], options);
   try {
-    const values = different.toTypedArray() as Float32Array;
+    const values = checkFinite(different.toTypedArray() as Float32Array, width);
     if (places.size === texts.length) return values;
     const all = new Float32Array(texts.length * width);
     texts.forEach((text, i) => {

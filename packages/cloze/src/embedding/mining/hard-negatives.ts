@@ -6,6 +6,7 @@ import type { SearchHit } from "../../retrieval/search-hit.js";
 import { topScores } from "../../retrieval/top-scores.js";
 import type { Embedder } from "../embedder.js";
 import { unitRows, vectorsOfTexts } from "../evaluation/evaluator.js";
+import { emptyCounts } from "../text-roles.js";
 import type { TextPair } from "../training/rows.js";
 
 export interface HardNegativeOptions {
@@ -51,6 +52,8 @@ export interface MiningCounts {
   /** Negatives given, and pairs that got fewer than were asked for. */
   negatives: number;
   shortPairs: number;
+  /** Texts that were searched by their beginnings: what is beyond the embedder's limit was left out. */
+  truncatedTexts: number;
 }
 
 /**
@@ -78,8 +81,9 @@ export async function mineHardNegatives(
   }
   const queries = [...answers.keys()];
   const { width } = embedder;
-  const found = unitRows(await vectorsOfTexts(embedder, documents, { role: "document" }), width);
-  const asked = unitRows(await vectorsOfTexts(embedder, queries, { role: "query" }), width);
+  const texts = emptyCounts();
+  const found = unitRows(await vectorsOfTexts(embedder, documents, { role: "document", counts: texts }), width);
+  const asked = unitRows(await vectorsOfTexts(embedder, queries, { role: "query", counts: texts }), width);
   const counts: MiningCounts = {
     queries: queries.length,
     candidates: 0,
@@ -89,6 +93,7 @@ export async function mineHardNegatives(
     belowMinimum: 0,
     negatives: 0,
     shortPairs: 0,
+    truncatedTexts: texts.truncatedTexts,
   };
 
   /** The nearest documents of each query, and the scores of those that answer it. */

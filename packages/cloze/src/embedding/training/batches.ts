@@ -4,6 +4,7 @@ import { randomOrder, randomSource } from "../../data/random-source.js";
 import { ClozeError } from "../../errors.js";
 import type { TextBatch, TextKind, TrainableEncoder } from "../embedder.js";
 import type { EmbeddingLossKind, RowShape } from "../losses/index.js";
+import type { TextCounts } from "../text-roles.js";
 import type { EmbeddingRow } from "./rows.js";
 
 /** Sequences of a batch, in one or two parts that are encoded by themselves, and how they are columns again. */
@@ -225,6 +226,7 @@ function checkFields(rows: readonly EmbeddingRow[]): boolean {
 /**
  * Tokenizes all rows once, and gives what makes a batch of some of them.
  *
+ * @param counts receives what was cut
  * @throws TRAINING_ROWS where rows have different numbers of texts and the shape does not allow it
  */
 export function batchMaker(
@@ -232,6 +234,7 @@ export function batchMaker(
   rows: readonly EmbeddingRow[],
   kind: Pick<EmbeddingLossKind, "search">,
   labels: RowLabels | undefined,
+  counts?: TextCounts,
 ): (positions: Int32Array) => EmbeddingBatch {
   const wanted = Math.min(2, rows[0]?.texts.length ?? 0);
   const wrong = rows.findIndex(({ texts }) => Math.min(2, texts.length) !== wanted);
@@ -245,7 +248,7 @@ export function batchMaker(
   const kindOf = (column: number): TextKind => kinds[Math.min(column, kinds.length - 1)];
   const inFields = checkFields(rows);
   const tokenize = (texts: readonly string[], column: number, field: string | undefined) =>
-    embedder.tokenize(texts, { ...kindOf(column), field });
+    embedder.tokenize(texts, { ...kindOf(column), field }, counts);
   const columns = Array.from({ length: wanted }, (_, column) =>
     inFields
       ? rows.flatMap(({ texts, field }) => tokenize([texts[column]], column, field))

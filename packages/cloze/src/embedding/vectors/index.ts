@@ -9,4 +9,5 @@ export {
   type VectorCodes,
   type VectorRanges,
 } from "./codes.js";
+export { checkFinite } from "./finite.js";
 export { readNpy, writeNpy } from "./npy.js";
