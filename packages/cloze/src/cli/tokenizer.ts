@@ -1,9 +1,14 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { type Command, Option } from "commander";
+import { holdsText } from "../data/corpus/corpus-files.js";
 import { amplified, type WeightedText } from "../data/corpus/index.js";
+import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
+import { ClozeError } from "../errors.js";
 import { readLines, type Tokenizer, trainBpe, trainUnigram, trainWordLevel, trainWordPiece } from "../text/index.js";
 import { wholeNumber } from "./arguments.js";
-import { type CommonOptions, printResult } from "./output.js";
+import { noteWarnings } from "./data-options.js";
+import { type CommonOptions, printResult, progressFor } from "./output.js";
 
 type TrainingTexts = Iterable<string | WeightedText>;
 
@@ -28,8 +33,32 @@ interface TrainOptions extends CommonOptions {
   balance?: "bytes";
 }
 
-const textsOf = (files: readonly string[], { balance }: TrainOptions): TrainingTexts =>
-  balance === undefined ? readLines(files) : amplified(files.map((file) => readLines(file)));
+/** The text files that an argument stands for; what holds no text is left out and counted. */
+function textFiles(path: string, warnings: DataWarnings): string[] {
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const names = isFolder
+    ? readdirSync(path)
+        .filter((name) => name.endsWith(".txt"))
+        .sort()
+    : [];
+  const files = names.length === 0 ? [path] : names.map((name) => join(path, name));
+  return files.filter((file) => {
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true || holdsText(file)) return true;
+    warnings.add("CORPUS_BINARY_FILE", "files that hold no text, left out", file);
+    return false;
+  });
+}
+
+function textsOf(files: readonly string[], { balance }: TrainOptions, warnings: DataWarnings): TrainingTexts {
+  const groups = files.map((file) => textFiles(file, warnings)).filter((group) => group.length > 0);
+  if (groups.length === 0) {
+    throw new ClozeError("CORPUS_EMPTY", `There is no text in ${files.join(", ")}`, {
+      expected: "lines of text",
+      received: "files that hold no text",
+    });
+  }
+  return balance === undefined ? readLines(groups.flat()) : amplified(groups.map((group) => readLines(group)));
+}
 
 /** `cloze tokenizer train` */
 export function addTokenizer(program: Command): void {
@@ -50,13 +79,15 @@ export function addTokenizer(program: Command): void {
     )
     .action((files: string[], options: TrainOptions) => {
       const start = performance.now();
-      const trained = trainers[options.type](textsOf(files, options), options);
+      const warnings = createWarnings();
+      const trained = trainers[options.type](textsOf(files, options, warnings), options);
+      noteWarnings(progressFor(options), warnings.list());
       mkdirSync(options.out, { recursive: true });
       trained.save(options.out);
       const seconds = (performance.now() - start) / 1000;
       printResult(
         options,
-        { tokenizer: options.out, vocabularySize: trained.vocabularySize, seconds },
+        { tokenizer: options.out, vocabularySize: trained.vocabularySize, seconds, warnings: warnings.list() },
         () => `${trained.vocabularySize} entries in ${options.out} (${seconds.toFixed(1)} s)`,
       );
     });

@@ -19,3 +19,15 @@ test("a query and its document are the two parts of a held-out line, and nothing
 test("too little text is refused", () => {
   expect(() => prepareOwnText(lines.slice(0, 5))).toThrow(/20 lines/);
 });
+
+test("lines of a script that writes no spaces are cut between characters", () => {
+  const plain = Array.from({ length: 60 }, (_, i) => `自然语言处理第${i}章说的是词和句子`);
+  const { task, pairs, lines: usable } = prepareOwnText([...plain, "太短了", "pneumonoultramicroscopic"]);
+  expect(usable).toEqual(plain);
+  expect(pairs).toHaveLength(54 * 4);
+  task.queries.forEach((query, i) => {
+    const document = task.documents[task.answers[i]];
+    expect([...query, ...document].sort()).toEqual([...plain[task.answers[i]]].sort());
+    expect(query.length).toBeGreaterThan(1);
+  });
+});

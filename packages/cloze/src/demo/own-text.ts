@@ -13,15 +13,32 @@ export interface OwnText {
   readonly task: SearchTask;
 }
 
-/** Cuts a text into a span of words and the rest; undefined where there are fewer than four words. */
-function cut(text: string, random: () => number): { span: string; rest: string } | undefined {
+/** Scripts that write no spaces between words. */
+const unspaced =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+const shortestUnspaced = 8;
+
+/**
+ * What a text may be cut between, and what stands there: words, or characters where a script writes no spaces. None in a text
+ * that is too short.
+ */
+function unitsOf(text: string): { words: string[]; between: string } {
   const words = text.split(/\s+/).filter((word) => word !== "");
-  if (words.length < 4) return undefined;
+  if (words.length >= 4) return { words, between: " " };
+  const characters = [...words.join(" ")];
+  const enough = characters.length >= shortestUnspaced && unspaced.test(text);
+  return { words: enough ? characters : [], between: "" };
+}
+
+/** Cuts a text into a span of words and the rest; undefined where it is too short. */
+function cut(text: string, random: () => number): { span: string; rest: string } | undefined {
+  const { words, between } = unitsOf(text);
+  if (words.length === 0) return undefined;
   const length = Math.max(2, Math.min(words.length - 2, Math.round(words.length * (0.3 + 0.4 * random()))));
   const start = Math.floor(random() * (words.length - length + 1));
   return {
-    span: words.slice(start, start + length).join(" "),
-    rest: [...words.slice(0, start), ...words.slice(start + length)].join(" "),
+    span: words.slice(start, start + length).join(between),
+    rest: [...words.slice(0, start), ...words.slice(start + length)].join(between),
   };
 }
 
@@ -35,7 +52,7 @@ export function prepareOwnText(lines: readonly string[], { seed = 1, cuts = 4 } 
   const usable = lines.filter((line) => cut(line, () => 0.5) !== undefined);
   if (usable.length < 20) {
     throw new ClozeError("OWN_TEXT_SHORT", "There is too little text to learn from", {
-      expected: "at least 20 lines of four words or more, one document a line",
+      expected: `at least 20 lines of four words (of ${shortestUnspaced} characters in a script without spaces) or more, one document a line`,
       received: `${usable.length} such lines`,
     });
   }

@@ -130,3 +130,9 @@ test("ranks of one right answer agree with lists of one relevant document", () =
     }),
   );
 });
+
+test("a recall of all is 1, whatever the number of ranks", () => {
+  for (let count = 1; count < 60; count++) {
+    expect(summarizeRanks(new Array<number>(count).fill(1)).recall[1]).toBe(1);
+  }
+});

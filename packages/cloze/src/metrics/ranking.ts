@@ -35,9 +35,10 @@ export function summarizeRanks(ranks: ArrayLike<number>, cutoffs: readonly numbe
   for (const cutoff of cutoffs) recall[cutoff] = 0;
   let reciprocals = 0;
   for (let query = 0; query < ranks.length; query++) {
-    for (const cutoff of cutoffs) if (ranks[query] <= cutoff) recall[cutoff] += 1 / count;
+    for (const cutoff of cutoffs) if (ranks[query] <= cutoff) recall[cutoff]++;
     reciprocals += 1 / ranks[query];
   }
+  for (const cutoff of cutoffs) recall[cutoff] /= count;
   return { recall, meanReciprocalRank: reciprocals / count };
 }
 

@@ -48,6 +48,17 @@ function isBinary(head: Buffer): boolean {
   return bad > 0.2 * text.length;
 }
 
+/** Whether a file's beginning is text, or packed, or empty; false for images, archives and the like. */
+export function holdsText(path: string): boolean {
+  const handle = openSync(path, "r");
+  try {
+    const head = readAt(handle, 0, probeBytes);
+    return isPacked(head) || isUtf16(head) || !isBinary(head);
+  } finally {
+    closeSync(handle);
+  }
+}
+
 function readAt(handle: number, position: number, bytes: number): Buffer {
   const buffer = Buffer.alloc(bytes);
   return buffer.subarray(0, readSync(handle, buffer, 0, bytes, position));
