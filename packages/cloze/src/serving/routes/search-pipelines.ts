@@ -32,7 +32,8 @@ const words = ({ index }: Asked): Retriever => indexBm25(index.searchable);
 
 function dense({ exchange, index }: Asked, model: ServedModel): Retriever {
   const made = ability(model, "dense");
-  const normalize = model.embedder?.options.normalize ?? true;
+  // As `cloze index` makes them: of length 1 where the model compares by cosines.
+  const normalize = model.embedder?.options.similarity === "cosine" || model.embedder?.options.normalize === true;
   return indexDense(index.searchable, {
     width: made.width,
     async embed(texts) {
