@@ -1,4 +1,5 @@
 // A folder that `cloze index` made, served: the models that it needs, and documents, filtered and with their words marked.
+import { existsSync } from "node:fs";
 import { ClozeError } from "../errors.js";
 import type { Searchable } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
@@ -128,7 +129,16 @@ async function modelOf(
   const { fits, title }: MadePart = madeParts[part];
   const isItsOwn = (model: ServedModel): boolean =>
     fits(model, settings) && modelFingerprint(model.folder) === made.fingerprint;
-  const found = models.find(isItsOwn) ?? (await load({ folder: made.model }));
+  const served = models.find(isItsOwn);
+  if (served !== undefined) return served;
+  if (!existsSync(made.model)) {
+    throw new ClozeError("INDEX_MODEL", `The model of ${folder} no longer stands in ${made.model}`, {
+      expected: `the model of its ${title} (${made.fingerprint.slice(0, 12)})`,
+      received: models.length === 0 ? "no other model" : models.map(({ name }) => name).join(", "),
+      remedy: "Say where it is with --model.",
+    });
+  }
+  const found = await load({ folder: made.model });
   if (isItsOwn(found)) return found;
   throw new ClozeError("INDEX_MODEL", `${folder} was made with another model than stands in ${made.model} now`, {
     expected: `the model of its ${title} (${made.fingerprint.slice(0, 12)})`,

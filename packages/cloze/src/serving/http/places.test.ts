@@ -69,7 +69,9 @@ test("a client that asks before it sends is told at once that nothing is there",
       if (text.includes("error_type")) socket.destroy();
     });
     socket.on("error", reject).on("close", () => resolve(text));
-    socket.write("POST /nothing HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 30\r\n\r\n");
+    socket.write(
+      "POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 30\r\n\r\n",
+    );
     setTimeout(() => socket.destroy(), 3000).unref();
   });
   expect(received).toContain("HTTP/1.1 404 Not Found");

@@ -132,11 +132,14 @@ test("queries of many clients run together, each with its own weights", async ()
   expect(together.map(({ body }) => rounded(body.hits))).toEqual(alone.map(rounded));
 });
 
-test("another model in the place of an index's is refused", async () => {
-  const made = { model: writeTinyModel(folder, "language"), fingerprint: "0".repeat(64) };
-  openIndex(join(folder, "other"), { write: true, create: { weights: made } }).close();
-  const wrong = await createServer({ indexes: [{ folder: join(folder, "other") }] });
-  await expect(wrong.load()).rejects.toMatchObject({ code: "INDEX_MODEL" });
+test.each([
+  ["another model in the place of an index's", () => writeTinyModel(folder, "language"), "another model"],
+  ["a model that is gone", () => join(folder, "gone"), "Say where it is with --model"],
+])("%s is refused", async (name, modelPlace, message) => {
+  const made = { model: modelPlace(), fingerprint: "0".repeat(64) };
+  openIndex(join(folder, name), { write: true, create: { weights: made } }).close();
+  const wrong = await createServer({ indexes: [{ folder: join(folder, name) }] });
+  await expect(wrong.load()).rejects.toMatchObject({ code: "INDEX_MODEL", message: expect.stringContaining(message) });
   await wrong.app.close();
   wrong.dispose();
 });
