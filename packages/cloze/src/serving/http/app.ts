@@ -201,7 +201,12 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
   if (settings.corsAllowOrigin.length > 0) {
     const { default: cors } = await import("@fastify/cors");
     const any = settings.corsAllowOrigin.includes("*");
-    await app.register(cors, { origin: any ? "*" : [...settings.corsAllowOrigin], methods: ["GET", "POST"] });
+    await app.register(cors, {
+      origin: any ? "*" : [...settings.corsAllowOrigin],
+      methods: ["GET", "POST"],
+      // Otherwise OPTIONS of others than browsers get a refusal that is in no API's form.
+      strictPreflight: false,
+    });
   }
 
   const begin = (request: FastifyRequest, reply: FastifyReply, route?: Route): Progress => {

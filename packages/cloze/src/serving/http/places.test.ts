@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeTinyModel } from "../../../test/tiny-models.js";
-import { type ClozeServer, serve } from "../server.js";
+import { type ClozeServer, createServer, serve } from "../server.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-places-"));
 let server: ClozeServer;
@@ -33,7 +33,8 @@ async function send(method: string, path: string, body?: string | Buffer, header
     headers: { "content-type": "application/json", ...headers },
   });
   // biome-ignore lint/suspicious/noExplicitAny: the shape is what each test looks at.
-  return { status: response.status, allow: response.headers.get("allow"), body: (await response.json()) as any };
+  const answer = (await response.json()) as any;
+  return { status: response.status, allow: response.headers.get("allow"), body: answer };
 }
 
 test.each([
@@ -100,4 +101,13 @@ test("errors name the field of the API that was called", async () => {
   expect((await send("POST", "/embed", JSON.stringify({ inputs: long }))).body.error).toMatch(
     /^inputs must have less than 33 tokens/,
   );
+});
+
+test("OPTIONS of others than browsers is no error where pages may call", async () => {
+  const one = await createServer({ settings: { corsAllowOrigin: ["https://example.org"] } });
+  const response = await one.app.inject({ method: "OPTIONS", url: "/embed" });
+  expect([response.statusCode, response.body]).toEqual([204, ""]);
+  expect(response.headers["access-control-allow-origin"]).not.toBe("*");
+  await one.app.close();
+  one.dispose();
 });
