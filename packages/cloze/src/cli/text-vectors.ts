@@ -1,7 +1,7 @@
 // An embedder as retrieval wants it; texts that it had to cut are counted.
 import { scope } from "@cloze/tensor";
 import type { DataWarnings } from "../data/readers/warnings.js";
-import type { Embedder } from "../embedding/embedder.js";
+import { type Embedder, searchedAsUnit } from "../embedding/embedder.js";
 import { emptyCounts } from "../embedding/text-roles.js";
 import { checkFinite } from "../embedding/vectors/index.js";
 import type { TextVectors } from "../retrieval/pipeline/text-vectors.js";
@@ -18,7 +18,7 @@ export const vectorsOf = (
   embed(texts, role) {
     const counts = emptyCounts();
     const { similarity } = embedder.options;
-    const normalize = similarity === "cosine" ? true : undefined;
+    const normalize = searchedAsUnit(embedder.options);
     const embedded = () => embedder.embed(texts, { role, tokenBudget, counts, normalize });
     const vectors = checkFinite(
       scope(() => embedded().toTypedArray() as Float32Array),

@@ -1,10 +1,10 @@
-import { mkdirSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, statSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { holdsText } from "../data/corpus/corpus-files.js";
 import { amplified, type WeightedText } from "../data/corpus/index.js";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
+import { textFiles } from "../text/corpus.js";
 import { readLines, type Tokenizer, trainBpe, trainUnigram, trainWordLevel, trainWordPiece } from "../text/index.js";
 import { wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
@@ -34,23 +34,16 @@ interface TrainOptions extends CommonOptions {
 }
 
 /** The text files that an argument stands for; what holds no text is left out and counted. */
-function textFiles(path: string, warnings: DataWarnings): string[] {
-  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-  const names = isFolder
-    ? readdirSync(path)
-        .filter((name) => name.endsWith(".txt"))
-        .sort()
-    : [];
-  const files = names.length === 0 ? [path] : names.map((name) => join(path, name));
-  return files.filter((file) => {
-    if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true || holdsText(file)) return true;
+const filesOf = (path: string, warnings: DataWarnings): string[] =>
+  textFiles(path).filter((file) => {
+    // A pipe is read once.
+    if (!statSync(file).isFile() || holdsText(file)) return true;
     warnings.add("CORPUS_BINARY_FILE", "files that hold no text, left out", file);
     return false;
   });
-}
 
 function textsOf(files: readonly string[], { balance }: TrainOptions, warnings: DataWarnings): TrainingTexts {
-  const groups = files.map((file) => textFiles(file, warnings)).filter((group) => group.length > 0);
+  const groups = files.map((file) => filesOf(file, warnings)).filter((group) => group.length > 0);
   if (groups.length === 0) {
     throw new ClozeError("CORPUS_EMPTY", `There is no text in ${files.join(", ")}`, {
       expected: "lines of text",

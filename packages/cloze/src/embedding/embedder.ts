@@ -133,6 +133,12 @@ export interface Embedder {
   dispose(): void;
 }
 
+/** Whether vectors that are searched by inner products are to have length 1: where the model compares by cosines, or scales. */
+export const searchedAsUnit = ({
+  similarity,
+  normalize,
+}: Pick<Embedder["options"], "similarity" | "normalize">): boolean => similarity === "cosine" || normalize === true;
+
 /** What training asks of an encoder of texts: an embedder, or one whose vectors are sparse, or of tokens. */
 export interface TrainableEncoder
   extends Pick<

@@ -1,9 +1,10 @@
 // A dense layer between the encoder and what predicts: BERT's pooler, RoBERTa's classifier, ModernBERT's head.
 import { activation, dropout, linear, type PlanBuilder, type PlanValue, type Tensor, tensor } from "@cloze/tensor";
 import { z } from "zod";
+import { activationSchema } from "../encoder/activation.js";
 import { applyNorm, type NormConfig, normSpecs, planNorm } from "../encoder/norm.js";
 import type { ParameterSpec } from "../encoder/part.js";
-import { activationSchema, type HeadContext } from "./head.js";
+import type { HeadContext } from "./head.js";
 
 /** null: there is none. */
 export const transformSchema = z

@@ -94,8 +94,6 @@ export interface HeadPart<Schema extends z.ZodType> {
   bind(config: z.output<Schema>, encoder: EncoderConfig): BoundHead;
 }
 
-export const activationSchema = z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh", "quickGelu"]);
-
 /** Lets TypeScript infer the schema of a head. */
 export const defineHead = <Schema extends z.ZodType>(part: HeadPart<Schema>): HeadPart<Schema> => part;
 

@@ -15,12 +15,13 @@ import {
   transpose,
 } from "@cloze/tensor";
 import { z } from "zod";
+import { activationSchema } from "../encoder/activation.js";
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
 import { applyNorm, normSpecs, planNorm, unplanned } from "../encoder/norm.js";
 import { onnxNorm, unexported } from "../encoder/onnx.js";
 import { ClozeError } from "../errors.js";
-import { activationSchema, checkCount, defineHead, dense, denseSpecs, type HeadContext, planDense } from "./head.js";
+import { checkCount, defineHead, dense, denseSpecs, type HeadContext, planDense } from "./head.js";
 import { onnxDense, onnxTransform } from "./head-onnx.js";
 import { applyTransform, planTransform, transformSchema, transformSpecs } from "./head-transform.js";
 import { separatorPlaces, tokensWhere } from "./separator.js";

@@ -1,6 +1,7 @@
 import { binaryCrossEntropy, reshape, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { activationSchema, checkCount, classLabels, defineHead, dense, denseSpecs, planDense } from "./head.js";
+import { activationSchema } from "../encoder/activation.js";
+import { checkCount, classLabels, defineHead, dense, denseSpecs, planDense } from "./head.js";
 
 /**
  * Replaced-token detection (ELECTRA, arXiv 2003.10555): one logit for each token, above 0 where it looks replaced. Labels:

@@ -9,7 +9,10 @@ import type { TokenFacts, VectorFacts, WeightFacts } from "./store/manifest.js";
 import type { IndexSearchOptions, SearchIndex } from "./store/search-index.js";
 import type { TokenSearchOptions } from "./store/token-search.js";
 
-/** Documents that are searched by words and by vectors. Results of the two kinds of stores are the same; token vectors are kept by the embedded one alone. */
+/**
+ * Documents that are searched by words and by vectors. Results of the two kinds of stores are the same; token vectors are kept
+ * by the embedded one alone.
+ */
 export interface DocumentStore {
   readonly settings: {
     readonly analyzer: Required<AnalyzerOptions>;

@@ -95,8 +95,8 @@ function loadParts(folder: string): Parts {
 }
 
 /**
- * Loads a folder: a sentence-transformers folder (of an embedder, or of an encoder of weighted terms or of tokens), a folder that `cloze finetune`
- * wrote, or a Hugging Face folder with whatever head.
+ * Loads a folder: a sentence-transformers folder (of an embedder, or of an encoder of weighted terms or of tokens), a folder
+ * that `cloze finetune` wrote, or a Hugging Face folder with whatever head.
  *
  * @throws what `loadEmbedder`, `loadSparseEncoder`, `loadTokenEncoder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
  */

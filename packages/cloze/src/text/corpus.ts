@@ -1,7 +1,8 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { TextDecoder } from "node:util";
+import type { TextDecoder } from "node:util";
 import { ClozeError } from "../errors.js";
+import { textDecoderOf } from "./text-decoder.js";
 
 /** Options of {@link readLines}. */
 export interface ReadLinesOptions {
@@ -27,7 +28,7 @@ const CHUNK_BYTES = 1 << 18;
  * for (const line of readLines(["a.txt", "b.txt"])) console.log(line);
  */
 export function readLines(paths: string | readonly string[], options: ReadLinesOptions = {}): Iterable<string> {
-  const files = (typeof paths === "string" ? [paths] : paths).flatMap(expand);
+  const files = (typeof paths === "string" ? [paths] : paths).flatMap(textFiles);
   if (files.length === 0) {
     throw new ClozeError("CORPUS_EMPTY", "No corpus file was named.", {
       expected: "at least one file",
@@ -42,8 +43,8 @@ export function readLines(paths: string | readonly string[], options: ReadLinesO
   };
 }
 
-/** The files that a path stands for. */
-function expand(path: string): string[] {
+/** The files that a path stands for: a folder for the `.txt` files in it, by name. @throws as {@link readLines} */
+export function textFiles(path: string): string[] {
   let stats: ReturnType<typeof statSync>;
   try {
     stats = statSync(path, { throwIfNoEntry: false });
@@ -62,7 +63,7 @@ function expand(path: string): string[] {
       .filter((name) => name.endsWith(".txt"))
       .sort();
     if (names.length === 0) throw empty(path, "a folder without .txt files");
-    return names.flatMap((name) => expand(join(path, name)));
+    return names.flatMap((name) => textFiles(join(path, name)));
   }
   if (stats.isFile() && stats.size === 0) throw empty(path, "a file of 0 bytes");
   return [path];
@@ -93,9 +94,7 @@ function decoderFor(path: string, start: Uint8Array): TextDecoder {
       remedy: `Unpack it first: gunzip -k ${path}`,
     });
   }
-  if (start[0] === 0xff && start[1] === 0xfe) return new TextDecoder("utf-16le");
-  if (start[0] === 0xfe && start[1] === 0xff) return new TextDecoder("utf-16be");
-  return new TextDecoder("utf-8");
+  return textDecoderOf(start);
 }
 
 /** The decoded text of a file, piece by piece. */

@@ -1,8 +1,8 @@
 #include "activation.h"
 
 #include "../thread-pool.h"
-#include "../vector-math.h"
 #include "../vector-random.h"
+#include "activate.h"
 
 namespace cloze::CLOZE_ISA {
 namespace {
@@ -22,27 +22,13 @@ void map(const float* a, const float* b, float* y, int64_t count, F f) {
 }  // namespace
 
 void activation_f32(int32_t code, const float* x, float* y, int64_t count) {
-  const auto run = [&](auto f) { map(x, x, y, count, [f](vf v, vf) { return f(v); }); };
-  switch (code) {
-    case 1: return run([](vf v) { return vgelu(v); });
-    case 2: return run([](vf v) { return vgelu_tanh(v); });
-    case 3: return run([](vf v) { return vrelu(v); });
-    case 4: return run([](vf v) { return vsilu(v); });
-    case 5: return run([](vf v) { return vtanh(v); });
-    default: return run([](vf v) { return v; });
-  }
+  with_activation(static_cast<Activation>(code),
+                  [&]<Activation kind>() { map(x, x, y, count, [](vf v, vf) { return activate<kind>(v); }); });
 }
 
 void activation_backward_f32(int32_t code, const float* x, const float* gy, float* gx, int64_t count) {
-  const auto run = [&](auto f) { map(x, gy, gx, count, [f](vf v, vf g) { return g * f(v); }); };
-  switch (code) {
-    case 1: return run([](vf v) { return vgelu_derivative(v); });
-    case 2: return run([](vf v) { return vgelu_tanh_derivative(v); });
-    case 3: return run([](vf v) { return select(v > 0.0f, broadcast(1.0f), vzero()); });
-    case 4: return run([](vf v) { return vsilu_derivative(v); });
-    case 5: return run([](vf v) { const vf t = vtanh(v); return 1.0f - t * t; });
-    default: return run([](vf) { return broadcast(1.0f); });
-  }
+  with_activation(static_cast<Activation>(code),
+                  [&]<Activation kind>() { map(x, gy, gx, count, [](vf v, vf g) { return g * derivative<kind>(v); }); });
 }
 
 void dropout_f32(const float* x, float* y, int64_t rows, int64_t width, float rate, int64_t seed) {

@@ -3,7 +3,7 @@
 
 namespace cloze::CLOZE_ISA {
 
-// The activations of gemm.h by the same numbers: 1 GELU (erf), 2 GELU (tanh), 3 ReLU, 4 SiLU, 5 tanh.
+// The activations of gemm.h by the same numbers: 1 GELU (erf), 2 GELU (tanh), 3 ReLU, 4 SiLU, 5 tanh, 6 quick GELU.
 void activation_f32(int32_t code, const float* x, float* y, int64_t count);
 // gx = gy * derivative(x); gx may be gy.
 void activation_backward_f32(int32_t code, const float* x, const float* gy, float* gx, int64_t count);

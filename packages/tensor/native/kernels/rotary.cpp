@@ -17,16 +17,6 @@ void each_row(int64_t rows, int64_t width, F f) {
   });
 }
 
-template <Activation kind>
-CLOZE_INLINE vf derivative(vf x) {
-  if constexpr (kind == Activation::gelu) return vgelu_derivative(x);
-  if constexpr (kind == Activation::gelu_tanh) return vgelu_tanh_derivative(x);
-  if constexpr (kind == Activation::relu) return select(x > 0.0f, broadcast(1.0f), vzero());
-  if constexpr (kind == Activation::silu) return vsilu_derivative(x);
-  if constexpr (kind == Activation::tanh) return 1.0f - vtanh(x) * vtanh(x);
-  return broadcast(1.0f);
-}
-
 }  // namespace
 
 void rotary_f32(const float* x, const float* cosines, const float* sines, const int32_t* places, float* y, int64_t rows,

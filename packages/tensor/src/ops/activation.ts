@@ -1,11 +1,5 @@
 // Activations: one native call each way, and the formulas they stand for.
-import {
-  type ActivationName,
-  activationCode,
-  type FusedActivation,
-  isFused,
-  quickGeluSlope,
-} from "../backend/contract/network.js";
+import { type ActivationName, activationCode } from "../backend/contract/network.js";
 import { backend } from "../backend/index.js";
 import { isComposing, record } from "../graph.js";
 import { empty, type Tensor } from "../tensor.js";
@@ -20,13 +14,13 @@ const formulas: Record<ActivationName, (x: Tensor) => Tensor> = {
   relu,
   silu: (x) => mul(x, sigmoid(x)),
   tanh,
-  quickGelu: (x) => mul(x, sigmoid(mul(x, quickGeluSlope))),
+  quickGelu: (x) => mul(x, sigmoid(mul(x, 1.702))),
 };
 
 /** The activation of that name, element by element. */
 export function activation(x: Tensor, name: ActivationName): Tensor {
   if (name === "none") return x;
-  if (isComposing() || !isFused(name)) return formulas[name](x);
+  if (isComposing()) return formulas[name](x);
   const source = contiguous(x);
   const y = empty(source.shape, source.dtype);
   backend().kernels.activationF32(activationCode[name], source.pointer, y.pointer, y.size);
@@ -41,7 +35,7 @@ export function activation(x: Tensor, name: ActivationName): Tensor {
 }
 
 /** The gradient before an activation, given the one after it and the values before it. Not recorded. */
-export function activationGradient(before: Tensor, g: Tensor, name: FusedActivation): Tensor {
+export function activationGradient(before: Tensor, g: Tensor, name: ActivationName): Tensor {
   const gradient = contiguous(g);
   const gx = empty(before.shape, before.dtype);
   const { kernels } = backend();

@@ -1,5 +1,5 @@
 // x w^T + b with the activation in the same pass.
-import { type ActivationName, activationCode, isFused } from "../backend/contract/network.js";
+import { type ActivationName, activationCode } from "../backend/contract/network.js";
 import { reduceCode } from "../backend/contract/reduce.js";
 import { backend } from "../backend/index.js";
 import { type BackwardContext, isComposing, record, wantsGrad } from "../graph.js";
@@ -62,7 +62,6 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: Linear
     `a bias [${n}]`,
     formatShape(bias?.shape ?? []),
   );
-  if (!isFused(name)) return activation(linear(x, weight, bias), name);
   if (isComposing()) {
     const flat = matmul(x.rank === 1 ? reshape(x, [1, k]) : x, transpose(weight));
     const y = x.rank === 1 ? reshape(flat, [n]) : flat;

@@ -1,5 +1,5 @@
 // Rotary positions and gated activations: one native call each way, and the formulas they stand for.
-import { type ActivationName, activationCode, isFused } from "../backend/contract/network.js";
+import { type ActivationName, activationCode } from "../backend/contract/network.js";
 import { backend } from "../backend/index.js";
 import { isComposing, record } from "../graph.js";
 import { checkShape, formatShape } from "../shape.js";
@@ -135,7 +135,7 @@ export function gate(x: Tensor, name: ActivationName): Tensor {
   checkShape(x.rank === 2 && x.shape[1] % 2 === 0, "gate", "x [rows, 2 width]", formatShape(x.shape));
   const [rows, columns] = x.shape;
   const width = columns / 2;
-  if (isComposing() || !isFused(name)) {
+  if (isComposing()) {
     return mul(activation(slice(x, [{}, { end: width }]), name), slice(x, [{}, { start: width }]));
   }
   const source = contiguous(x);

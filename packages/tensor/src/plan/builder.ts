@@ -1,12 +1,10 @@
 // Writes a plan: values that have rows for each token or sequence, and the kernel calls between them.
 import { binaryCode } from "../backend/contract/elementwise.js";
-import { activationCode, isFused, quickGeluSlope } from "../backend/contract/network.js";
+import { activationCode } from "../backend/contract/network.js";
 import type { Kernels } from "../backend/contract.js";
 import { backend } from "../backend/index.js";
 import { ClozeError } from "../errors.js";
-import { noGrad } from "../graph.js";
 import { copyOf } from "../ops/copy.js";
-import { mul } from "../ops/elementwise.js";
 import type { Tensor } from "../tensor.js";
 import { tensor } from "../tensor.js";
 import type {
@@ -69,18 +67,6 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
     owned.push(() => copy.dispose());
     return copy;
   };
-  const byVector = (code: number, a: PlanValue, vector: Tensor): PlanValue => {
-    const y = value(a.width, a.per);
-    const { width } = a;
-    call("binaryF32", [code, a, copied(vector), y, countOf(a), width, width, 1, 0, 1], { reads: [a], writes: [y] });
-    return y;
-  };
-  /** quickGelu(z) + residual from what gives silu(slope z), slope being in the weights. */
-  const fromSteeper = (bent: PlanValue, residual: PlanValue | undefined): PlanValue => {
-    const y = builder.scale(bent, 1 / quickGeluSlope);
-    return residual === undefined ? y : builder.add(y, residual);
-  };
-  const steeper = (tensor: Tensor): Tensor => noGrad(() => mul(tensor, quickGeluSlope));
   let longest = Number.POSITIVE_INFINITY;
   const optional = (tensor: Tensor | undefined): Tensor | null => (tensor === undefined ? null : copied(tensor));
   /** Tables are large and read row by row: the plan holds on to their memory instead of copying it. */
@@ -127,12 +113,6 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
     call,
     own: tools.own,
     linear(x, weight, bias, { activation = "none", residual, inputRange, weights: wanted = weights } = {}) {
-      if (!isFused(activation)) {
-        const [steep, shift] = [steeper(weight), bias && steeper(bias)];
-        const bent = builder.linear(x, steep, shift, { activation: "silu", inputRange, weights: wanted });
-        for (const made of [steep, shift]) made?.dispose();
-        return fromSteeper(bent, residual);
-      }
       const request = { x, weight, bias, activation, residual, inputRange };
       for (const product of products[wanted]) {
         const y = product(request, tools);
@@ -140,15 +120,8 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
       }
       throw new ClozeError("INTERNAL", "No way of multiplying takes this weight");
     },
-    linearInt4(x, weight, bias, { activation = "none", residual, inputRange } = {}) {
-      if (isFused(activation)) return int4(weight, { x, bias, activation, residual, inputRange }, tools);
-      const { codes } = weight;
-      const [steps, least] = [weight.steps, weight.least].map((part) => part.map((number) => quickGeluSlope * number));
-      const shift = bias && steeper(bias);
-      const bent = builder.linearInt4(x, { codes, steps, least }, shift, { activation: "silu", inputRange });
-      shift?.dispose();
-      return fromSteeper(bent, residual);
-    },
+    linearInt4: (x, weight, bias, { activation = "none", residual, inputRange } = {}) =>
+      int4(weight, { x, bias, activation, residual, inputRange }, tools),
     layerNorm(x, weight, bias, { epsilon, residual }) {
       const y = value(x.width, x.per);
       const statistics = value(2, x.per);
@@ -243,15 +216,6 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
       return x;
     },
     gate(x, activation) {
-      if (!isFused(activation)) {
-        const slopes = Float32Array.from({ length: x.width }, (_, i) =>
-          i < x.width / 2 ? quickGeluSlope : 1 / quickGeluSlope,
-        );
-        const vector = tensor(slopes);
-        const sloped = byVector(binaryCode.mul, x, vector);
-        vector.dispose();
-        return builder.gate(sloped, "silu");
-      }
       const y = value(x.width / 2, x.per);
       call("gateF32", [activationCode[activation], x, y, countOf(x), y.width], { reads: [x], writes: [y] });
       return y;
@@ -274,7 +238,15 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
       });
       return y;
     },
-    addVector: (a, vector) => byVector(binaryCode.add, a, vector),
+    addVector(a, vector) {
+      const y = value(a.width, a.per);
+      const { width } = a;
+      call("binaryF32", [binaryCode.add, a, copied(vector), y, countOf(a), width, width, 1, 0, 1], {
+        reads: [a],
+        writes: [y],
+      });
+      return y;
+    },
     scale(a, factor) {
       const y = value(a.width, a.per);
       const one = copied(tensor([factor]));

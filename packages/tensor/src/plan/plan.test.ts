@@ -122,7 +122,7 @@ test("a batch without tokens gives nothing", () => {
   made.close();
 });
 
-test("an activation without kernels: in products, with what is added to them, and in gates", () => {
+test("quick GELU: in products, with what is added to them, and in gates", () => {
   const batch = batchOf([3, 5]);
   const [table, weight, bias] = [[50, 8], [8, 8], [8]].map((shape, i) => randomNormal(shape, { seed: i + 1 }));
   const activation = "quickGelu";

@@ -5,6 +5,8 @@ import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { globSync, isDynamicPattern } from "tinyglobby";
 import { ClozeError } from "../../errors.js";
+import { isUtf16 } from "../../text/text-decoder.js";
+import { compressionOf } from "../readers/bytes.js";
 import type { DataWarnings } from "../readers/warnings.js";
 
 /** How the documents of a file are written. */
@@ -31,9 +33,7 @@ const formats: Record<string, CorpusFormat> = {
 const probeBytes = 1 << 16;
 
 const startsWith = (bytes: Uint8Array, ...start: number[]): boolean => start.every((byte, i) => bytes[i] === byte);
-const isPacked = (head: Uint8Array): boolean =>
-  startsWith(head, 0x1f, 0x8b) || startsWith(head, 0x28, 0xb5, 0x2f, 0xfd);
-const isUtf16 = (head: Uint8Array): boolean => startsWith(head, 0xff, 0xfe) || startsWith(head, 0xfe, 0xff);
+const isPacked = (head: Uint8Array): boolean => compressionOf(head) !== "none";
 const isParquet = (head: Uint8Array): boolean => startsWith(head, 0x50, 0x41, 0x52, 0x31);
 
 /** Whether a fifth of it is nothing that texts have: NUL, other control characters, bytes that are not UTF-8. */

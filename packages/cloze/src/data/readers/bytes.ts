@@ -1,10 +1,11 @@
 // The bytes of a file as they come, unpacked: gzip and Zstandard are told by their first bytes, not by the name.
 import { createReadStream, statSync } from "node:fs";
 import { pipeline, Readable } from "node:stream";
-import { TextDecoder } from "node:util";
+import type { TextDecoder } from "node:util";
 import { createGunzip } from "node:zlib";
 import { Decompress } from "fzstd";
 import { ClozeError } from "../../errors.js";
+import { isUtf16, textDecoderOf } from "../../text/text-decoder.js";
 
 /** How a file is packed. */
 export type Compression = "none" | "gzip" | "zstd";
@@ -14,7 +15,8 @@ const magics: readonly [Compression, readonly number[]][] = [
   ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
 ];
 
-const compressionOf = (start: Uint8Array): Compression =>
+/** How a file is packed, by its first bytes. */
+export const compressionOf = (start: Uint8Array): Compression =>
   magics.find(([, magic]) => magic.every((byte, i) => start[i] === byte))?.[0] ?? "none";
 
 /**
@@ -115,8 +117,7 @@ async function* toUtf8(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
       chunk = start.length === 0 ? next : Buffer.concat([start, next]);
       start = chunk.length < 3 ? chunk : undefined;
       if (start !== undefined) continue;
-      if (chunk[0] === 0xff && chunk[1] === 0xfe) decoder = new TextDecoder("utf-16le");
-      else if (chunk[0] === 0xfe && chunk[1] === 0xff) decoder = new TextDecoder("utf-16be");
+      if (isUtf16(chunk)) decoder = textDecoderOf(chunk);
       else if (chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf) chunk = chunk.subarray(3);
     }
     yield decoder === undefined ? chunk : Buffer.from(decoder.decode(chunk, { stream: true }));

@@ -47,6 +47,8 @@ export interface TokenEncoder extends TrainableEncoder {
   readonly settings: Required<Omit<TokenEncoderOptions, "seed" | "markers">> & Pick<TokenEncoderOptions, "markers">;
   /** Encoder and projection, as an embedder has them. */
   readonly embedder: Embedder;
+  /** Vectors of length 1 of each text of a batch, from what the encoder makes of its tokens: for each text [tokens, width] */
+  tokenVectors(hidden: Tensor, batch: TextBatch): Float32Array[];
   /** Vectors of length 1 of each text: [tokens, width] */
   encode(texts: readonly string[], options?: TokenEncodeOptions): Float32Array[];
   dispose(): void;
@@ -154,6 +156,11 @@ export function createTokenEncoder(
     const { rows } = keptOf(batch);
     return projection.forward(rows === undefined ? hidden : take(hidden, tensor(rows)));
   };
+  const tokenVectors: TokenEncoder["tokenVectors"] = (hidden, batch) => {
+    const { offsets } = keptOf(batch);
+    const rows = scope(() => noGrad(() => normalizeRows(project(hidden, batch))).toTypedArray() as Float32Array);
+    return Array.from({ length: offsets.length - 1 }, (_, s) => rows.slice(offsets[s] * width, offsets[s + 1] * width));
+  };
   return {
     model,
     tokenizer,
@@ -167,6 +174,7 @@ export function createTokenEncoder(
     embedBatch: (batch: TextBatch, how?: EncoderOptions) =>
       scope(() => project(model.encoder.forward(batch, how).hidden, batch)),
     poolTokens: project,
+    tokenVectors,
     rowOffsets: (batch) => keptOf(batch).offsets,
     encode(texts, { role = "document", tokenBudget = 4096, counts } = {}) {
       const ids = tokenize(texts, { role }, counts);
@@ -177,12 +185,9 @@ export function createTokenEncoder(
           group.map((i) => ids[i]),
           { role },
         );
-        const { offsets } = keptOf(batch);
-        const rows = scope(
-          () => noGrad(() => normalizeRows(project(embedder.hiddenOf(batch), batch))).toTypedArray() as Float32Array,
-        );
+        const found = scope(() => tokenVectors(embedder.hiddenOf(batch), batch));
         group.forEach((text, s) => {
-          vectors[text] = rows.slice(offsets[s] * width, offsets[s + 1] * width);
+          vectors[text] = found[s];
         });
       }
       return vectors;

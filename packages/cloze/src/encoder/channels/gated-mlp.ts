@@ -1,5 +1,6 @@
 import { dropout, gate } from "@cloze/tensor";
 import { z } from "zod";
+import { activationSchema } from "../activation.js";
 import { onnxActivation } from "../onnx.js";
 import { defineSlot, insideToken } from "../part.js";
 import { weightSchema } from "../weights/index.js";
@@ -10,7 +11,7 @@ export const gatedMlp = defineSlot({
     type: z.literal("gated-mlp"),
     /** Of each half. */
     intermediateSize: z.int().min(1),
-    activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh", "quickGelu"]).default("gelu"),
+    activation: activationSchema.default("gelu"),
     bias: z.boolean().default(false),
     /** Before the last matrix, in training. */
     dropout: z.number().min(0).lt(1).default(0),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { activationSchema } from "../activation.js";
 import { defineSlot, insideToken } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 
@@ -7,7 +8,7 @@ export const mlp = defineSlot({
   schema: z.strictObject({
     type: z.literal("mlp"),
     intermediateSize: z.int().min(1),
-    activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh", "quickGelu"]).default("gelu"),
+    activation: activationSchema.default("gelu"),
     bias: z.boolean().default(true),
     weights: z.strictObject({ input: weightSchema.optional(), output: weightSchema.optional() }).optional(),
   }),

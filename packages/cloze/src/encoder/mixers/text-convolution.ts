@@ -14,6 +14,7 @@ import {
 } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
+import { activationSchema } from "../activation.js";
 import { defineSlot, type Initial, type MatrixSpec } from "../part.js";
 import { weightSchema } from "../weights/index.js";
 import { visibleEnds } from "./visible-ends.js";
@@ -24,7 +25,7 @@ const schema = z.strictObject({
   kernels: z.array(z.int().min(1)).min(1).default([3, 4, 5]),
   /** Channels of each width. Default: hiddenSize / kernels. */
   channels: z.int().min(1).optional(),
-  activation: z.enum(["none", "gelu", "geluTanh", "relu", "silu", "tanh", "quickGelu"]).default("relu"),
+  activation: activationSchema.default("relu"),
   /** Before the activation, in training. */
   dropout: z.number().min(0).lt(1).default(0),
   /** A matrix after the activation. Default: where kernels x channels is not hiddenSize. */

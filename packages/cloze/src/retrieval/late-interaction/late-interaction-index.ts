@@ -49,7 +49,6 @@ export function createLateInteractionIndex(
     }
   }
   const tokens = {
-    size: documents.length,
     documents: () => documents.keys(),
     cell: (centroid: number) => cells.get(centroid) ?? [],
     centroidsOf: (document: number) => codes[document].centroids,

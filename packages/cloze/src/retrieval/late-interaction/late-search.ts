@@ -11,8 +11,6 @@ export interface LateSearchOptions extends Partial<PlaidOptions> {}
 
 /** Compressed tokens of documents, wherever they lie; documents are numbers from 0. */
 export interface CompressedTokens {
-  /** All documents have numbers below it. */
-  readonly size: number;
   /** Those that may be found. */
   documents(): Iterable<number>;
   /** Those of them with a token nearest to a centroid. */
@@ -61,13 +59,15 @@ export function searchLate(
   { cells, threshold = Number.NEGATIVE_INFINITY, candidates: most }: LateSearchOptions = {},
 ): SearchHit[] {
   if (query.length === 0) return [];
-  const scores = new Float64Array(tokens.size).fill(Number.NEGATIVE_INFINITY);
   const found = cells === undefined ? tokens.documents() : candidatesOf(query, codec, tokens, cells);
   const candidates =
     most === undefined
       ? found
       : pruneByCentroids(query, codec, tokens.centroidsOf, found, { threshold, candidates: most });
-  for (const document of candidates)
-    scores[document] = maxSimByKernel(query, codec.decode(tokens.codesOf(document)), codec.width);
-  return topScores(scores, k);
+  // Ascending, so that of equal scores the earlier document comes first.
+  const documents = Uint32Array.from(candidates).sort();
+  const scores = Float64Array.from(documents, (document) =>
+    maxSimByKernel(query, codec.decode(tokens.codesOf(document)), codec.width),
+  );
+  return topScores(scores, k).map(({ index, score }) => ({ index: documents[index], score }));
 }

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { errorCode } from "../../../test/error-code.js";
 import { Bm25Index } from "../bm25.js";
 import { createImpactIndex, type SparseVector } from "../learned-sparse/impact-index.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
@@ -39,15 +40,6 @@ const weightsOf = (seed: number): SparseVector => {
   return { terms: Uint32Array.from(terms), weights: Float32Array.from(terms, (term) => ((seed * 5 + term) % 7) / 4) };
 };
 const queryWeights = { terms: Uint32Array.of(1, 2, 9), weights: Float32Array.of(1.5, 0.5, 3) };
-
-const code = (body: () => unknown) => {
-  try {
-    body();
-  } catch (error) {
-    return (error as { code?: string }).code;
-  }
-  return undefined;
-};
 
 /** What an index must say, worked out from all its documents. */
 function check(index: SearchIndex, model: ReadonlyMap<string, number>): void {
@@ -147,8 +139,8 @@ test("weights of terms: filtered, cut where they are too large, refused where th
   const five = { terms: Uint32Array.of(5), weights: Float32Array.of(1) };
   expect(index.searchWeights([five], { depth: 1 })[0][0].score).toBeCloseTo(65.535, 4);
   for (const bad of [Number.NaN, -1, Number.POSITIVE_INFINITY])
-    expect(code(() => index.add([{ id: "bad", text: "a" }], { weights: one(bad) }))).toBe("INDEX_VECTOR");
-  expect(code(() => index.add([{ id: "bad", text: "a" }]))).toBe("INDEX_WIDTH");
+    expect(errorCode(() => index.add([{ id: "bad", text: "a" }], { weights: one(bad) }))).toBe("INDEX_VECTOR");
+  expect(errorCode(() => index.add([{ id: "bad", text: "a" }]))).toBe("INDEX_WIDTH");
   expect(index.has("bad")).toBe(false);
   index.close();
 });
@@ -310,30 +302,30 @@ test("what a killed writer derived before it said so does not hide what came aft
 test("two writers, other models, other versions, wrong vectors", () => {
   const folder = newFolder();
   const index = openIndex(folder, { write: true, create: { vectors } });
-  expect(code(() => openIndex(folder, { write: true }))).toBe("INDEX_LOCKED");
+  expect(errorCode(() => openIndex(folder, { write: true }))).toBe("INDEX_LOCKED");
   const one = [documentOf("a", 1)];
-  expect(code(() => index.add(one))).toBe("INDEX_WIDTH");
-  expect(code(() => index.add(one, { vectors: Float32Array.of(1, 2) }))).toBe("INDEX_WIDTH");
-  expect(code(() => index.add(one, { vectors: Float32Array.of(1, Number.NaN, 2) }))).toBe("INDEX_VECTOR");
+  expect(errorCode(() => index.add(one))).toBe("INDEX_WIDTH");
+  expect(errorCode(() => index.add(one, { vectors: Float32Array.of(1, 2) }))).toBe("INDEX_WIDTH");
+  expect(errorCode(() => index.add(one, { vectors: Float32Array.of(1, Number.NaN, 2) }))).toBe("INDEX_VECTOR");
   expect(index.size).toBe(0);
   index.add(one, { vectors: new Float32Array(3) });
   expect(index.warnings.list()).toMatchObject([{ code: "INDEX_VECTOR_ZERO", count: 1 }]);
-  expect(code(() => index.searchVectors(Float32Array.of(1), { depth: 1 }))).toBe("INDEX_WIDTH");
+  expect(errorCode(() => index.searchVectors(Float32Array.of(1), { depth: 1 }))).toBe("INDEX_WIDTH");
   const reader = openIndex(folder);
-  expect(code(() => reader.add(one, { vectors: new Float32Array(3) }))).toBe("INDEX_READ_ONLY");
+  expect(errorCode(() => reader.add(one, { vectors: new Float32Array(3) }))).toBe("INDEX_READ_ONLY");
   reader.close();
   index.close();
-  expect(code(() => openIndex(folder, { fingerprint: "b".repeat(64) }))).toBe("INDEX_MODEL");
-  expect(code(() => openIndex(join(folder, "nowhere")))).toBe("INDEX_MISSING");
+  expect(errorCode(() => openIndex(folder, { fingerprint: "b".repeat(64) }))).toBe("INDEX_MODEL");
+  expect(errorCode(() => openIndex(join(folder, "nowhere")))).toBe("INDEX_MISSING");
   const manifest = readFileSync(join(folder, "index.json"), "utf8");
   writeFileSync(join(folder, "index.json"), manifest.replace('"version": 1', '"version": 3'));
-  expect(code(() => openIndex(folder))).toBe("INDEX_VERSION");
+  expect(errorCode(() => openIndex(folder))).toBe("INDEX_VERSION");
   writeFileSync(join(folder, "index.json"), "{");
-  expect(code(() => openIndex(folder))).toBe("INDEX_FILE");
+  expect(errorCode(() => openIndex(folder))).toBe("INDEX_FILE");
   const wordsOnly = openIndex(newFolder(), { write: true, create: {} });
   wordsOnly.add(one);
-  expect(code(() => wordsOnly.searchVectors(Float32Array.of(1), { depth: 1 }))).toBe("INDEX_NO_VECTORS");
-  expect(code(() => wordsOnly.searchWeights([], { depth: 1 }))).toBe("INDEX_NO_WEIGHTS");
+  expect(errorCode(() => wordsOnly.searchVectors(Float32Array.of(1), { depth: 1 }))).toBe("INDEX_NO_VECTORS");
+  expect(errorCode(() => wordsOnly.searchWeights([], { depth: 1 }))).toBe("INDEX_NO_WEIGHTS");
   wordsOnly.close();
 });
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { errorCode } from "../../../test/error-code.js";
 import { randomSource } from "../../data/random-source.js";
 import { createLateInteractionIndex } from "../late-interaction/late-interaction-index.js";
 import { maxSim } from "../late-interaction/late-search.js";
@@ -14,15 +15,6 @@ const newFolder = () => mkdtempSync(join(tmpdir(), "cloze-tokens-"));
 const width = 16;
 const facts = { model: "toy", fingerprint: "c".repeat(64), width, bits: 4 } as const;
 const create = { tokens: facts };
-const code = (body: () => unknown) => {
-  try {
-    body();
-  } catch (error) {
-    return (error as { code?: string }).code;
-  }
-  return undefined;
-};
-
 /** Vectors of length 1 about one of a few topics; a number says which. */
 function tokensOf(seed: number, count = 1 + (seed % 4)): Float32Array {
   const tokens = new Float32Array(count * width);
@@ -204,7 +196,8 @@ test("a codec that the index has outgrown is warned of", () => {
 test("vectors that no search could use are refused, and none of their batch is kept", () => {
   const folder = newFolder();
   const index = openIndex(folder, { write: true, create });
-  const bad = (tokens: Float32Array[] | undefined) => code(() => index.add([documentOf(0), documentOf(1)], { tokens }));
+  const bad = (tokens: Float32Array[] | undefined) =>
+    errorCode(() => index.add([documentOf(0), documentOf(1)], { tokens }));
   const changed = (at: number, value: number) => {
     const tokens = tokensOf(3);
     tokens[at] = value;
@@ -219,15 +212,15 @@ test("vectors that no search could use are refused, and none of their batch is k
   expect(bad([tokensOf(2), new Float32Array(width)])).toBe("INDEX_VECTOR");
   expect(index.size).toBe(0);
   add(index, seeds(5));
-  expect(code(() => index.searchTokens([new Float32Array(3)], exact))).toBe("INDEX_WIDTH");
-  expect(code(() => index.searchTokens([new Float32Array(width).fill(Number.NaN)], exact))).toBe("INDEX_VECTOR");
+  expect(errorCode(() => index.searchTokens([new Float32Array(3)], exact))).toBe("INDEX_WIDTH");
+  expect(errorCode(() => index.searchTokens([new Float32Array(width).fill(Number.NaN)], exact))).toBe("INDEX_VECTOR");
   index.close();
-  expect(code(() => openIndex(folder, { fingerprint: "b".repeat(64) }))).toBe("INDEX_MODEL");
+  expect(errorCode(() => openIndex(folder, { fingerprint: "b".repeat(64) }))).toBe("INDEX_MODEL");
   // An index without token vectors is one that every Cloze reads.
   const plain = newFolder();
   const words = openIndex(plain, { write: true, create: {} });
   expect(JSON.parse(readFileSync(join(plain, "index.json"), "utf8")).version).toBe(1);
-  expect(code(() => words.searchTokens([query], exact))).toBe("INDEX_NO_TOKENS");
+  expect(errorCode(() => words.searchTokens([query], exact))).toBe("INDEX_NO_TOKENS");
   words.close();
 });
 
@@ -252,8 +245,8 @@ test("a codec that is missing, cut, bent or another's is told of, never searched
     () => writeFileSync(path, readFileSync(join(other, "tokens.codec"))),
   ]) {
     harm();
-    expect(code(() => openIndex(folder))).toBe("INDEX_CODEC");
-    expect(code(() => openIndex(folder, { write: true }))).toBe("INDEX_CODEC");
+    expect(errorCode(() => openIndex(folder))).toBe("INDEX_CODEC");
+    expect(errorCode(() => openIndex(folder, { write: true }))).toBe("INDEX_CODEC");
     writeFileSync(path, whole);
   }
   const reader = openIndex(folder);
@@ -264,7 +257,7 @@ test("a codec that is missing, cut, bent or another's is told of, never searched
   const text = readFileSync(manifest, "utf8");
   const { tokens, ...rest } = JSON.parse(text);
   writeFileSync(manifest, JSON.stringify({ ...rest, tokens: { ...tokens, codec: undefined } }));
-  expect(code(() => openIndex(folder))).toBe("INDEX_CODEC");
+  expect(errorCode(() => openIndex(folder))).toBe("INDEX_CODEC");
   expect(rest.version).toBe(2);
 });
 
@@ -279,7 +272,7 @@ test("killed between the codec and the first document: another codec is learned,
   // Before the manifest names it.
   renameSync(join(other, "tokens.codec"), path);
   const again = openIndex(folder, { write: true });
-  expect(code(() => readFileSync(path))).toBe("ENOENT");
+  expect(errorCode(() => readFileSync(path))).toBe("ENOENT");
   add(again, seeds(6));
   again.close();
   // After: the log has nothing yet.

@@ -107,7 +107,6 @@ function tokensOf(
     return { segment: parts[i].segment, place: document - parts[i].first };
   };
   return {
-    size,
     found,
     *documents() {
       for (const { segment, first, skip } of parts)

@@ -3,6 +3,7 @@ import { noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
 import type { LoadedModel } from "../loaded-model.js";
 import { packUnits, rowsOf } from "../pack-units.js";
 import type { Program } from "../scheduler.js";
+import { inGroups } from "./in-groups.js";
 import type { TextInput } from "./read-text.js";
 
 export interface DenseAbility {
@@ -10,15 +11,6 @@ export interface DenseAbility {
   readonly width: number;
   /** Vectors, not normalised. */
   readonly program: Program<TextInput, Float32Array>;
-}
-
-/** Units in groups that are pooled alike, each with its places. */
-function byPrompt(units: readonly TextInput[]): Map<number, number[]> {
-  const groups = new Map<number, number[]>();
-  units.forEach(({ promptTokens }, i) => {
-    groups.set(promptTokens, [...(groups.get(promptTokens) ?? []), i]);
-  });
-  return groups;
 }
 
 export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
@@ -52,21 +44,13 @@ export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
     width,
     program: {
       name: `${name} embed`,
-      async compute(units, alone) {
-        const groups = byPrompt(units);
-        if (groups.size === 1) return embedGroup(units, units[0].promptTokens, alone);
-        const vectors: Float32Array[] = new Array(units.length);
-        for (const [promptTokens, places] of groups) {
-          const found = await embedGroup(
-            places.map((i) => units[i]),
-            promptTokens,
-          );
-          places.forEach((i, row) => {
-            vectors[i] = found[row];
-          });
-        }
-        return vectors;
-      },
+      // A prompt's tokens do not count in the pooling.
+      compute: (units, alone) =>
+        inGroups(
+          units,
+          ({ promptTokens }) => promptTokens,
+          (group, promptTokens) => embedGroup(group, promptTokens, alone),
+        ),
     },
   };
 }

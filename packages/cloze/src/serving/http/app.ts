@@ -8,7 +8,7 @@ import { ServingError } from "../serving-error.js";
 import { createAuthorization } from "./authorization.js";
 import { refusalOf } from "./dialects.js";
 import type { Cost, Exchange, ServerState } from "./exchange.js";
-import { createPlaces } from "./places.js";
+import { createPlaces, modelPrefix } from "./places.js";
 import { answerWith, isPlain, type Route } from "./route.js";
 import { isWritten } from "./vector-json.js";
 
@@ -156,9 +156,6 @@ function costHeaders({ cost }: Exchange, totalTime: number): Record<string, stri
     }),
   };
 }
-
-/** As `places.ts` has it. */
-const modelPrefix = "/models/:served";
 
 /**
  * Builds the application; it does not listen yet.

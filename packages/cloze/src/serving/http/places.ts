@@ -10,6 +10,7 @@ export interface Places {
 }
 
 /** Models under a path of their own: a client that cannot name a model changes its base address. */
+export const modelPrefix = "/models/:served";
 const ofModel = /^\/models\/[^/]+(?=\/|$)/;
 
 /** Beginnings of the paths of other services, whose clients ask for more than there is. */

@@ -1,4 +1,5 @@
 // How documents of a served index are found. A pipeline is an entry here, and what models made for it one of `search-index.ts`.
+import { searchedAsUnit } from "../../embedding/embedder.js";
 import { fuseRetrievers } from "../../retrieval/pipeline/fusion.js";
 import { indexBm25, indexDense, indexLateInteraction, indexSparse } from "../../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../../retrieval/pipeline/retriever.js";
@@ -32,8 +33,7 @@ const words = ({ index }: Asked): Retriever => indexBm25(index.searchable);
 
 function dense({ exchange, index }: Asked, model: ServedModel): Retriever {
   const made = ability(model, "dense");
-  // As `cloze index` makes them: of length 1 where the model compares by cosines.
-  const normalize = model.embedder?.options.similarity === "cosine" || model.embedder?.options.normalize === true;
+  const normalize = model.embedder !== undefined && searchedAsUnit(model.embedder.options);
   return indexDense(index.searchable, {
     width: made.width,
     async embed(texts) {

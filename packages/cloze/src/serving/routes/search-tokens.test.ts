@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { post } from "../../../test/post.js";
 import { tinyTokenizer, wordModel } from "../../../test/tiny-models.js";
 import { createTokenEncoder, type TokenEncoderOptions } from "../../embedding/token-encoder/token-encoder.js";
 import { loadTokenEncoder, saveTokenEncoder } from "../../embedding/token-encoder/token-encoder-folder.js";
@@ -48,18 +49,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function post(payload: object) {
-  const response = await server.app.inject({ method: "POST", url: "/search", payload });
-  // biome-ignore lint/suspicious/noExplicitAny: the shape is what each test looks at.
-  return { status: response.statusCode, headers: response.headers, body: response.json() as any };
-}
+const search = (payload: object) => post(server, "/search", payload);
 
 test.each(Object.keys(kinds))("an index of token vectors is searched by them: %s", async (kind) => {
   const encoder = loadTokenEncoder(join(folder, `model-${kind}`));
   const index = openIndex(join(folder, kind));
   const expected = index.searchTokens(encoder.encode(queries, { role: "query" }), { depth: 3 });
   // Together, so that they share a forward pass.
-  const answers = await Promise.all(queries.map((query) => post({ query, index: kind, top: 3 })));
+  const answers = await Promise.all(queries.map((query) => search({ query, index: kind, top: 3 })));
   for (const [q, { status, body }] of answers.entries()) {
     expect([status, body.pipeline, body.hits.length]).toEqual([200, "colbert", 3]);
     expect(body.hits.map(({ id }: { id: string }) => id)).toEqual(expected[q].map(({ id }) => id));
@@ -70,7 +67,7 @@ test.each(Object.keys(kinds))("an index of token vectors is searched by them: %s
   expect(Number(answers[0].headers["x-compute-tokens"])).toBe(
     kinds[kind].queryLength ?? encoder.tokenize([queries[0]], { role: "query" })[0].length,
   );
-  const filtered = await post({ query: "cat", index: kind, filter: { lang: "de" } });
+  const filtered = await search({ query: "cat", index: kind, filter: { lang: "de" } });
   expect(filtered.body.hits.map(({ id }: { id: string }) => id)).toEqual(["film"]);
   index.close();
   encoder.dispose();
@@ -85,7 +82,7 @@ test("an encoder of tokens says what it is, and embeds no texts", async () => {
     payload: { inputs: "a", model: "model-apart" },
   });
   expect(embed.statusCode).toBe(424);
-  expect(await post({ query: "cat", index: "short", pipeline: "splade" })).toMatchObject({
+  expect(await search({ query: "cat", index: "short", pipeline: "splade" })).toMatchObject({
     status: 424,
     body: { error: "short holds no learned weights of terms; it is searched by colbert, bm25" },
   });

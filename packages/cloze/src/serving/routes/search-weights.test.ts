@@ -4,6 +4,7 @@ import { mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { post } from "../../../test/post.js";
 import { tinyTokenizer, wordModel, writeTinyModel } from "../../../test/tiny-models.js";
 import { createSparseEncoder, type SparseEncoderOptions } from "../../embedding/sparse-encoder/sparse-encoder.js";
 import { loadSparseEncoder, saveSparseEncoder } from "../../embedding/sparse-encoder/sparse-encoder-folder.js";
@@ -54,11 +55,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function post(url: string, payload: object) {
-  const response = await server.app.inject({ method: "POST", url, payload });
-  // biome-ignore lint/suspicious/noExplicitAny: the shape is what each test looks at.
-  return { status: response.statusCode, headers: response.headers, body: response.json() as any };
-}
+const ask = (url: string, payload: object) => post(server, url, payload);
 const placeOf = (kind: string) => join(folder, kind === "summed" ? "elsewhere" : `model-${kind}`);
 /** Vectors of texts by the library. */
 function direct(kind: string, texts: readonly string[], role: "query" | "document"): SparseVector[] {
@@ -73,7 +70,7 @@ describe.each(Object.keys(kinds))("%s", (kind) => {
     const index = openIndex(join(folder, kind));
     const [expected] = index.searchWeights(direct(kind, [query], "query"), { depth: 2 });
     index.close();
-    const { status, body, headers } = await post("/search", { query, index: kind, top: 2 });
+    const { status, body, headers } = await ask("/search", { query, index: kind, top: 2 });
     expect([status, body.pipeline]).toEqual([200, "splade"]);
     expect(expected.length).toBeGreaterThan(0);
     expect(body.hits.map(({ id }: { id: string }) => id)).toEqual(expected.map(({ id }) => id));
@@ -82,13 +79,13 @@ describe.each(Object.keys(kinds))("%s", (kind) => {
     });
     expect(headers["x-compute-characters"]).toBe(String(query.length));
     expect(Number(headers["x-compute-tokens"])).toBeGreaterThan(2);
-    const filtered = await post("/search", { query, index: kind, filter: { lang: "de" } });
+    const filtered = await ask("/search", { query, index: kind, filter: { lang: "de" } });
     expect(filtered.body.hits.map(({ id }: { id: string }) => id)).not.toContain("cat");
   });
   test.each(["query", "document"] as const)("/embed_sparse weighs a text as a %s", async (role) => {
     const texts = [...documents.map(({ text }) => text), query];
     const model = `model-${kind}`;
-    const { status, body } = await post("/embed_sparse", { inputs: texts, model, prompt_name: role });
+    const { status, body } = await ask("/embed_sparse", { inputs: texts, model, prompt_name: role });
     expect(status).toBe(200);
     for (const [i, { terms, weights }] of direct(kind, texts, role).entries()) {
       expect(body[i].map(({ index }: { index: number }) => index)).toEqual([...terms]);
@@ -96,38 +93,38 @@ describe.each(Object.keys(kinds))("%s", (kind) => {
         expect(Math.abs(value - weights[t])).toBeLessThan(1e-5 * Math.max(1, weights[t]));
       });
     }
-    if (role === "document") expect((await post("/embed_sparse", { inputs: texts, model })).body).toEqual(body);
+    if (role === "document") expect((await ask("/embed_sparse", { inputs: texts, model })).body).toEqual(body);
   });
 });
 
 test("what an index of weights is not made for is refused, with what it is; words still find", async () => {
-  const refused = await post("/search", { query, index: "splade", pipeline: "hybrid" });
+  const refused = await ask("/search", { query, index: "splade", pipeline: "hybrid" });
   expect(refused).toMatchObject({ status: 424, body: { error_type: "Backend" } });
   expect(refused.body.error).toBe("splade holds no vectors; it is searched by splade, bm25");
-  expect((await post("/search", { query, index: "splade", pipeline: "bm25" })).body.pipeline).toBe("bm25");
-  expect(await post("/search", { query, pipeline: "nothing" })).toMatchObject({ status: 422 });
+  expect((await ask("/search", { query, index: "splade", pipeline: "bm25" })).body.pipeline).toBe("bm25");
+  expect(await ask("/search", { query, pipeline: "nothing" })).toMatchObject({ status: 422 });
 });
 
 test("a sparse encoder is for sparse vectors: no vectors of its tokens' means, and its own limit of length", async () => {
-  expect((await post("/embed", { inputs: "a cat", model: "model-splade" })).status).toBe(424);
-  expect((await post("/embed", { inputs: "a cat", model: "model-unicoil" })).status).toBe(424);
-  expect((await post("/embed_sparse", { inputs: "a", prompt_name: "other", model: "model-splade" })).status).toBe(422);
+  expect((await ask("/embed", { inputs: "a cat", model: "model-splade" })).status).toBe(424);
+  expect((await ask("/embed", { inputs: "a cat", model: "model-unicoil" })).status).toBe(424);
+  expect((await ask("/embed_sparse", { inputs: "a", prompt_name: "other", model: "model-splade" })).status).toBe(422);
   const { json, statusCode } = await server.app.inject({ url: "/info?model=model-splade" });
   expect([statusCode, json()]).toEqual([
     200,
     expect.objectContaining({ model_type: { embedding: { pooling: "splade" } }, max_input_length: 8 }),
   ]);
-  const long = await post("/embed_sparse", { inputs: "the cat ".repeat(9), model: "model-splade" });
+  const long = await ask("/embed_sparse", { inputs: "the cat ".repeat(9), model: "model-splade" });
   expect(long.headers["x-cloze-truncated-tokens"]).toBe("12");
-  const root = await post("/models/model-unicoil", { inputs: "a cat" });
-  expect(root.body).toEqual((await post("/embed_sparse", { inputs: "a cat", model: "model-unicoil" })).body);
+  const root = await ask("/models/model-unicoil", { inputs: "a cat" });
+  expect(root.body).toEqual((await ask("/embed_sparse", { inputs: "a cat", model: "model-unicoil" })).body);
 });
 
 test("queries of many clients run together, each with its own weights", async () => {
   const texts = ["the cat", "a large dog", "größe", "lovely film", query];
   const alone = [];
-  for (const text of texts) alone.push((await post("/search", { query: text, index: "unicoil" })).body.hits);
-  const together = await Promise.all(texts.map((text) => post("/search", { query: text, index: "unicoil" })));
+  for (const text of texts) alone.push((await ask("/search", { query: text, index: "unicoil" })).body.hits);
+  const together = await Promise.all(texts.map((text) => ask("/search", { query: text, index: "unicoil" })));
   const rounded = (hits: { id: string; score: number }[]) => hits.map(({ id, score }) => [id, score.toFixed(4)]);
   expect(together.map(({ body }) => rounded(body.hits))).toEqual(alone.map(rounded));
 });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { scope } from "@cloze/tensor";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { post } from "../../../test/post.js";
 import { writeTinyModel } from "../../../test/tiny-models.js";
 import { loadEmbedder } from "../../embedding/sentence-transformers.js";
 import { modelFingerprint } from "../../retrieval/store/model-fingerprint.js";
@@ -48,11 +49,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function search(payload: object) {
-  const response = await server.app.inject({ method: "POST", url: "/search", payload });
-  // biome-ignore lint/suspicious/noExplicitAny: the shape is what each test looks at.
-  return { status: response.statusCode, body: response.json() as any };
-}
+const search = (payload: object) => post(server, "/search", payload);
 const ids = (body: { hits: { id: string }[] }) => body.hits.map(({ id }) => id);
 
 test("words, vectors and both: what the index itself finds", async () => {

@@ -46,7 +46,7 @@ const search = defineRoute({
   paths: ["/search"],
   dialect: "tei",
   group: "Cloze",
-  summary: "Documents of an index: by words, by vectors, by both, or by learned weights of terms",
+  summary: "Documents of an index: by words, by vectors, by both, by learned weights of terms, or by token vectors",
   example: { query: "a small cat", top: 3 },
   body: z.object({
     query: textField,

@@ -1,16 +1,8 @@
 import type { Pointer } from "../contract.js";
 
 /** Activations by number, as the linear kernels' epilogue and `activationF32` know them. */
-export const activationCode = { none: 0, gelu: 1, geluTanh: 2, relu: 3, silu: 4, tanh: 5 } as const;
-/** Activations that kernels apply themselves. */
-export type FusedActivation = keyof typeof activationCode;
-/** Every activation. "quickGelu" (CLIP's x sigmoid(1.702 x)) is composed of others. */
-export type ActivationName = FusedActivation | "quickGelu";
-
-/** Whether kernels apply the activation themselves. */
-export const isFused = (name: ActivationName): name is FusedActivation => Object.hasOwn(activationCode, name);
-/** x sigmoid(s x) is silu(s x) / s: GELU is near it where s is this. */
-export const quickGeluSlope = 1.702;
+export const activationCode = { none: 0, gelu: 1, geluTanh: 2, relu: 3, silu: 4, tanh: 5, quickGelu: 6 } as const;
+export type ActivationName = keyof typeof activationCode;
 
 /** y = activation(x w^T + bias) + residual; `bias`, `preactivation` (written) and `residual` may be null. */
 export type LinearKernel = (

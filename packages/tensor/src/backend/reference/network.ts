@@ -23,6 +23,10 @@ const activations: { value: (x: number) => number; derivative: (x: number) => nu
   { value: (x) => Math.max(x, 0), derivative: (x) => Number(x > 0) },
   { value: (x) => x * sigmoid(x), derivative: (x) => sigmoid(x) * (1 + x * (1 - sigmoid(x))) },
   { value: Math.tanh, derivative: (x) => 1 - Math.tanh(x) ** 2 },
+  {
+    value: (x) => x * sigmoid(1.702 * x),
+    derivative: (x) => sigmoid(1.702 * x) * (1 + 1.702 * x * (1 - sigmoid(1.702 * x))),
+  },
 ];
 
 export function networkKernels({ real, integer }: ReferenceMemory): NetworkKernels {

@@ -1,5 +1,5 @@
 // What ways of multiplying in a plan share. Each way is a file here.
-import type { FusedActivation } from "../../backend/contract/network.js";
+import type { ActivationName } from "../../backend/contract/network.js";
 import type { Kernels } from "../../backend/contract.js";
 import { contiguous } from "../../ops/movement.js";
 import type { Tensor } from "../../tensor.js";
@@ -11,7 +11,7 @@ export interface ProductRequest {
   /** [outputs, inputs] */
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
-  readonly activation: FusedActivation;
+  readonly activation: ActivationName;
   readonly residual: PlanValue | undefined;
   readonly inputRange: InputRange | undefined;
 }
