@@ -1,5 +1,6 @@
 // `npm run --silent bench -- <suite> [case] [--json] [--peers-only]`: the same work done by Cloze and by its peers, in one run.
 import { closeEverything, type Options, type Row } from "./harness.js";
+import { electra } from "./suites/electra.js";
 import { embedding, embeddingTraining } from "./suites/embedding.js";
 import { encoder } from "./suites/encoder.js";
 import { gemm } from "./suites/gemm.js";
@@ -19,6 +20,7 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   encoder,
   inference,
   training,
+  electra,
   memory,
   objectives,
   tokenizer,

@@ -3,6 +3,7 @@
   {"cmd":"prepare","kind":"op","op":"attention","backward":true,"inputs":["FILE",…],"shapes":[[…],…],"out":"PREFIX"}
   {"cmd":"prepare","kind":"encoder","model":"bert-base","ids":[[…],…],"out":"PREFIX"}        ragged ids; padded here
   {"cmd":"prepare","kind":"training","model":"bert-base","ids":[[…],…],"labels":[[…],…],"head":"all"|"masked"}
+  {"cmd":"prepare","kind":"electra","ids":[[…],…],"head":"all"|"masked","share":0.15,"layers":12,…}
   {"cmd":"run","repeat":3}  -> {"ok":true,"milliseconds":[…]}
   {"cmd":"close"}           frees what was prepared
 
@@ -154,20 +155,69 @@ def prepare_training(request):
         with torch.no_grad():
             reply["loss"] = loss_of().item()
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, **({"fused": True} if request.get("fused") else {}))
+    return training_step(list(model.parameters()), loss_of, request.get("fused", False)), reply
+
+
+def training_step(parameters, loss_of, fused=False):
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, **({"fused": True} if fused else {}))
 
     def step():
         loss = loss_of()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         return loss.item()
 
-    return step, reply
+    return step
 
 
-prepare = {"op": prepare_op, "encoder": prepare_encoder, "training": prepare_training}
+def prepare_electra(request):
+    """ELECTRA's two towers with shared embeddings, as transformers has them; `head`: the generator's, on which tokens."""
+    from transformers import ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining
+
+    torch.manual_seed(1)
+    hidden, heads, share = request["hiddenSize"], request["heads"], request["generatorWidth"]
+    common = dict(embedding_size=request["embeddingSize"], num_hidden_layers=request["layers"])
+    detector = ElectraForPreTraining(
+        ElectraConfig(hidden_size=hidden, num_attention_heads=heads, intermediate_size=4 * hidden, **common)
+    )
+    width = int(hidden * share)
+    generator = ElectraForMaskedLM(
+        ElectraConfig(hidden_size=width, num_attention_heads=int(heads * share), intermediate_size=4 * width, **common)
+    )
+    generator.electra.embeddings = detector.electra.embeddings
+    generator.generator_lm_head.weight = detector.electra.embeddings.word_embeddings.weight
+    parameters = list({id(p): p for model in (generator, detector) for p in model.parameters()}.values())
+    ids = torch.tensor(request["ids"])
+    attention_mask = torch.ones_like(ids)
+    count = round(ids.numel() * request["share"])
+
+    def loss_of():
+        chosen = torch.zeros(ids.numel(), dtype=torch.bool)
+        chosen[torch.randperm(ids.numel())[:count]] = True
+        chosen = chosen.view_as(ids)
+        masked = ids.masked_fill(chosen, 103)
+        if request["head"] == "all":
+            logits = generator(input_ids=masked, attention_mask=attention_mask).logits[chosen]
+        else:
+            found = generator.electra(input_ids=masked, attention_mask=attention_mask).last_hidden_state[chosen]
+            logits = generator.generator_lm_head(generator.generator_predictions(found))
+        guessing = F.cross_entropy(logits, ids[chosen])
+        with torch.no_grad():
+            drawn = (logits - torch.empty_like(logits).exponential_().log()).argmax(-1)
+        replaced = ids.clone()
+        replaced[chosen] = drawn
+        labels = (replaced != ids).long()
+        return guessing + 50 * detector(input_ids=replaced, attention_mask=attention_mask, labels=labels).loss
+
+    generator.train()
+    detector.train()
+    step = training_step(parameters, loss_of)
+    return step, {"loss": step()}
+
+
+prepare = {"op": prepare_op, "encoder": prepare_encoder, "training": prepare_training, "electra": prepare_electra}
 
 
 def peak_memory():

@@ -31,8 +31,8 @@ export async function objectives({ peersOnly, only }: Options): Promise<Row[]> {
     const plain = prepareStep({ type: "masked-language" }, shape);
     const own = prepareStep(objective, shape);
     const contenders = [
-      { ...harness.ourContender({ run: plain.step }), name: "plain" },
-      { ...harness.ourContender({ run: own.step }), name: "own" },
+      { ...harness.ourContender({ run: () => void plain.step() }), name: "plain" },
+      { ...harness.ourContender({ run: () => void own.step() }), name: "own" },
     ];
     const times = await harness.interleave(contenders, { seconds: 10 });
     const measured = (times.get("plain") as number) / (times.get("own") as number);

@@ -19,7 +19,7 @@ export interface StepTimeOptions {
 
 /**
  * A way to time a whole training step of an objective (batch, forward, backward, clip, AdamW) on random tokens: call `step`
- * as often as wanted, then `dispose`. `flops` is what a step computes by the objective's own count.
+ * as often as wanted (it gives the loss), then `dispose`. `flops` is what a step computes by the objective's own count.
  */
 export function prepareStep(
   objective: { readonly type: string; readonly [option: string]: unknown },
@@ -44,12 +44,17 @@ export function prepareStep(
   return {
     flops: made.flops(prepare(batch, randomSource(seed))),
     tokens: sequences * length,
-    step(): void {
+    step(): number {
       const prepared = prepare(batch, randomSource(seed, step));
-      scope(() => backward(made.loss(prepared, { seed: seed * 1000 + step, step })));
+      const value = scope(() => {
+        const loss = made.loss(prepared, { seed: seed * 1000 + step, step });
+        backward(loss);
+        return loss.item();
+      });
       optimizer.step(1, clipFactor(gradientNorm(parameters.values()), 1));
       optimizer.zeroGrad();
       made.afterStep?.(++step);
+      return value;
     },
     dispose(): void {
       optimizer.dispose();

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { readLines } from "./corpus.js";
@@ -75,7 +76,21 @@ describe("readLines", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2_000_000);
   });
 
-  it("reports files that are missing, empty, blank, compressed or unreadable", () => {
+  it("reads what is packed, lone or in a folder, longer than a block too", () => {
+    const lines = Array.from({ length: 60_000 }, (_, i) => `Zeile ${i} über den Dächern`);
+    const packed = gzipSync(lines.join("\r\n"));
+    expect([...readLines(file("long.gz", packed))]).toEqual(lines);
+    mkdirSync(join(folder, "packed"));
+    file("packed/a.txt", "first");
+    file("packed/b.txt.gz", gzipSync(Buffer.from("\ufeffsecond\n", "utf16le")));
+    // Nothing but literals, as RFC 8878 writes them down: magic, descriptor, size, last raw block of 5 bytes.
+    file("packed/c.txt.zst", Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x20, 5, 0x29, 0, 0, ...Buffer.from("third")));
+    expect([...readLines(join(folder, "packed"))]).toEqual(["first", "second", "third"]);
+    const code = expect.objectContaining({ code: "DATA_COMPRESSION" });
+    expect(() => [...readLines(file("cut.gz", packed.subarray(0, 1000)))]).toThrow(code);
+  });
+
+  it("reports files that are missing, empty, blank, damaged or unreadable", () => {
     const code = (expected: string) => expect.objectContaining({ code: expected });
     expect(() => readLines(join(folder, "nothing"))).toThrow(code("CORPUS_FILE_MISSING"));
     expect(() => readLines([])).toThrow(code("CORPUS_EMPTY"));
@@ -83,7 +98,7 @@ describe("readLines", () => {
     mkdirSync(join(folder, "hollow"));
     expect(() => readLines(join(folder, "hollow"))).toThrow(code("CORPUS_EMPTY"));
     expect(() => [...readLines(file("blank", "\n \n\t\n"))]).toThrow(code("CORPUS_EMPTY"));
-    expect(() => [...readLines(file("gz", Uint8Array.from([0x1f, 0x8b, 8, 0])))]).toThrow(code("CORPUS_COMPRESSED"));
+    expect(() => [...readLines(file("gz", Uint8Array.from([0x1f, 0x8b, 8, 0])))]).toThrow(code("DATA_COMPRESSION"));
     symlinkSync(join(folder, "loop"), join(folder, "loop"));
     expect(() => readLines(join(folder, "loop"))).toThrow(code("CORPUS_FILE_READ"));
   });

@@ -1,7 +1,8 @@
-import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { TextDecoder } from "node:util";
 import { ClozeError } from "../errors.js";
+import { compressionOf, unpackBytes } from "./compression.js";
 import { textDecoderOf } from "./text-decoder.js";
 
 /** Options of {@link readLines}. */
@@ -18,12 +19,13 @@ const CHUNK_BYTES = 1 << 18;
  * The lines of text files, read bit by bit as they are asked for: a corpus may be larger than memory. What is given can
  * be gone through more than once; each time the files are read anew.
  *
- * Text is UTF-8 (or UTF-16 with a byte-order mark). Bytes that are not text become U+FFFD, NUL stays, line ends are left
- * out.
+ * Text is UTF-8 (or UTF-16 with a byte-order mark), plain or packed by gzip or Zstandard; what is packed is unpacked in memory.
+ * Bytes that are not text become U+FFFD, NUL stays, line ends are left out.
  *
- * @param paths files; a folder stands for the `.txt` files in it, by name.
+ * @param paths files; a folder stands for the `.txt` files in it (packed or not), by name.
  * @throws ClozeError `CORPUS_FILE_MISSING`, `CORPUS_EMPTY` for a file without text, `CORPUS_FILE_READ`,
- *   `CORPUS_COMPRESSED`. Missing and empty files are reported at once, the others when they are reached.
+ *   `DATA_COMPRESSION` for a packed file that is cut or damaged. Missing and empty files are reported at once, the others when
+ *   they are reached.
  * @example
  * for (const line of readLines(["a.txt", "b.txt"])) console.log(line);
  */
@@ -44,7 +46,7 @@ export function readLines(paths: string | readonly string[], options: ReadLinesO
 }
 
 /** The files that a path stands for: a folder for the `.txt` files in it, by name. @throws as {@link readLines} */
-export function textFiles(path: string): string[] {
+function textFiles(path: string): string[] {
   let stats: ReturnType<typeof statSync>;
   try {
     stats = statSync(path, { throwIfNoEntry: false });
@@ -60,7 +62,7 @@ export function textFiles(path: string): string[] {
   }
   if (stats.isDirectory()) {
     const names = readdirSync(path)
-      .filter((name) => name.endsWith(".txt"))
+      .filter((name) => /\.txt(\.(gz|zst|zstd))?$/.test(name))
       .sort();
     if (names.length === 0) throw empty(path, "a folder without .txt files");
     return names.flatMap((name) => textFiles(join(path, name)));
@@ -85,18 +87,6 @@ function readFailure(path: string, cause: unknown): ClozeError {
   });
 }
 
-/** Picks the decoder by the first bytes. */
-function decoderFor(path: string, start: Uint8Array): TextDecoder {
-  if (start[0] === 0x1f && start[1] === 0x8b) {
-    throw new ClozeError("CORPUS_COMPRESSED", `${path} is compressed.`, {
-      expected: "plain text",
-      received: "gzip",
-      remedy: `Unpack it first: gunzip -k ${path}`,
-    });
-  }
-  return textDecoderOf(start);
-}
-
 /** The decoded text of a file, piece by piece. */
 function* chunksOf(path: string): Generator<string> {
   let handle: number;
@@ -116,13 +106,28 @@ function* chunksOf(path: string): Generator<string> {
         throw readFailure(path, cause);
       }
       if (size === 0) break;
-      decoder ??= decoderFor(path, buffer.subarray(0, size));
-      yield decoder.decode(buffer.subarray(0, size), { stream: true });
+      const piece = buffer.subarray(0, size);
+      if (decoder === null && compressionOf(piece) !== "none") {
+        yield* unpackedChunks(path, piece, handle);
+        return;
+      }
+      decoder ??= textDecoderOf(piece);
+      yield decoder.decode(piece, { stream: true });
     }
     if (decoder) yield decoder.decode();
   } finally {
     closeSync(handle);
   }
+}
+
+/** The decoded text of a packed file, which is unpacked in memory: there is no way to do it in pieces without waiting. */
+function* unpackedChunks(path: string, start: Uint8Array, handle: number): Generator<string> {
+  const bytes = unpackBytes(Buffer.concat([start, readFileSync(handle)]), path);
+  const decoder = textDecoderOf(bytes);
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+    yield decoder.decode(bytes.subarray(at, at + CHUNK_BYTES), { stream: true });
+  }
+  yield decoder.decode();
 }
 
 function* linesOf(path: string, { keepBlank = false, longestLine = 1 << 20 }: ReadLinesOptions): Generator<string> {

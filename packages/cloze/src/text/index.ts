@@ -30,8 +30,9 @@ export {
   Tokenizer,
   tokenizerFromJson,
 } from "./tokenizer.js";
-export { type BpeTrainerOptions, trainBpe } from "./trainers/bpe.js";
-export { trainUnigram, type UnigramTrainerOptions } from "./trainers/unigram.js";
-export { trainWordLevel, type WordLevelTrainerOptions } from "./trainers/word-level.js";
-export { trainWordPiece, type WordPieceTrainerOptions } from "./trainers/word-piece.js";
+export { type BpeTrainerOptions, bpeTrainer, trainBpe } from "./trainers/bpe.js";
+export type { TokenizerTrainer } from "./trainers/trainer.js";
+export { trainUnigram, type UnigramTrainerOptions, unigramTrainer } from "./trainers/unigram.js";
+export { trainWordLevel, type WordLevelTrainerOptions, wordLevelTrainer } from "./trainers/word-level.js";
+export { trainWordPiece, type WordPieceTrainerOptions, wordPieceTrainer } from "./trainers/word-piece.js";
 export type { TruncationOptions } from "./truncation.js";

@@ -3,7 +3,7 @@
 #include "../simd.h"
 #include "../thread-pool.h"
 #include "activate.h"
-#include "gemm-kernel.h"
+#include "transpose.h"
 #include "int8-dot.h"
 
 namespace cloze::CLOZE_ISA {

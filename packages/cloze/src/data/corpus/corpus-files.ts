@@ -5,9 +5,9 @@ import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { globSync, isDynamicPattern } from "tinyglobby";
 import { ClozeError } from "../../errors.js";
+import { compressionOf } from "../../text/compression.js";
 import { isUtf16 } from "../../text/text-decoder.js";
-import { compressionOf } from "../readers/bytes.js";
-import type { DataWarnings } from "../readers/warnings.js";
+import { createWarnings, type DataWarnings } from "../readers/warnings.js";
 
 /** How the documents of a file are written. */
 export type CorpusFormat = "text" | "jsonl" | "parquet" | "csv" | "tsv";
@@ -46,17 +46,6 @@ function isBinary(head: Buffer): boolean {
     if (code === 0xfffd || (code < 32 && code !== 9 && code !== 10 && code !== 12 && code !== 13)) bad++;
   }
   return bad > 0.2 * text.length;
-}
-
-/** Whether a file's beginning is text, or packed, or empty; false for images, archives and the like. */
-export function holdsText(path: string): boolean {
-  const handle = openSync(path, "r");
-  try {
-    const head = readAt(handle, 0, probeBytes);
-    return isPacked(head) || isUtf16(head) || !isBinary(head);
-  } finally {
-    closeSync(handle);
-  }
 }
 
 function readAt(handle: number, position: number, bytes: number): Buffer {
@@ -131,3 +120,7 @@ export function findCorpusFiles(paths: readonly string[], warnings: DataWarnings
     remedy: "Check the paths.",
   });
 }
+
+/** Bytes of all files that paths stand for, as they lie on the disk. @throws as {@link findCorpusFiles} */
+export const corpusBytes = (paths: readonly string[]): number =>
+  findCorpusFiles(paths, createWarnings()).reduce((sum, { bytes }) => sum + bytes, 0);

@@ -270,6 +270,21 @@ export const readDocuments = (
 ): AsyncGenerator<string> =>
   part.file.format === "text" ? documentsOfText(part, documents, warnings) : documentsOfRows(part, warnings);
 
+/**
+ * The documents of a corpus, one by one, for what reads it once.
+ *
+ * @throws CORPUS_FILE_MISSING, CORPUS_EMPTY when no file holds text, CORPUS_TEXT_FIELD, CORPUS_FORMAT
+ */
+export async function* corpusDocuments(
+  sources: readonly string[],
+  options: ReadDocumentsOptions,
+  warnings: DataWarnings,
+): AsyncGenerator<string> {
+  for (const part of await partsOf(findCorpusFiles(sources, warnings), options)) {
+    yield* readDocuments(part, options, warnings);
+  }
+}
+
 /** Documents of a corpus, as many as there is room for, spread over its parts: for learning words from it. */
 export async function sampleDocuments(
   sources: readonly string[],

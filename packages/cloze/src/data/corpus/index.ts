@@ -2,7 +2,7 @@
 export { type BuildCorpusOptions, type BuiltCorpus, buildCorpus, type Deduplication } from "./build-corpus.js";
 export { type Corpus, type CorpusManifest, type CorpusSourceInfo, openCorpus, totalOf } from "./corpus.js";
 export { type CorpusBatchOptions, corpusBatches, type SequenceBatch } from "./corpus-batches.js";
-export { type CorpusFile, type CorpusFormat, findCorpusFiles } from "./corpus-files.js";
+export { type CorpusFile, type CorpusFormat, corpusBytes, findCorpusFiles } from "./corpus-files.js";
 export {
   allSequences,
   mixedStream,
@@ -10,10 +10,11 @@ export {
   sequenceStream,
   trainingDocuments,
 } from "./corpus-sequences.js";
-export { type DocumentUnit, sampleDocuments } from "./documents.js";
+export { corpusDocuments, type DocumentUnit, sampleDocuments } from "./documents.js";
 export { type MixCorporaOptions, type MixedCorpora, mixCorpora } from "./mix-corpora.js";
 export {
   amplification,
+  amplifications,
   amplified,
   mixFiles,
   type SegmentInstance,

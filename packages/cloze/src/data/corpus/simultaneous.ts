@@ -7,6 +7,12 @@ import { type RandomSource, randomOrder, randomSource } from "../random-source.j
 export const amplification = (largeBytes: number, smallBytes: number): number =>
   Math.max(1, Math.round(largeBytes / smallBytes));
 
+/** {@link amplification} of each corpus beside the largest; 0 for an empty one. */
+export function amplifications(bytes: readonly number[]): number[] {
+  const largest = Math.max(...bytes);
+  return bytes.map((size) => (size === 0 ? 0 : amplification(largest, size)));
+}
+
 /** A text that counts several times. */
 export interface WeightedText {
   readonly text: string;
@@ -26,11 +32,8 @@ export function* amplified(corpora: readonly Iterable<string>[]): Generator<Weig
     for (const text of texts) bytes += Buffer.byteLength(text);
     return bytes;
   });
-  const largest = Math.max(...sizes);
-  for (const [c, texts] of corpora.entries()) {
-    if (sizes[c] === 0) continue;
-    const times = amplification(largest, sizes[c]);
-    for (const text of texts) yield { text, times };
+  for (const [c, times] of amplifications(sizes).entries()) {
+    if (times > 0) for (const text of corpora[c]) yield { text, times };
   }
 }
 

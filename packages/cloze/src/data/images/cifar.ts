@@ -1,7 +1,7 @@
 // CIFAR-10's binary records: a byte with the class, then 32 x 32 pixels, red, green, blue.
 import { readFileSync } from "node:fs";
-import { gunzipSync } from "node:zlib";
 import { ClozeError } from "../../errors.js";
+import { unpackBytes } from "../../text/compression.js";
 import { readFailure } from "../readers/bytes.js";
 import type { DataWarnings } from "../readers/warnings.js";
 import type { ImageSet } from "./image-set.js";
@@ -9,7 +9,7 @@ import type { ImageSet } from "./image-set.js";
 const side = 32;
 const bytesOfImage = 3 * side * side;
 
-/** Reads a file, unpacked where it is gzipped. @throws DATA_FILE_MISSING, DATA_FILE_READ, DATA_COMPRESSION */
+/** Reads a file, unpacked where it is packed. @throws DATA_FILE_MISSING, DATA_FILE_READ, DATA_COMPRESSION */
 export function readWhole(path: string): Uint8Array {
   let bytes: Uint8Array;
   try {
@@ -23,12 +23,7 @@ export function readWhole(path: string): Uint8Array {
       cause,
     });
   }
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  try {
-    return gunzipSync(bytes);
-  } catch (cause) {
-    throw readFailure(path, "gzip", cause);
-  }
+  return unpackBytes(bytes, path);
 }
 
 /**

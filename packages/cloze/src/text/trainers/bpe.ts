@@ -4,9 +4,10 @@ import type { JsonObject } from "../json-reader.js";
 import { ByteLevelPreTokenizer } from "../pre-tokenizers/byte-level.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, emptyCorpus, inCodePointOrder, joinSpecialTokens } from "./alphabet.js";
-import { type CountedText, countPieces } from "./count-pieces.js";
+import { type CountedText, pieceCounter } from "./count-pieces.js";
 import { learnMerges, type SymbolWords } from "./learn-merges.js";
 import { specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
+import { type TokenizerTrainer, trainOn } from "./trainer.js";
 
 /** Options of {@link trainBpe}. */
 export interface BpeTrainerOptions {
@@ -46,16 +47,8 @@ function toSymbols(pieces: ReadonlyMap<string, number>, byteIds: Int32Array): Sy
   return { symbols, starts, counts };
 }
 
-/**
- * Learns a RoBERTa tokenizer from texts: GPT-2's words as bytes, joined pair by pair, with RoBERTa's special tokens.
- * No text is unknown to it. Texts are read once, one by one.
- *
- * @throws ClozeError `TOKENIZER_EMPTY_CORPUS`, `TOKENIZER_TRAINER_OPTIONS`.
- * @example
- * const tokenizer = trainBpe(readLines("corpus.txt"), { vocabularySize: 8000 });
- * tokenizer.decode(tokenizer.encodeIds("any text, 😀 too")); // "any text, 😀 too"
- */
-export function trainBpe(texts: Iterable<CountedText>, options: BpeTrainerOptions = {}): Tokenizer {
+/** What {@link trainBpe} does, for texts that come one by one. @throws `TOKENIZER_TRAINER_OPTIONS` */
+export function bpeTrainer(options: BpeTrainerOptions = {}): TokenizerTrainer {
   const { vocabularySize = 30000, minFrequency = 2, addPrefixSpace = false } = options;
   const special = joinSpecialTokens(options.specialTokens ?? [], ROBERTA_TOKENS);
   checkTrainerOptions(vocabularySize, minFrequency, special);
@@ -67,44 +60,61 @@ export function trainBpe(texts: Iterable<CountedText>, options: BpeTrainerOption
       remedy: "Raise vocabularySize.",
     });
   }
-  const pieces = countPieces(texts, {
+  const { counts: pieces, add } = pieceCounter({
     normalizer: null,
     preTokenizer: new ByteLevelPreTokenizer({ addPrefixSpace }, false),
     longest: LONGEST_PIECE,
     tooLong: "cut",
   });
-  if (pieces.size === 0) throw emptyCorpus();
-  const byteIds = Int32Array.from(BYTE_CHARACTERS, (character) => tokens.indexOf(character));
-  const merges = learnMerges(toSymbols(pieces, byteIds), tokens, { vocabularySize, minFrequency, prefix: "" });
-  const byteLevel = { type: "ByteLevel", add_prefix_space: addPrefixSpace, trim_offsets: true, use_regex: true };
-  const json: JsonObject = {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    // As in RoBERTa, the mask takes the space before it along.
-    added_tokens: specialTokenEntries(special, ["<mask>"]),
-    normalizer: null,
-    pre_tokenizer: byteLevel,
-    post_processor: {
-      type: "RobertaProcessing",
-      sep: ["</s>", special.indexOf("</s>")],
-      cls: ["<s>", special.indexOf("<s>")],
-      trim_offsets: true,
-      add_prefix_space: addPrefixSpace,
-    },
-    decoder: { ...byteLevel },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: vocabularyJson(tokens),
-      merges: merges.map(([left, right]) => [tokens[left], tokens[right]]),
+  return {
+    add,
+    finish() {
+      if (pieces.size === 0) throw emptyCorpus();
+      const byteIds = Int32Array.from(BYTE_CHARACTERS, (character) => tokens.indexOf(character));
+      const merges = learnMerges(toSymbols(pieces, byteIds), tokens, { vocabularySize, minFrequency, prefix: "" });
+      const byteLevel = { type: "ByteLevel", add_prefix_space: addPrefixSpace, trim_offsets: true, use_regex: true };
+      const json: JsonObject = {
+        version: "1.0",
+        truncation: null,
+        padding: null,
+        // As in RoBERTa, the mask takes the space before it along.
+        added_tokens: specialTokenEntries(special, ["<mask>"]),
+        normalizer: null,
+        pre_tokenizer: byteLevel,
+        post_processor: {
+          type: "RobertaProcessing",
+          sep: ["</s>", special.indexOf("</s>")],
+          cls: ["<s>", special.indexOf("<s>")],
+          trim_offsets: true,
+          add_prefix_space: addPrefixSpace,
+        },
+        decoder: { ...byteLevel },
+        model: {
+          type: "BPE",
+          dropout: null,
+          unk_token: null,
+          continuing_subword_prefix: null,
+          end_of_word_suffix: null,
+          fuse_unk: false,
+          byte_fallback: false,
+          ignore_merges: false,
+          vocab: vocabularyJson(tokens),
+          merges: merges.map(([left, right]) => [tokens[left], tokens[right]]),
+        },
+      };
+      return tokenizerFromJson(json);
     },
   };
-  return tokenizerFromJson(json);
 }
+
+/**
+ * Learns a RoBERTa tokenizer from texts: GPT-2's words as bytes, joined pair by pair, with RoBERTa's special tokens.
+ * No text is unknown to it. Texts are read once, one by one.
+ *
+ * @throws ClozeError `TOKENIZER_EMPTY_CORPUS`, `TOKENIZER_TRAINER_OPTIONS`.
+ * @example
+ * const tokenizer = trainBpe(readLines("corpus.txt"), { vocabularySize: 8000 });
+ * tokenizer.decode(tokenizer.encodeIds("any text, 😀 too")); // "any text, 😀 too"
+ */
+export const trainBpe = (texts: Iterable<CountedText>, options: BpeTrainerOptions = {}): Tokenizer =>
+  trainOn(bpeTrainer(options), texts);

@@ -3,7 +3,7 @@ import type { Normalizer } from "../normalizers/normalizer.js";
 import type { EmitPiece, PreTokenizer } from "../pre-tokenizers/pre-tokenizer.js";
 import { wellFormed } from "../unicode.js";
 
-/** How {@link countPieces} cuts texts, and how much it remembers. */
+/** How a {@link PieceCounter} cuts texts, and how much it remembers. */
 export interface CountOptions {
   readonly normalizer: Normalizer | null;
   readonly preTokenizer: PreTokenizer;
@@ -17,11 +17,15 @@ export interface CountOptions {
 /** A text; or one that counts as if it were there several times. */
 export type CountedText = string | { readonly text: string; readonly times: number };
 
-/**
- * Counts the pieces that texts are cut into. Texts are taken one by one and not kept, so a corpus may be larger than
- * memory; what is kept is one entry for each distinct piece.
- */
-export function countPieces(texts: Iterable<CountedText>, options: CountOptions): Map<string, number> {
+/** Counts the pieces that texts are cut into. */
+export interface PieceCounter {
+  /** One entry for each distinct piece. */
+  readonly counts: ReadonlyMap<string, number>;
+  add(text: CountedText): void;
+}
+
+/** Counts pieces of texts that come one by one and are not kept, so a corpus may be larger than memory. */
+export function pieceCounter(options: CountOptions): PieceCounter {
   const { normalizer, preTokenizer, longest, tooLong, mostDistinct = 4_000_000 } = options;
   const counts = new Map<string, number>();
   let leastKept = 1;
@@ -45,16 +49,18 @@ export function countPieces(texts: Iterable<CountedText>, options: CountOptions)
       }
     }
   };
-  for (const input of texts) {
-    const text = typeof input === "string" ? input : input.text;
-    times = typeof input === "string" ? 1 : input.times;
-    const source = new NormalizedText(wellFormed(text), 0, preTokenizer.needsAlignment ?? false);
-    normalizer?.normalize(source);
-    if (source.text !== "") preTokenizer.split(source, 0, source.text.length, emit);
-    while (counts.size > mostDistinct) {
-      for (const [piece, seen] of counts) if (seen <= leastKept) counts.delete(piece);
-      leastKept *= 2;
-    }
-  }
-  return counts;
+  return {
+    counts,
+    add(input) {
+      const text = typeof input === "string" ? input : input.text;
+      times = typeof input === "string" ? 1 : input.times;
+      const source = new NormalizedText(wellFormed(text), 0, preTokenizer.needsAlignment ?? false);
+      normalizer?.normalize(source);
+      if (source.text !== "") preTokenizer.split(source, 0, source.text.length, emit);
+      while (counts.size > mostDistinct) {
+        for (const [piece, seen] of counts) if (seen <= leastKept) counts.delete(piece);
+        leastKept *= 2;
+      }
+    },
+  };
 }

@@ -4,8 +4,9 @@ import { readNormalizer } from "../normalizers/index.js";
 import { MetaspacePreTokenizer } from "../pre-tokenizers/metaspace.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, countCharacters, emptyCorpus, joinSpecialTokens } from "./alphabet.js";
-import { type CountedText, countPieces } from "./count-pieces.js";
+import { type CountedText, pieceCounter } from "./count-pieces.js";
 import { bertTemplate, specialTokenEntries } from "./tokenizer-json.js";
+import { type TokenizerTrainer, trainOn } from "./trainer.js";
 import { learnUnigram } from "./unigram-learner.js";
 
 /** Options of {@link trainUnigram}. */
@@ -31,15 +32,8 @@ const SEEDS = 1_000_000;
 /** Longer words are cut, so that learning takes time in proportion to the text. */
 const LONGEST_WORD = 512;
 
-/**
- * Learns an ALBERT-like tokenizer from texts: a Unigram vocabulary over words that begin with `▁`. Texts are read once,
- * one by one.
- *
- * @throws ClozeError `TOKENIZER_EMPTY_CORPUS`, `TOKENIZER_TRAINER_OPTIONS`.
- * @example
- * const tokenizer = trainUnigram(readLines("corpus.txt"), { vocabularySize: 8000 });
- */
-export function trainUnigram(texts: Iterable<CountedText>, options: UnigramTrainerOptions = {}): Tokenizer {
+/** What {@link trainUnigram} does, for texts that come one by one. @throws `TOKENIZER_TRAINER_OPTIONS` */
+export function unigramTrainer(options: UnigramTrainerOptions = {}): TokenizerTrainer {
   const { vocabularySize = 8000, lowercase = true, longestPiece = 16 } = options;
   const { stripAccents = lowercase, limitAlphabet = Number.POSITIVE_INFINITY } = options;
   const special = joinSpecialTokens(options.specialTokens ?? [], ALBERT_TOKENS);
@@ -53,41 +47,57 @@ export function trainUnigram(texts: Iterable<CountedText>, options: UnigramTrain
       { type: "Replace", pattern: { Regex: " {2,}" }, content: " " },
     ],
   };
-  const words = countPieces(texts, {
+  const { counts: words, add } = pieceCounter({
     normalizer: readNormalizer(JsonReader.of(normalizer, "normalizer")),
     preTokenizer: new MetaspacePreTokenizer(SPACE, "always", true),
     longest: LONGEST_WORD,
     tooLong: "cut",
   });
-  // An empty text has no words; a text of spaces has this one.
-  if (words.size === 0 || (words.size === 1 && words.has(SPACE))) throw emptyCorpus();
-  const characters = countCharacters(words);
-  const room = vocabularySize - special.length;
-  const learnt = learnUnigram(words, characters, {
-    pieces: room,
-    vocabularySize,
-    alphabet: characters.slice(0, Math.min(room, limitAlphabet)).map(([character]) => character),
-    longestPiece,
-    seeds: SEEDS,
-  });
-  const taken = new Set(special);
-  const pieces = learnt.filter(([piece]) => !taken.has(piece));
-  const metaspace = { type: "Metaspace", replacement: SPACE, prepend_scheme: "always", split: true };
-  const json: JsonObject = {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: specialTokenEntries(special, ["[MASK]"]),
-    normalizer,
-    pre_tokenizer: metaspace,
-    post_processor: bertTemplate(["[CLS]", special.indexOf("[CLS]")], ["[SEP]", special.indexOf("[SEP]")]),
-    decoder: { ...metaspace },
-    model: {
-      type: "Unigram",
-      unk_id: special.indexOf("<unk>"),
-      vocab: [...special.map((token) => [token, 0]), ...pieces.map(([piece, score]) => [piece, score])],
-      byte_fallback: false,
+  return {
+    add,
+    finish() {
+      // An empty text has no words; a text of spaces has this one.
+      if (words.size === 0 || (words.size === 1 && words.has(SPACE))) throw emptyCorpus();
+      const characters = countCharacters(words);
+      const room = vocabularySize - special.length;
+      const learnt = learnUnigram(words, characters, {
+        pieces: room,
+        vocabularySize,
+        alphabet: characters.slice(0, Math.min(room, limitAlphabet)).map(([character]) => character),
+        longestPiece,
+        seeds: SEEDS,
+      });
+      const taken = new Set(special);
+      const pieces = learnt.filter(([piece]) => !taken.has(piece));
+      const metaspace = { type: "Metaspace", replacement: SPACE, prepend_scheme: "always", split: true };
+      const json: JsonObject = {
+        version: "1.0",
+        truncation: null,
+        padding: null,
+        added_tokens: specialTokenEntries(special, ["[MASK]"]),
+        normalizer,
+        pre_tokenizer: metaspace,
+        post_processor: bertTemplate(["[CLS]", special.indexOf("[CLS]")], ["[SEP]", special.indexOf("[SEP]")]),
+        decoder: { ...metaspace },
+        model: {
+          type: "Unigram",
+          unk_id: special.indexOf("<unk>"),
+          vocab: [...special.map((token) => [token, 0]), ...pieces.map(([piece, score]) => [piece, score])],
+          byte_fallback: false,
+        },
+      };
+      return tokenizerFromJson(json);
     },
   };
-  return tokenizerFromJson(json);
 }
+
+/**
+ * Learns an ALBERT-like tokenizer from texts: a Unigram vocabulary over words that begin with `▁`. Texts are read once,
+ * one by one.
+ *
+ * @throws ClozeError `TOKENIZER_EMPTY_CORPUS`, `TOKENIZER_TRAINER_OPTIONS`.
+ * @example
+ * const tokenizer = trainUnigram(readLines("corpus.txt"), { vocabularySize: 8000 });
+ */
+export const trainUnigram = (texts: Iterable<CountedText>, options: UnigramTrainerOptions = {}): Tokenizer =>
+  trainOn(unigramTrainer(options), texts);

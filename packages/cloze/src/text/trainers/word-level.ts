@@ -4,8 +4,9 @@ import { BertPreTokenizer } from "../pre-tokenizers/bert-pre-tokenizer.js";
 import type { PreTokenizer } from "../pre-tokenizers/pre-tokenizer.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, emptyCorpus, joinSpecialTokens } from "./alphabet.js";
-import { type CountedText, countPieces } from "./count-pieces.js";
+import { type CountedText, pieceCounter } from "./count-pieces.js";
 import { bertTemplate, specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
+import { type TokenizerTrainer, trainOn } from "./trainer.js";
 
 /** Options of {@link trainWordLevel}. */
 export interface WordLevelTrainerOptions {
@@ -44,6 +45,48 @@ const units = {
   },
 } as const;
 
+/** What {@link trainWordLevel} does, for texts that come one by one. @throws `TOKENIZER_TRAINER_OPTIONS` */
+export function wordLevelTrainer(options: WordLevelTrainerOptions = {}): TokenizerTrainer {
+  const { unit = "words", vocabularySize = 30522, lowercase = true, minFrequency = 1 } = options;
+  const special = joinSpecialTokens(options.specialTokens ?? [], BERT_TOKENS);
+  checkTrainerOptions(vocabularySize, minFrequency, special);
+  const { preTokenizer, json, decoder } = units[unit];
+  const normalizer = new BertNormalizer({ lowercase, stripAccents: null, handleChineseCharacters: true });
+  const { counts, add } = pieceCounter({ normalizer, preTokenizer, longest: 1000, tooLong: "drop" });
+  return {
+    add,
+    finish() {
+      if (counts.size === 0) throw emptyCorpus();
+      const known = new Set(special);
+      const frequent = [...counts]
+        .filter(([piece, count]) => count >= minFrequency && !known.has(piece))
+        .sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1))
+        .slice(0, vocabularySize - special.length);
+      return tokenizerFromJson({
+        version: "1.0",
+        truncation: null,
+        padding: null,
+        added_tokens: specialTokenEntries(special),
+        normalizer: {
+          type: "BertNormalizer",
+          clean_text: true,
+          handle_chinese_chars: true,
+          strip_accents: null,
+          lowercase,
+        },
+        pre_tokenizer: json,
+        post_processor: bertTemplate(["[CLS]", special.indexOf("[CLS]")], ["[SEP]", special.indexOf("[SEP]")]),
+        decoder,
+        model: {
+          type: "WordLevel",
+          vocab: vocabularyJson([...special, ...frequent.map(([piece]) => piece)]),
+          unk_token: "[UNK]",
+        },
+      } as JsonObject);
+    },
+  };
+}
+
 /**
  * Learns a tokenizer whose tokens are whole words, or single characters: the inputs of word-level and of character-level
  * networks. BERT's clean-up and template. Texts are read once, one by one.
@@ -52,38 +95,5 @@ const units = {
  * @example
  * const tokenizer = trainWordLevel(texts, { unit: "characters", vocabularySize: 200 });
  */
-export function trainWordLevel(texts: Iterable<CountedText>, options: WordLevelTrainerOptions = {}): Tokenizer {
-  const { unit = "words", vocabularySize = 30522, lowercase = true, minFrequency = 1 } = options;
-  const special = joinSpecialTokens(options.specialTokens ?? [], BERT_TOKENS);
-  checkTrainerOptions(vocabularySize, minFrequency, special);
-  const { preTokenizer, json, decoder } = units[unit];
-  const normalizer = new BertNormalizer({ lowercase, stripAccents: null, handleChineseCharacters: true });
-  const counts = countPieces(texts, { normalizer, preTokenizer, longest: 1000, tooLong: "drop" });
-  if (counts.size === 0) throw emptyCorpus();
-  const known = new Set(special);
-  const frequent = [...counts]
-    .filter(([piece, count]) => count >= minFrequency && !known.has(piece))
-    .sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1))
-    .slice(0, vocabularySize - special.length);
-  return tokenizerFromJson({
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: specialTokenEntries(special),
-    normalizer: {
-      type: "BertNormalizer",
-      clean_text: true,
-      handle_chinese_chars: true,
-      strip_accents: null,
-      lowercase,
-    },
-    pre_tokenizer: json,
-    post_processor: bertTemplate(["[CLS]", special.indexOf("[CLS]")], ["[SEP]", special.indexOf("[SEP]")]),
-    decoder,
-    model: {
-      type: "WordLevel",
-      vocab: vocabularyJson([...special, ...frequent.map(([piece]) => piece)]),
-      unk_token: "[UNK]",
-    },
-  } as JsonObject);
-}
+export const trainWordLevel = (texts: Iterable<CountedText>, options: WordLevelTrainerOptions = {}): Tokenizer =>
+  trainOn(wordLevelTrainer(options), texts);

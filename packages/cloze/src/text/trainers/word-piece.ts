@@ -3,9 +3,10 @@ import { BertNormalizer } from "../normalizers/bert-normalizer.js";
 import { BertPreTokenizer } from "../pre-tokenizers/bert-pre-tokenizer.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, countCharacters, emptyCorpus, inCodePointOrder, joinSpecialTokens } from "./alphabet.js";
-import { type CountedText, countPieces } from "./count-pieces.js";
+import { type CountedText, pieceCounter } from "./count-pieces.js";
 import { learnMerges, type SymbolWords } from "./learn-merges.js";
 import { bertTemplate, specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
+import { type TokenizerTrainer, trainOn } from "./trainer.js";
 
 /** Options of {@link trainWordPiece}. */
 export interface WordPieceTrainerOptions {
@@ -83,6 +84,55 @@ function toSymbols(words: ReadonlyMap<string, number>, tokens: string[]): Symbol
   };
 }
 
+/** What {@link trainWordPiece} does, for texts that come one by one. @throws `TOKENIZER_TRAINER_OPTIONS` */
+export function wordPieceTrainer(options: WordPieceTrainerOptions = {}): TokenizerTrainer {
+  const { vocabularySize = 30522, lowercase = true, stripAccents = null, minFrequency = 2 } = options;
+  const { handleChineseCharacters = true, limitAlphabet = Number.POSITIVE_INFINITY } = options;
+  const special = joinSpecialTokens(options.specialTokens ?? [], BERT_TOKENS);
+  checkTrainerOptions(vocabularySize, minFrequency, special);
+  const { counts: words, add } = pieceCounter({
+    normalizer: new BertNormalizer({ lowercase, stripAccents, handleChineseCharacters }),
+    preTokenizer: new BertPreTokenizer(),
+    // Longer words are unknown to the model whatever it learns.
+    longest: LONGEST_WORD,
+    tooLong: "drop",
+  });
+  return {
+    add,
+    finish() {
+      if (words.size === 0) throw emptyCorpus();
+      const alphabet = chooseAlphabet(words, vocabularySize - special.length, limitAlphabet);
+      const tokens = [...new Set([...special, ...alphabet])];
+      const symbols = toSymbols(words, tokens);
+      learnMerges(symbols, tokens, { vocabularySize, minFrequency, prefix: PREFIX });
+      const json: JsonObject = {
+        version: "1.0",
+        truncation: null,
+        padding: null,
+        added_tokens: specialTokenEntries(special),
+        normalizer: {
+          type: "BertNormalizer",
+          clean_text: true,
+          handle_chinese_chars: handleChineseCharacters,
+          strip_accents: stripAccents,
+          lowercase,
+        },
+        pre_tokenizer: { type: "BertPreTokenizer" },
+        post_processor: bertTemplate(["[CLS]", special.indexOf("[CLS]")], ["[SEP]", special.indexOf("[SEP]")]),
+        decoder: { type: "WordPiece", prefix: PREFIX, cleanup: true },
+        model: {
+          type: "WordPiece",
+          unk_token: "[UNK]",
+          continuing_subword_prefix: PREFIX,
+          max_input_chars_per_word: LONGEST_WORD,
+          vocab: vocabularyJson(tokens),
+        },
+      };
+      return tokenizerFromJson(json);
+    },
+  };
+}
+
 /**
  * Learns a BERT tokenizer from texts: BERT's clean-up and words, a WordPiece vocabulary learnt by joining the most
  * frequent pairs, BERT's template and decoder. Texts are read once, one by one.
@@ -92,45 +142,5 @@ function toSymbols(words: ReadonlyMap<string, number>, tokens: string[]): Symbol
  * const tokenizer = trainWordPiece(readLines("corpus.txt"), { vocabularySize: 8000 });
  * tokenizer.save("my-model");
  */
-export function trainWordPiece(texts: Iterable<CountedText>, options: WordPieceTrainerOptions = {}): Tokenizer {
-  const { vocabularySize = 30522, lowercase = true, stripAccents = null, minFrequency = 2 } = options;
-  const { handleChineseCharacters = true, limitAlphabet = Number.POSITIVE_INFINITY } = options;
-  const special = joinSpecialTokens(options.specialTokens ?? [], BERT_TOKENS);
-  checkTrainerOptions(vocabularySize, minFrequency, special);
-  const words = countPieces(texts, {
-    normalizer: new BertNormalizer({ lowercase, stripAccents, handleChineseCharacters }),
-    preTokenizer: new BertPreTokenizer(),
-    // Longer words are unknown to the model whatever it learns.
-    longest: LONGEST_WORD,
-    tooLong: "drop",
-  });
-  if (words.size === 0) throw emptyCorpus();
-  const alphabet = chooseAlphabet(words, vocabularySize - special.length, limitAlphabet);
-  const tokens = [...new Set([...special, ...alphabet])];
-  const symbols = toSymbols(words, tokens);
-  learnMerges(symbols, tokens, { vocabularySize, minFrequency, prefix: PREFIX });
-  const json: JsonObject = {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: specialTokenEntries(special),
-    normalizer: {
-      type: "BertNormalizer",
-      clean_text: true,
-      handle_chinese_chars: handleChineseCharacters,
-      strip_accents: stripAccents,
-      lowercase,
-    },
-    pre_tokenizer: { type: "BertPreTokenizer" },
-    post_processor: bertTemplate(["[CLS]", special.indexOf("[CLS]")], ["[SEP]", special.indexOf("[SEP]")]),
-    decoder: { type: "WordPiece", prefix: PREFIX, cleanup: true },
-    model: {
-      type: "WordPiece",
-      unk_token: "[UNK]",
-      continuing_subword_prefix: PREFIX,
-      max_input_chars_per_word: LONGEST_WORD,
-      vocab: vocabularyJson(tokens),
-    },
-  };
-  return tokenizerFromJson(json);
-}
+export const trainWordPiece = (texts: Iterable<CountedText>, options: WordPieceTrainerOptions = {}): Tokenizer =>
+  trainOn(wordPieceTrainer(options), texts);
