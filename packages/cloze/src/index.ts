@@ -133,7 +133,9 @@ export {
   buildNgramLexicon,
   loadNgramLexicon,
   type NgramLexicon,
+  type NgramLexiconBuilder,
   type NgramLexiconOptions,
+  ngramLexiconBuilder,
   saveNgramLexicon,
   segmentNgrams,
 } from "./objectives/ngrams/lexicon.js";

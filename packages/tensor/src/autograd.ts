@@ -3,7 +3,7 @@ import { checkNumbers, within } from "./check-numbers.js";
 import { debugging } from "./debugging.js";
 import { ClozeError } from "./errors.js";
 import type { GraphNode } from "./graph.js";
-import { enableGrad, freeSaved, noGrad, setDifferentiatingBackward } from "./graph.js";
+import { enableGrad, freeSaved, graphFreed, noGrad, setDifferentiatingBackward } from "./graph.js";
 import { scope } from "./memory.js";
 import { add, addInPlace } from "./ops/elementwise.js";
 import { formatShape, sameShape } from "./shape.js";
@@ -100,11 +100,7 @@ function walk(roots: readonly Tensor[], seeds: readonly Tensor[], options: WalkO
       if (gradient !== undefined) options.output?.(node, i, gradient);
     });
     const { rule } = node;
-    if (rule === undefined) {
-      throw new ClozeError("GRAPH_FREED", `The graph behind ${node.name} was freed by an earlier backward pass`, {
-        remedy: "Pass retainGraph: true to the first pass, or compute the forward pass again.",
-      });
-    }
+    if (rule === undefined) throw graphFreed(node);
     if (createGraph && !node.differentiable) {
       throw new ClozeError(
         "NOT_TWICE_DIFFERENTIABLE",

@@ -6,7 +6,7 @@ import type { DType } from "./dtype.js";
 import { ClozeError } from "./errors.js";
 import type { Storage } from "./memory.js";
 import type { Shape } from "./shape.js";
-import { formatShape } from "./shape.js";
+import { formatShape, sameShape } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
 /** What the backward rule of an operation is given besides the gradients. */
@@ -54,6 +54,8 @@ export interface GraphNode {
   saved: SavedTensor[];
   /** Undefined once the node was freed by a backward pass. */
   rule: BackwardRule | undefined;
+  /** Makes the one output again from what was saved; see {@link Recording}. */
+  readonly remake: ((saved: readonly Tensor[]) => Tensor) | undefined;
   /** True when the rule is itself made of differentiable operations. */
   readonly differentiable: boolean;
   references: number;
@@ -136,6 +138,31 @@ export function saveByReference(tensor: Tensor, operation: string): SavedTensor 
   };
 }
 
+/** The node whose output a tensor is, whole and as it was made, where that node can make it again. */
+function maker({ node, storage, shape, contiguous }: Tensor, saver: GraphNode): GraphNode | undefined {
+  if (node?.remake === undefined || node === saver || storage.version !== 0 || !contiguous) return undefined;
+  return sameShape(shape, node.outputs[0].shape) ? node : undefined;
+}
+
+/** Keeps what makes a tensor again, instead of the tensor. */
+function saveRecipe(node: GraphNode): SavedTensor {
+  retainNode(node);
+  return {
+    restore() {
+      if (node.remake === undefined || node.rule === undefined) throw graphFreed(node);
+      const saved = node.saved.map((item) => item.restore());
+      return noGrad(() => (node.remake as (saved: readonly Tensor[]) => Tensor)(saved));
+    },
+    release: () => releaseNode(node),
+  };
+}
+
+/** The error for a node that a backward pass has freed. */
+export const graphFreed = ({ name }: GraphNode): ClozeError =>
+  new ClozeError("GRAPH_FREED", `The graph behind ${name} was freed by an earlier backward pass`, {
+    remedy: "Pass retainGraph: true to the first pass, or compute the forward pass again.",
+  });
+
 export function retainNode(node: GraphNode): void {
   node.references++;
 }
@@ -166,6 +193,11 @@ export interface Recording {
   save?: readonly Tensor[];
   backward: BackwardRule;
   /**
+   * Makes the output again, to the last bit, from the saved tensors. An operation with one output that is quick to compute may
+   * give it: operations that would save the output then keep nothing of it, and memory between the passes is saved. Not recorded.
+   */
+  remake?: (saved: readonly Tensor[]) => Tensor;
+  /**
    * Default true: the rule is written with differentiable operations on its saved tensors and may be differentiated
    * again. False for fused operations, whose composed definition serves second derivatives.
    */
@@ -179,7 +211,15 @@ export const wantsGrad = (inputs: readonly Tensor[]): boolean => enabled && inpu
  * Puts an operation into the graph and returns its outputs as tensors that know it. When no input wants gradients (or
  * inside `noGrad`) the outputs come back as they are and nothing is saved.
  */
-export function record({ name, inputs, outputs, save = [], backward, differentiable = true }: Recording): Tensor[] {
+export function record({
+  name,
+  inputs,
+  outputs,
+  save = [],
+  backward,
+  remake,
+  differentiable = true,
+}: Recording): Tensor[] {
   if (debugging) checkNumbers(name, inputs, outputs);
   if (!wantsGrad(inputs)) return [...outputs];
   const edges = inputs.map((input): Edge | undefined => {
@@ -194,6 +234,7 @@ export function record({ name, inputs, outputs, save = [], backward, differentia
     outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     saved: [],
     rule: backward,
+    remake,
     differentiable,
     references: 0,
   };
@@ -207,7 +248,8 @@ export function record({ name, inputs, outputs, save = [], backward, differentia
     const output = outputs.indexOf(tensor);
     const input = inputs.indexOf(tensor);
     const kept = output >= 0 ? results[output] : tensor;
-    const saved = saveForBackward(kept, name);
+    const made = hooks.length === 0 ? maker(kept, node) : undefined;
+    const saved = made === undefined ? saveForBackward(kept, name) : saveRecipe(made);
     // Where the backward pass is differentiated again, a restored tensor must be in the graph.
     if (output < 0 && input < 0) return saved;
     return {

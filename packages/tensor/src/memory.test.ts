@@ -5,7 +5,7 @@ import { noGrad, saveByReference, withSaveHook } from "./graph.js";
 import { type MemoryStats, memory, scope } from "./memory.js";
 import { gelu } from "./ops/activation.js";
 import { dropout } from "./ops/dropout.js";
-import { add, exp, mul, tanh } from "./ops/elementwise.js";
+import { add, addInPlace, exp, mul, tanh } from "./ops/elementwise.js";
 import { linear } from "./ops/linear.js";
 import { crossEntropy } from "./ops/loss.js";
 import { matmul } from "./ops/matmul.js";
@@ -159,6 +159,64 @@ describe("training", () => {
     });
     expect((x.grad as Tensor).toTypedArray().every((value) => value === 6)).toBe(true);
     x.dispose();
+  });
+
+  it("what is quick to make again is not kept: less memory, the same gradients to the last bit", () => {
+    const [rows, width] = [7, 24];
+    const random = createRandom(5);
+    const weight = (name: string, shape: readonly number[]) =>
+      parameter(randomNormal(shape, { seed: random.fork(name), std: 0.3 }));
+    const [gain, shift, input, bias, output, gate] = [
+      weight("gain", [width]),
+      weight("shift", [width]),
+      weight("input", [4 * width, width]),
+      weight("bias", [4 * width]),
+      weight("output", [width, 4 * width]),
+      weight("gate", [width, width]),
+    ];
+    const parameters = [gain, shift, input, bias, output, gate];
+    const x = randomNormal([rows, width], { seed: 6 });
+    const layer = (h: Tensor): Tensor => {
+      const normal = layerNorm(h, gain, shift, { residual: x });
+      const inner = linear(linear(normal, input, bias, { activation: "gelu" }), output);
+      return mul(gelu(linear(normal, gate)), layerNorm(inner, gain, undefined));
+    };
+    const run = (around: (body: () => Tensor) => Tensor) => {
+      const before = memory.stats().byKind.saved;
+      return scope(() => {
+        const y = around(() => scope(() => layer(layer(x))));
+        const saved = memory.stats().byKind.saved - before;
+        backward(sum(mul(y, y)));
+        const gradients = parameters.map((p) => Array.from((p.grad as Tensor).toTypedArray()));
+        for (const p of parameters) {
+          p.grad?.dispose();
+          p.grad = undefined;
+        }
+        return { saved, gradients };
+      });
+    };
+    const plain = run((body) => withSaveHook(saveByReference, body));
+    const lean = run((body) => body());
+    expect(lean.gradients).toEqual(plain.gradients);
+    // Of each layer the first norm's output, the inner layer's, and both factors of the product.
+    expect(plain.saved - lean.saved).toBe(2 * rows * (width + 4 * width + 2 * width) * 4);
+    // What was written in place since cannot be made again, and what was freed neither.
+    scope(() => {
+      const normal = layerNorm(x, gain, shift);
+      noGrad(() => addInPlace(normal, x));
+      const y = linear(normal, gate);
+      backward(sum(y));
+      const expected = sum(normal).item();
+      expect(sum(gate.grad as Tensor).item()).toBeCloseTo(width * expected, 2);
+      const again = layerNorm(x, gain, shift);
+      const z = linear(again, gate);
+      backward(sum(again));
+      expect(() => backward(sum(z))).toThrow(code("GRAPH_FREED"));
+    });
+    for (const tensor of [x, ...parameters]) {
+      tensor.grad?.dispose();
+      tensor.dispose();
+    }
   });
 
   it("a frozen matrix spares its input", () => {

@@ -5,11 +5,11 @@ import { buildCorpus, type Corpus, type Deduplication, type DocumentUnit, totalO
 import type { Tokenizer } from "../text/index.js";
 import { formatBytes, formatCount, formatDuration, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
+import { addTextField, type TextFieldOptions } from "./corpus-texts.js";
 import { noteWarnings } from "./data-options.js";
 
-export interface CorpusOptions {
+export interface CorpusOptions extends TextFieldOptions {
   documents: DocumentUnit;
-  textField?: string;
   deduplicate: Deduplication;
   nearThreshold: number;
   weights?: number[];
@@ -29,7 +29,7 @@ function weightList(text: string): number[] {
 
 /** Adds --documents, --text-field, --deduplicate, --weights, --cross-documents, --validation-share and their like. */
 export const withCorpusOptions = (command: Command): Command =>
-  command
+  addTextField(command)
     .addOption(
       new Option(
         "--documents <unit>",
@@ -38,7 +38,6 @@ export const withCorpusOptions = (command: Command): Command =>
         .choices(["line", "blank", "file"])
         .default("line"),
     )
-    .option("--text-field <name>", "the field of JSON lines, Parquet, CSV and TSV that holds the text (default: text)")
     .addOption(
       new Option("--deduplicate <kind>", "leave out documents that repeat an earlier one, exactly or nearly")
         .choices(["none", "exact", "near"])

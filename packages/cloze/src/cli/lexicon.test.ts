@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { Command } from "commander";
 import { afterAll, expect, test, vi } from "vitest";
 import { loadNgramLexicon } from "../objectives/ngrams/lexicon.js";
@@ -19,21 +20,40 @@ const path = join(folder, "text.txt");
 writeFileSync(path, text);
 tokenizer.save(folder);
 
-test("cloze lexicon finds what stands together, without punctuation, and writes what the objective reads", async () => {
+async function lexiconOf(source: string) {
   const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
   const program = new Command("cloze").exitOverride();
   addLexicon(program);
   program.commands[0].option("--json").option("--quiet");
   const lexicon = join(folder, "lexicon.json");
-  const args = ["lexicon", path, "--tokenizer", folder, "--out", lexicon, "--minimum-count", "4", "--json", "--quiet"];
+  const args = [
+    "lexicon",
+    source,
+    "--tokenizer",
+    folder,
+    "--out",
+    lexicon,
+    "--minimum-count",
+    "4",
+    "--json",
+    "--quiet",
+  ];
   await program.parseAsync(args, { from: "user" });
   const printed = JSON.parse(out.mock.calls.map(([part]) => part).join(""));
   out.mockRestore();
+  return { printed, entries: loadNgramLexicon(lexicon).entries };
+}
+
+test("cloze lexicon finds what stands together, without punctuation, and writes what the objective reads", async () => {
+  const { printed, entries } = await lexiconOf(path);
   expect(printed.entries).toBeGreaterThan(0);
-  const { entries } = loadNgramLexicon(lexicon);
   const texts = entries.map(({ ids }) => tokenizer.decode(ids));
   expect(texts).toContain("new york");
   expect(texts.some((found) => found.includes("."))).toBe(false);
+  const packed = join(folder, "rows.jsonl.gz");
+  const rows = text.split("\n").map((line, id) => JSON.stringify({ id, text: line }));
+  writeFileSync(packed, gzipSync(rows.join("\n")));
+  expect((await lexiconOf(packed)).entries).toEqual(entries);
 });
 
 test("documents of text and of JSON lines, made once", () => {

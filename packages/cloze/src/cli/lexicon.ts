@@ -1,10 +1,13 @@
 import { type Command, Option } from "commander";
-import { buildNgramLexicon, saveNgramLexicon } from "../objectives/ngrams/lexicon.js";
-import { loadTokenizer, readLines, splitSentences, type Tokenizer } from "../text/index.js";
+import { createWarnings } from "../data/readers/warnings.js";
+import { ngramLexiconBuilder, saveNgramLexicon } from "../objectives/ngrams/lexicon.js";
+import { loadTokenizer, splitSentences, type Tokenizer } from "../text/index.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
+import { addTextField, corpusTexts, type TextFieldOptions } from "./corpus-texts.js";
+import { noteWarnings } from "./data-options.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 
-interface LexiconOptions extends CommonOptions {
+interface LexiconOptions extends CommonOptions, TextFieldOptions {
   tokenizer: string;
   out: string;
   size: number;
@@ -22,20 +25,11 @@ function excludedIds(tokenizer: Tokenizer): Set<number> {
   return excluded;
 }
 
-function* sentencesOf(files: readonly string[], tokenizer: Tokenizer): Iterable<ArrayLike<number>> {
-  for (const line of readLines(files)) {
-    for (const sentence of splitSentences(line)) {
-      yield tokenizer.encodeIds(sentence, { addSpecialTokens: false, truncation: false });
-    }
-  }
-}
-
 /** `cloze lexicon` */
 export function addLexicon(program: Command): void {
-  program
-    .command("lexicon")
+  addTextField(program.command("lexicon"))
     .description("find n-grams that stand together more often than chance has it, for --objective ngram-language")
-    .argument("<files...>", "text files")
+    .argument("<sources...>", "files of text, JSON lines, Parquet, CSV or TSV, folders, or patterns")
     .requiredOption("--tokenizer <path>", "tokenizer.json or its folder: n-grams are of its tokens")
     .requiredOption("--out <file>", "the lexicon, as JSON")
     .option("--size <count>", "entries at most", wholeNumber(), 3000)
@@ -46,16 +40,27 @@ export function addLexicon(program: Command): void {
       "leave out n-grams that stand inside one longer n-gram in this share of their places",
       numberBetween(0, 1),
     )
-    .action((files: string[], options: LexiconOptions) => {
+    .action(async (sources: string[], options: LexiconOptions) => {
       const tokenizer = loadTokenizer(options.tokenizer);
-      progressFor(options).note(`Counting n-grams of ${files.length} file(s) …`);
-      const lexicon = buildNgramLexicon(sentencesOf(files, tokenizer), {
+      const progress = progressFor(options);
+      const warnings = createWarnings();
+      const builder = ngramLexiconBuilder({
         n: Array.from({ length: options.longest - 1 }, (_, i) => i + 2),
         size: options.size,
         minimumCount: options.minimumCount,
         dropContained: options.dropContained,
         excluded: excludedIds(tokenizer),
       });
+      const textsOf = corpusTexts(sources, options, progress);
+      for (const source of sources) {
+        for await (const text of textsOf(source, warnings)) {
+          for (const sentence of splitSentences(text)) {
+            builder.add(tokenizer.encodeIds(sentence, { addSpecialTokens: false, truncation: false }));
+          }
+        }
+      }
+      const lexicon = builder.finish();
+      noteWarnings(progress, warnings.list());
       saveNgramLexicon(lexicon, options.out);
       const best = lexicon.entries
         .slice(0, 10)

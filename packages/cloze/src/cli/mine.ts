@@ -1,12 +1,13 @@
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
+import { createWarnings } from "../data/readers/warnings.js";
 import { findDuplicates, mineHardNegatives, semanticSplit } from "../embedding/mining/index.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { readEmbeddingRows } from "../embedding/training/rows.js";
-import { readLines } from "../text/index.js";
-import { createMeter } from "../training/progress.js";
+import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
-import { noteGuesses } from "./data-options.js";
+import { addTextField, corpusTexts, type TextFieldOptions } from "./corpus-texts.js";
+import { noteGuesses, noteWarnings } from "./data-options.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
 import { readTexts } from "./text-rows.js";
@@ -16,7 +17,7 @@ interface MineOptions extends CommonOptions {
   out: string;
 }
 
-interface NegativesOptions extends MineOptions {
+interface NegativesOptions extends MineOptions, TextFieldOptions {
   corpus?: string;
   negatives: number;
   rangeMin: number;
@@ -37,14 +38,21 @@ const writeLines = (path: string, lines: Iterable<string>): void =>
     })(),
   );
 
+async function documentsOf(source: string, options: TextFieldOptions, progress: ProgressReporter): Promise<string[]> {
+  const warnings = createWarnings();
+  const texts: string[] = [];
+  for await (const text of corpusTexts([source], options, progress)(source, warnings)) texts.push(text);
+  noteWarnings(progress, warnings.list());
+  return texts;
+}
+
 function addNegatives(mine: Command): void {
-  mine
-    .command("negatives")
+  addTextField(mine.command("negatives"))
     .description("hard negatives for pairs: JSON lines {query, document, negatives, scores} that cloze train takes")
     .argument("<file>", "pairs of a query and a document that answers it")
     .requiredOption(`--model ${modelArgument}`, "the embedder that searches")
     .requiredOption("--out <file>", "the pairs with their negatives")
-    .option("--corpus <file>", "more texts to search: one a line (default: the documents of the pairs)")
+    .option("--corpus <source>", "more texts to search: a file or a folder (default: the documents of the pairs)")
     .option("--negatives <count>", "negatives of a pair", wholeNumber(), 3)
     .option("--range-min <count>", "pass the first so many hits over", wholeNumber(0), 0)
     .addOption(
@@ -67,7 +75,7 @@ function addNegatives(mine: Command): void {
       const pairs: { query: string; document: string }[] = [];
       for await (const rows of source)
         for (const { texts } of rows) pairs.push({ query: texts[0], document: texts[1] });
-      const corpus = options.corpus === undefined ? undefined : [...readLines([options.corpus])];
+      const corpus = options.corpus === undefined ? undefined : await documentsOf(options.corpus, options, progress);
       const embedder = loadEmbedder(await modelFolder(options.model, options));
       let share = 0;
       const meter = createMeter("mine", () => share);

@@ -25,6 +25,7 @@ import {
   type EncoderKind,
   encoderKind,
   encoderKinds,
+  newModelLength,
   startEncoder,
   type TrainedEncoder,
   usualLoss,
@@ -41,7 +42,7 @@ interface TrainCommandOptions extends TrainingOptions {
   column?: Record<string, string | null>;
   format?: DataFormat;
   epochs?: number;
-  maxLength: number;
+  maxLength?: number;
   documentLayers?: number;
   batchSize: number;
   chunkSize?: number;
@@ -142,7 +143,7 @@ docs/embedding.md says which losses suit which data.`;
 
 /** The embedder that training starts from. */
 async function startEmbedder(options: TrainCommandOptions, start: string | undefined): Promise<Embedder> {
-  const { maxLength } = options;
+  const { maxLength = newModelLength } = options;
   const pooling = options.pooling === undefined ? {} : { pooling: options.pooling };
   const { documentLayers, seed } = options;
   /** Over the vectors of blocks; --max-length is that of a whole document. */
@@ -167,7 +168,7 @@ async function startEmbedder(options: TrainCommandOptions, start: string | undef
       ...loaded,
       ...pooling,
       modules,
-      maxLength: Math.min(maxLength, loaded.maxLength),
+      maxLength: Math.min(options.maxLength ?? loaded.maxLength, loaded.maxLength),
     });
   }
   const tokenizer = tokenizerFor(options);
@@ -207,7 +208,11 @@ export function addTrain(program: Command): void {
     .addOption(
       new Option("--epochs <count>", "times that every row is seen, instead of --steps").argParser(numberBetween(0.01)),
     )
-    .option("--max-length <tokens>", "longest text", wholeNumber(4), 128)
+    .option(
+      "--max-length <tokens>",
+      `longest text (default: what the model is made for; of a new one ${newModelLength})`,
+      wholeNumber(4),
+    )
     .addOption(
       new Option(
         "--document-layers <count>",

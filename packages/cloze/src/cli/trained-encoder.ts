@@ -20,6 +20,9 @@ import { type TrainingOptions, tokenizerFor } from "./training-options.js";
 export const encoderKinds = ["dense", "splade", "unicoil", "colbert"] as const;
 export type EncoderKind = (typeof encoderKinds)[number];
 
+/** Tokens of the longest text of a new model, unless told. */
+export const newModelLength = 128;
+
 /** An encoder, and how it is saved. */
 export interface TrainedEncoder {
   readonly encoder: TrainableEncoder;
@@ -30,7 +33,7 @@ export interface TrainedEncoder {
 interface StartOptions extends TrainingOptions {
   tokenizer?: string;
   size: ModelSize;
-  maxLength: number;
+  maxLength?: number;
 }
 
 /** The loss that an encoder learns by, unless told. */
@@ -53,8 +56,9 @@ export function encoderKind(asked: EncoderKind | undefined, start: string | unde
 
 const newModel = (options: StartOptions, architecture: "Model" | "ForMaskedLM") => {
   const tokenizer = tokenizerFor(options);
-  const config = encoderOfSize(options.size, tokenizer.vocabularySize, options.maxLength);
-  return { tokenizer, model: createModel({ architecture, config, seed: options.seed }) };
+  const { maxLength = newModelLength, size, seed } = options;
+  const config = encoderOfSize(size, tokenizer.vocabularySize, maxLength);
+  return { tokenizer, maxLength, model: createModel({ architecture, config, seed }) };
 };
 
 const sparse = (encoder: SparseEncoder): TrainedEncoder => ({
@@ -69,8 +73,8 @@ const starts: Readonly<
 > = {
   splade(start, options) {
     if (start !== undefined) return sparse(loadSparseEncoder(start));
-    const { model, tokenizer } = newModel(options, "ForMaskedLM");
-    return sparse(createSparseEncoder(model, tokenizer, { maxLength: options.maxLength }));
+    const { model, tokenizer, maxLength } = newModel(options, "ForMaskedLM");
+    return sparse(createSparseEncoder(model, tokenizer, { maxLength }));
   },
   unicoil(start, options) {
     if (start !== undefined && isSparseEncoderFolder(start)) return sparse(loadSparseEncoder(start));

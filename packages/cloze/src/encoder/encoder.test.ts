@@ -170,6 +170,8 @@ test("a wrong configuration names its field", () => {
   const layer = parseEncoderConfig(small).layers[0];
   refused({ layers: [{ ...layer, mixer: { type: "telepathy" } }] }, "layers.0.mixer.type");
   refused({ layers: [{ ...layer, mixer: { type: "attention" } }] }, "layers.0.mixer.heads");
+  const fiveBits = { ...layer.channel, weights: { input: { type: "quantized", bits: 5 } } };
+  refused({ layers: [{ ...layer, channel: fiveBits }] }, "weights.input.bits is wrong: expected 2 or expected 3");
   refused(
     { layers: [layer, { ...layer, channel: { type: "mlp", intermediateSize: 4, activation: "x" } }] },
     "layers.1.channel.activation",

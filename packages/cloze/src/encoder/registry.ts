@@ -11,6 +11,13 @@ export type ConfigOf<Parts extends Record<string, Registered>> = z.output<Parts[
 /** The same before defaults. */
 export type ConfigInputOf<Parts extends Record<string, Registered>> = z.input<Parts[keyof Parts]["schema"]>;
 
+/** What an issue says; of alternatives, what each of them expects: zod says "Invalid input" only. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== "invalid_union" || issue.message !== "Invalid input") return issue.message;
+  const expected = issue.errors.map(([first]) => messageOf(first).replace(/^Invalid input: /, ""));
+  return [...new Set(expected.map((text) => text.replace(/, received .*$/, "")))].join(" or ");
+}
+
 /**
  * Checks a configuration against the part that its `type` names.
  *
@@ -31,7 +38,9 @@ export function registrySchema<Parts extends Record<string, Registered>>(
     }
     const result = part.schema.safeParse(config);
     if (result.success) return result.data;
-    for (const { path, message } of result.error.issues) context.addIssue({ code: "custom", path, message });
+    for (const issue of result.error.issues) {
+      context.addIssue({ code: "custom", path: issue.path, message: messageOf(issue) });
+    }
     return z.NEVER;
   });
   return schema as unknown as z.ZodType<ConfigOf<Parts>, ConfigInputOf<Parts>>;
@@ -50,11 +59,12 @@ export function parseConfig<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const [{ path, message }] = result.error.issues;
+  const [issue] = result.error.issues;
+  const { path } = issue;
   let at: unknown = value;
   for (const key of path)
     at = typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined;
-  throw new ClozeError(code, `${what}: ${path.map(String).join(".") || "the whole"} is wrong: ${message}`, {
+  throw new ClozeError(code, `${what}: ${path.map(String).join(".") || "the whole"} is wrong: ${messageOf(issue)}`, {
     received: JSON.stringify(at) ?? "nothing",
   });
 }

@@ -180,6 +180,7 @@ test("placeholders need attention to all of a sequence, and a lexicon its tokeni
   ).not.toThrow();
   expect(() => lossOf({ lexicon: [{ ids: [6, 99] }] })).toThrow(/another tokenizer/);
   expect(() => lossOf({ lexicon: "/nowhere/lexicon.json" })).toThrow(/lexicon/);
+  expect(() => parseObjective({ type: "ngram-mlm" })).toThrow(/`cloze lexicon` makes one/);
   model.dispose();
 });
 

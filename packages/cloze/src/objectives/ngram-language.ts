@@ -39,7 +39,9 @@ const entrySchema = z.object({
 const schema = z.strictObject({
   type: z.literal(type),
   lexicon: z
-    .union([z.string().min(1), z.array(entrySchema)])
+    .union([z.string().min(1), z.array(entrySchema)], {
+      error: "expected an n-gram lexicon: `cloze lexicon` makes one",
+    })
     .describe("the file of an n-gram lexicon (cloze lexicon makes one)"),
   mode: z
     .enum(["contiguous", "explicit", "comprehensive", "enhanced"])

@@ -6,11 +6,13 @@ import {
   type CollectionStatistics,
   countTerms,
   lengthNorms,
+  type ShareBound,
+  shareBounds,
   type WeightedTerms,
   weighTerms,
 } from "./lexical/bm25-formula.js";
 import { createPostingsBuilder, type MemoryPostings, type PostingsBuilder } from "./lexical/postings.js";
-import { topDocuments, type WeightedPostings } from "./lexical/top-documents.js";
+import { type SearchScratch, searchScratch, topDocuments, type WeightedPostings } from "./lexical/top-documents.js";
 import type { SearchHit } from "./search-hit.js";
 
 export { splitWords } from "./lexical/split-words.js";
@@ -35,8 +37,8 @@ export class Bm25Index {
   readonly postings: MemoryPostings;
   readonly statistics: CollectionStatistics;
   readonly #norms: Float32Array;
-  /** Zeros between searches. */
-  readonly #scratch: Float32Array;
+  readonly #bound: ShareBound;
+  readonly #scratch: SearchScratch;
   readonly #options: Bm25Options;
   readonly #analyze: (text: string) => string[];
 
@@ -62,8 +64,9 @@ export class Bm25Index {
       terms: sumOf(this.postings.lengths),
       frequency: (term) => this.postings.frequency(term),
     };
-    this.#scratch = new Float32Array(this.size);
+    this.#scratch = searchScratch(this.size);
     this.#norms = lengthNorms(this.postings.lengths, this.statistics.terms / Math.max(1, counted), options);
+    this.#bound = shareBounds(this.#norms);
   }
 
   /** The terms of a text, as the index reads it. */
@@ -73,7 +76,7 @@ export class Bm25Index {
 
   #weigh(query: string | WeightedTerms): WeightedPostings[] {
     const terms = typeof query === "string" ? countTerms(this.#analyze(query)) : query;
-    return weighTerms(this.postings, terms, this.statistics, this.#options);
+    return weighTerms(this.postings, terms, this.statistics, this.#bound, this.#options);
   }
 
   /** The score of every document; a word that the query repeats counts each time. */

@@ -22,16 +22,22 @@ export function activation(x: Tensor, name: ActivationName): Tensor {
   if (name === "none") return x;
   if (isComposing()) return formulas[name](x);
   const source = contiguous(x);
-  const y = empty(source.shape, source.dtype);
-  backend().kernels.activationF32(activationCode[name], source.pointer, y.pointer, y.size);
   return record({
     name,
     inputs: [source],
-    outputs: [y],
+    outputs: [activated(source, name)],
     save: [source],
+    remake: ([before]) => activated(before, name),
     differentiable: false,
     backward: ([g], { saved }) => [g && activationGradient(saved[0], g, name)],
   })[0];
+}
+
+/** The values after an activation. Not recorded. */
+export function activated(before: Tensor, name: ActivationName): Tensor {
+  const y = empty(before.shape, before.dtype);
+  backend().kernels.activationF32(activationCode[name], before.pointer, y.pointer, y.size);
+  return y;
 }
 
 /** The gradient before an activation, given the one after it and the values before it. Not recorded. */

@@ -5,7 +5,7 @@ import { backend } from "../backend/index.js";
 import { type BackwardContext, isComposing, record, wantsGrad } from "../graph.js";
 import { checkShape, formatShape } from "../shape.js";
 import { empty, type Tensor } from "../tensor.js";
-import { activation, activationGradient } from "./activation.js";
+import { activated, activation, activationGradient } from "./activation.js";
 import { add, addInPlace } from "./elementwise.js";
 import { matmul, operand, product } from "./matmul.js";
 import { contiguous, reshape, transpose } from "./movement.js";
@@ -68,7 +68,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: Linear
     return activation(bias === undefined ? y : add(y, bias), name);
   }
   const rows = k === 0 ? x.shape.slice(0, -1).reduce((a, b) => a * b, 1) : x.size / k;
-  const source = reshape(contiguous(x), [rows, k]);
+  const source = x.rank === 2 ? contiguous(x) : reshape(contiguous(x), [rows, k]);
   const matrix = contiguous(weight);
   const shift = bias && contiguous(bias);
   const inputs = shift === undefined ? [source, matrix] : [source, matrix, shift];
@@ -104,6 +104,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: Linear
       ...(source.requiresGrad ? [matrix] : []),
       ...(before === undefined ? [] : [before]),
     ],
+    remake: keepsBefore ? (saved) => activated(saved[saved.length - 1], name) : undefined,
     differentiable: false,
     backward([gradient], context) {
       if (gradient === undefined) return [];

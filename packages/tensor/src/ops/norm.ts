@@ -56,30 +56,33 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor | undefined, o
   const rows = width === 0 ? 0 : x.size / width;
   const inputs = [source, gamma, beta, extra].filter((input) => input !== undefined);
   const recording = wantsGrad(inputs);
-  const y = empty(x.shape, x.dtype);
   const statistics = empty([rows, 2], x.dtype);
   const total = extra !== undefined && recording ? empty(x.shape, x.dtype) : undefined;
-  if (y.size > 0) {
+  const normalized = (sums: Tensor, from: Tensor, gain: Tensor, shift?: Tensor, more?: Tensor): Tensor => {
+    const y = empty(x.shape, x.dtype);
+    if (y.size === 0) return y;
     backend().kernels.layerNormF32(
-      source.pointer,
-      extra?.pointer ?? null,
-      gamma.pointer,
-      beta?.pointer ?? null,
+      from.pointer,
+      more?.pointer ?? null,
+      gain.pointer,
+      shift?.pointer ?? null,
       y.pointer,
-      total?.pointer ?? null,
-      statistics.pointer,
+      more === undefined ? null : (total?.pointer ?? null),
+      sums.pointer,
       rows,
       width,
       epsilon,
     );
-  }
+    return y;
+  };
   const biasInput = beta === undefined ? -1 : 2;
   const residualInput = extra === undefined ? -1 : inputs.length - 1;
   const [output] = record({
     name: "layerNorm",
     inputs,
-    outputs: [y],
-    save: [total ?? source, statistics, gamma],
+    outputs: [normalized(statistics, source, gamma, beta, extra)],
+    save: [total ?? source, statistics, gamma, ...(beta === undefined ? [] : [beta])],
+    remake: ([from, sums, gain, shift]) => normalized(sums, from, gain, shift),
     differentiable: false,
     backward([g], { saved, needs, leafGradient }) {
       if (g === undefined) return [];

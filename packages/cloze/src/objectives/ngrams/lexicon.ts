@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { writeFileAtomic } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
+import { forgetRarest } from "../../text/trainers/count-pieces.js";
 
 /** An n-gram as a unit of prediction. */
 export interface NgramEntry {
@@ -38,6 +39,9 @@ export interface NgramLexiconOptions {
   excluded?: ReadonlySet<number>;
 }
 
+/** Of a length; see {@link forgetRarest}. */
+const mostDistinct = 4_000_000;
+
 const keyOf = (ids: ArrayLike<number>, start: number, length: number): string => {
   let key = String(ids[start]);
   for (let i = 1; i < length; i++) key += ` ${ids[start + i]}`;
@@ -64,8 +68,51 @@ export function ngramScore(count: number, total: number, shares: readonly number
   return (p - independent) / Math.sqrt((p * (1 - p)) / total);
 }
 
+/** Makes a lexicon of sentences that are added one by one: from a stream, say. */
+export interface NgramLexiconBuilder {
+  /** Token ids of a sentence: n-grams do not cross its ends. */
+  add(sentence: ArrayLike<number>): void;
+  /** @throws LEXICON_EMPTY where nothing is frequent enough */
+  finish(): NgramLexicon;
+}
+
+/** What {@link buildNgramLexicon} does, for sentences that come one by one. */
+export function ngramLexiconBuilder({
+  n = [2, 3],
+  size = 3000,
+  minimumCount = 3,
+  dropContained,
+  excluded = new Set(),
+}: NgramLexiconOptions = {}): NgramLexiconBuilder {
+  const unigrams = new Map<number, number>();
+  const counts = n.map(() => new Map<string, number>());
+  const totals = n.map(() => 0);
+  const leastKept = n.map(() => 1);
+  let tokens = 0;
+  return {
+    add(ids) {
+      tokens += ids.length;
+      for (let i = 0; i < ids.length; i++) unigrams.set(ids[i], (unigrams.get(ids[i]) ?? 0) + 1);
+      n.forEach((length, order) => {
+        for (let start = 0; start + length <= ids.length; start++) {
+          let allowed = true;
+          for (let i = start; i < start + length && allowed; i++) allowed = !excluded.has(ids[i]);
+          if (!allowed) continue;
+          totals[order]++;
+          const key = keyOf(ids, start, length);
+          counts[order].set(key, (counts[order].get(key) ?? 0) + 1);
+        }
+        leastKept[order] = forgetRarest(counts[order], mostDistinct, leastKept[order]);
+      });
+    },
+    finish: () =>
+      ngramLexicon(bestNgrams({ unigrams, counts, totals, tokens }, { n, size, minimumCount, dropContained })),
+  };
+}
+
 /**
- * Counts n-grams of sentences (they do not cross their ends) and keeps the best by t-test; lengths are ranked apart.
+ * Counts n-grams of sentences (they do not cross their ends) and keeps the best by t-test; lengths are ranked apart. Sentences
+ * are read once, one by one; of more than four million n-grams of a length the rarest are forgotten.
  *
  * @throws LEXICON_EMPTY where nothing is frequent enough
  * @example
@@ -73,26 +120,31 @@ export function ngramScore(count: number, total: number, shares: readonly number
  */
 export function buildNgramLexicon(
   sentences: Iterable<ArrayLike<number>>,
-  { n = [2, 3], size = 3000, minimumCount = 3, dropContained, excluded = new Set() }: NgramLexiconOptions = {},
+  options: NgramLexiconOptions = {},
 ): NgramLexicon {
-  const unigrams = new Map<number, number>();
-  const counts = n.map(() => new Map<string, number>());
-  const totals = n.map(() => 0);
-  let tokens = 0;
-  for (const ids of sentences) {
-    tokens += ids.length;
-    for (let i = 0; i < ids.length; i++) unigrams.set(ids[i], (unigrams.get(ids[i]) ?? 0) + 1);
-    n.forEach((length, order) => {
-      for (let start = 0; start + length <= ids.length; start++) {
-        let allowed = true;
-        for (let i = start; i < start + length && allowed; i++) allowed = !excluded.has(ids[i]);
-        if (!allowed) continue;
-        totals[order]++;
-        const key = keyOf(ids, start, length);
-        counts[order].set(key, (counts[order].get(key) ?? 0) + 1);
-      }
-    });
-  }
+  const builder = ngramLexiconBuilder(options);
+  for (const sentence of sentences) builder.add(sentence);
+  return builder.finish();
+}
+
+/** What was counted: tokens, and for each length its n-grams and how many there were. */
+interface NgramCounts {
+  readonly unigrams: ReadonlyMap<number, number>;
+  readonly counts: readonly ReadonlyMap<string, number>[];
+  readonly totals: readonly number[];
+  readonly tokens: number;
+}
+
+/** The n-grams of a lexicon, the best of each length first. */
+function bestNgrams(
+  { unigrams, counts, totals, tokens }: NgramCounts,
+  {
+    n,
+    size,
+    minimumCount,
+    dropContained,
+  }: Required<Pick<NgramLexiconOptions, "n" | "size" | "minimumCount">> & NgramLexiconOptions,
+): NgramEntry[] {
   /** How often each n-gram stands inside its most frequent longer one. */
   const inside = new Map<string, number>();
   if (dropContained !== undefined) {
@@ -128,7 +180,7 @@ export function buildNgramLexicon(
       remedy: "Give more text, or lower minimumCount.",
     });
   }
-  return ngramLexicon(entries);
+  return entries;
 }
 
 /**

@@ -1,7 +1,7 @@
 // BM25 with Lucene's always positive idf:
 // sum over query terms of idf(t) (k1 + 1) tf / (tf + k1 (1 - b + b length / mean length)),
 // idf(t) = ln(1 + (N - df + 0.5) / (df + 0.5)).
-import type { Postings } from "./postings.js";
+import type { Postings, TermPostings } from "./postings.js";
 import type { WeightedPostings } from "./top-documents.js";
 
 export interface Bm25Parameters {
@@ -38,6 +38,24 @@ export function lengthNorms(lengths: Uint32Array, meanLength: number, parameters
   return norms;
 }
 
+/** Of a term's documents the largest count / (count + norm): no document has more of the term's weight. */
+export type ShareBound = (term: string, postings: TermPostings) => number;
+
+/** A bound that looks through a term's documents when it is asked for the first time. @param norms [documents] */
+export function shareBounds(norms: Float32Array): ShareBound {
+  const known = new Map<string, number>();
+  return (term, { documents, counts }) => {
+    const found = known.get(term);
+    if (found !== undefined) return found;
+    let largest = 0;
+    for (let i = 0; i < documents.length; i++) {
+      largest = Math.max(largest, counts[i] / (counts[i] + norms[documents[i]]));
+    }
+    known.set(term, largest);
+    return largest;
+  };
+}
+
 /** Inverse document frequency. */
 export const inverseFrequency = (documents: number, frequency: number): number =>
   Math.log(1 + (documents - frequency + 0.5) / (frequency + 0.5));
@@ -47,6 +65,7 @@ export function weighTerms(
   postings: Pick<Postings, "read">,
   query: WeightedTerms,
   statistics: CollectionStatistics,
+  bound: ShareBound,
   { k1 = 1.2 }: Bm25Parameters = {},
 ): WeightedPostings[] {
   const terms: WeightedPostings[] = [];
@@ -54,7 +73,7 @@ export function weighTerms(
     const found = postings.read(term);
     if (found === undefined) continue;
     const weight = times * (k1 + 1) * inverseFrequency(statistics.documents, statistics.frequency(term));
-    terms.push({ documents: found.documents, counts: found.counts, weight });
+    terms.push({ documents: found.documents, counts: found.counts, weight, most: weight * bound(term, found) });
   }
   return terms.sort((a, b) => b.weight - a.weight);
 }

@@ -9,7 +9,23 @@ import type { TermPostings } from "./postings.js";
 /** A term of the query in a part of the collection: where it is, and times x idf x (k1 + 1). */
 export interface WeightedPostings extends TermPostings {
   readonly weight: number;
+  /** What a document can get of it at most. */
+  readonly most: number;
 }
+
+/** Memory that searches use one after another, for so many documents. */
+export interface SearchScratch {
+  /** Zeros between searches. */
+  readonly scores: Float32Array;
+  readonly touched: Int32Array;
+  readonly values: Float32Array;
+}
+
+export const searchScratch = (documents: number): SearchScratch => ({
+  scores: new Float32Array(documents),
+  touched: new Int32Array(documents),
+  values: new Float32Array(documents),
+});
 
 /** Scores are sums in float32: bounds are held against them with some room. */
 const room = 1 + 1e-4;
@@ -38,39 +54,43 @@ function addFor(
   }
 }
 
+/** The documents with scores in ascending order; many are quicker found among the scores than sorted. */
+function ascending(touched: Int32Array, scores: Float32Array): Int32Array {
+  if (touched.length * 64 < scores.length) return touched.sort();
+  let size = 0;
+  for (let document = 0; document < scores.length; document++) if (scores[document] !== 0) touched[size++] = document;
+  return touched;
+}
+
 /**
  * The `k` best documents, best first, with the scores that `addBm25Scores` gives.
  *
  * @param terms by falling weight
- * @param scores zeros, [documents]; zeros again afterwards
+ * @param scratch for as many documents as there are, or more
  * @param skip a byte for each document: where it is not 0, it is not to be found
  */
 export function topDocuments(
   terms: readonly WeightedPostings[],
   norms: Float32Array,
   k: number,
-  scores: Float32Array,
+  { scores, touched, values }: SearchScratch,
   skip?: Uint8Array,
 ): SearchHit[] {
-  let touched = new Int32Array(1024);
   let size = 0;
-  // What all later terms can add to a document at most: count / (count + norm) is below 1.
+  // What all later terms can add to a document at most.
   const left = new Float64Array(terms.length + 1);
-  for (let i = terms.length - 1; i >= 0; i--) left[i] = left[i + 1] + terms[i].weight;
+  for (let i = terms.length - 1; i >= 0; i--) left[i] = left[i + 1] + terms[i].most;
   const best = (documents: Int32Array): SearchHit[] => {
-    const values = new Float32Array(documents.length);
     for (let i = 0; i < documents.length; i++) values[i] = scores[documents[i]];
     const keep = skip === undefined ? undefined : (i: number) => skip[documents[i]] === 0;
-    return topScores(values, k, { floor: 0, keep }).map(({ index, score }) => ({ index: documents[index], score }));
+    return topScores(values.subarray(0, documents.length), k, { floor: 0, keep }).map(({ index, score }) => ({
+      index: documents[index],
+      score,
+    }));
   };
   let found: SearchHit[] | undefined;
   for (let i = 0; i < terms.length; i++) {
     const { documents, counts, weight } = terms[i];
-    if (size + documents.length > touched.length) {
-      const larger = new Int32Array(Math.max(2 * touched.length, size + documents.length));
-      larger.set(touched.subarray(0, size));
-      touched = larger;
-    }
     for (let j = 0; j < documents.length; j++) {
       const document = documents[j];
       if (scores[document] === 0) touched[size++] = document;
@@ -81,15 +101,14 @@ export function topDocuments(
     if (terms[i + 1].documents.length < size) continue;
     const threshold = best(touched.subarray(0, size))[k - 1]?.score ?? 0;
     if (threshold <= left[i + 1] * room) continue;
-    const chosen = touched
-      .subarray(0, size)
-      .filter((document) => (scores[document] + left[i + 1]) * room >= threshold)
-      .sort();
+    const chosen = ascending(touched.subarray(0, size), scores).filter(
+      (document) => (scores[document] + left[i + 1]) * room >= threshold,
+    );
     for (let j = i + 1; j < terms.length; j++) addFor(scores, chosen, terms[j], norms);
     found = best(chosen);
     break;
   }
-  found ??= best(touched.subarray(0, size).sort());
+  found ??= best(ascending(touched.subarray(0, size), scores));
   for (let i = 0; i < size; i++) scores[touched[i]] = 0;
   return found;
 }

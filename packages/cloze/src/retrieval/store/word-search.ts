@@ -1,23 +1,30 @@
 // BM25 over the segments of an index, as if they were one.
 import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
-import { type Bm25Parameters, lengthNorms, type WeightedTerms, weighTerms } from "../lexical/bm25-formula.js";
+import {
+  type Bm25Parameters,
+  lengthNorms,
+  type ShareBound,
+  shareBounds,
+  type WeightedTerms,
+  weighTerms,
+} from "../lexical/bm25-formula.js";
 import type { TermPostings } from "../lexical/postings.js";
-import { topDocuments } from "../lexical/top-documents.js";
+import { searchScratch, topDocuments } from "../lexical/top-documents.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
 import type { IndexSearchOptions } from "./search-index.js";
 import type { Segment } from "./segment.js";
 
 /** Searches that see the index as it is when they are asked. */
 export function createWordSearch(live: LiveSegments, bm25: Required<Bm25Parameters>) {
-  /** Scores of a search: zeros between two. */
-  let scratch = new Float32Array(0);
-  const norms = new WeakMap<Segment, { mean: number; size: number; values: Float32Array }>();
-  const normsOf = (segment: Segment, mean: number): Float32Array => {
+  let scratch = searchScratch(0);
+  const norms = new WeakMap<Segment, { mean: number; size: number; values: Float32Array; bound: ShareBound }>();
+  const normsOf = (segment: Segment, mean: number) => {
     const known = norms.get(segment);
-    if (known?.mean === mean && known.size === segment.size) return known.values;
+    if (known?.mean === mean && known.size === segment.size) return known;
     const values = lengthNorms(segment.words.lengths, mean, bm25);
-    norms.set(segment, { mean, size: segment.size, values });
-    return values;
+    const made = { mean, size: segment.size, values, bound: shareBounds(values) };
+    norms.set(segment, made);
+    return made;
   };
   let lengthTotal: { total: number; dead: number; size: number } | undefined;
   /** Terms of all documents that can be found. */
@@ -62,11 +69,12 @@ export function createWordSearch(live: LiveSegments, bm25: Required<Bm25Paramete
       const found: ScoredDocument[] = [];
       for (const [i, segment] of segments.entries()) {
         const lists = { read: (term: string): TermPostings | undefined => read[i].get(term) };
-        const weighed = weighTerms(lists, terms, statistics, bm25);
+        const { values, bound } = normsOf(segment, mean);
+        const weighed = weighTerms(lists, terms, statistics, bound, bm25);
         if (weighed.length === 0) continue;
-        if (scratch.length < segment.size) scratch = new Float32Array(segment.size);
+        if (scratch.scores.length < segment.size) scratch = searchScratch(segment.size);
         const skip = skipped(segment, filter);
-        for (const hit of topDocuments(weighed, normsOf(segment, mean), depth, scratch, skip))
+        for (const hit of topDocuments(weighed, values, depth, scratch, skip))
           found.push({ id: segment.idOf(hit.index), score: hit.score });
       }
       return found.sort((a, b) => b.score - a.score).slice(0, depth);

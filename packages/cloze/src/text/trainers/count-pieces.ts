@@ -17,6 +17,20 @@ export interface CountOptions {
 /** A text; or one that counts as if it were there several times. */
 export type CountedText = string | { readonly text: string; readonly times: number };
 
+/**
+ * Makes room in counts: entries that were seen at most `leastKept` times go, then twice as many, until `most` are left.
+ *
+ * @returns what to give as `leastKept` the next time; 1 the first time
+ */
+export function forgetRarest(counts: Map<string, number>, most: number, leastKept: number): number {
+  let least = leastKept;
+  while (counts.size > most) {
+    for (const [key, seen] of counts) if (seen <= least) counts.delete(key);
+    least *= 2;
+  }
+  return least;
+}
+
 /** Counts the pieces that texts are cut into. */
 export interface PieceCounter {
   /** One entry for each distinct piece. */
@@ -57,10 +71,7 @@ export function pieceCounter(options: CountOptions): PieceCounter {
       const source = new NormalizedText(wellFormed(text), 0, preTokenizer.needsAlignment ?? false);
       normalizer?.normalize(source);
       if (source.text !== "") preTokenizer.split(source, 0, source.text.length, emit);
-      while (counts.size > mostDistinct) {
-        for (const [piece, seen] of counts) if (seen <= leastKept) counts.delete(piece);
-        leastKept *= 2;
-      }
+      leastKept = forgetRarest(counts, mostDistinct, leastKept);
     },
   };
 }
