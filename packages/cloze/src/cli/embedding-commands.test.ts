@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { runCommand } from "../../test/run-command.js";
 import { extendWithExperts } from "../embedding/extend-experts.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
 import { loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
@@ -52,26 +52,14 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 afterEach(() => vi.restoreAllMocks());
 
-async function run(add: (program: Command) => void, ...args: string[]): Promise<never> {
-  const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  const program = new Command("cloze").exitOverride().configureOutput({ writeErr: () => {}, writeOut: () => {} });
-  add(program);
-  const leaves = (command: Command): Command[] =>
-    command.commands.length ? command.commands.flatMap(leaves) : [command];
-  for (const leaf of leaves(program)) leaf.exitOverride().option("--json").option("--quiet");
-  await program.parseAsync([...args, "--json", "--quiet"], { from: "user" });
-  const printed = out.mock.calls.map(([text]) => text).join("");
-  out.mockRestore();
-  return JSON.parse(printed) as never;
-}
-const embed = (...args: string[]) => run(addEmbed, "embed", "--model", model, ...args);
+const embed = (...args: string[]) => runCommand(addEmbed, "embed", "--model", model, ...args);
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 
 describe("cloze embed", () => {
   test("--field takes the expert of that field; there is none in a model without fields", async () => {
     const extended = extendWithExperts(loadEmbedder(model), { fields: ["[A]", "[B]"] });
     saveEmbedder(extended, path("experts"));
-    const [row] = (await run(addEmbed, "embed", "--model", path("experts"), "a cat", "--field", "[B]")) as {
+    const [row] = (await runCommand(addEmbed, "embed", "--model", path("experts"), "a cat", "--field", "[B]")) as {
       vector: number[];
     }[];
     const expected = extended.embed(["a cat"], { field: "[B]" }).toTypedArray();
@@ -108,9 +96,9 @@ describe("cloze embed", () => {
     writeFileSync(join(path("broken"), "model.safetensors"), weights);
     const of = ["--model", path("broken")];
     for (const command of [
-      run(addEmbed, "embed", "a cat", ...of),
-      run(addMine, "mine", "duplicates", path("texts.txt"), ...of, "--out", path("x")),
-      run(addEvaluateSts, "sts", ...of, "--data", path("sts.tsv")),
+      runCommand(addEmbed, "embed", "a cat", ...of),
+      runCommand(addMine, "mine", "duplicates", path("texts.txt"), ...of, "--out", path("x")),
+      runCommand(addEvaluateSts, "sts", ...of, "--data", path("sts.tsv")),
     ])
       await expect(command).rejects.toThrow(code("EMBEDDER_NOT_FINITE"));
   });
@@ -121,13 +109,13 @@ describe("cloze embed", () => {
       { query: "a dog", document: "the dog" },
     ]);
     const of = ["--model", model, "--out"];
-    const trained = await run(addTrain, "train", path("long.jsonl"), ...of, path("long-model"), "--steps", "1");
+    const trained = await runCommand(addTrain, "train", path("long.jsonl"), ...of, path("long-model"), "--steps", "1");
     expect(trained).toMatchObject({ texts: { texts: 4, truncatedTexts: 1, droppedTokens: expect.any(Number) } });
-    const mined = await run(addMine, "mine", "negatives", path("long.jsonl"), ...of, path("long-mined.jsonl"));
+    const mined = await runCommand(addMine, "mine", "negatives", path("long.jsonl"), ...of, path("long-mined.jsonl"));
     expect(mined).toMatchObject({ truncatedTexts: 1 });
     // A line is a text, however long.
     write("long.txt", ["the moon ".repeat(200_000), "a dog"]);
-    expect(await run(addMine, "mine", "duplicates", path("long.txt"), ...of, path("kept.txt"))).toMatchObject({
+    expect(await runCommand(addMine, "mine", "duplicates", path("long.txt"), ...of, path("kept.txt"))).toMatchObject({
       texts: 2,
     });
   });
@@ -166,7 +154,7 @@ describe("cloze embed", () => {
 
 describe("cloze train --encoder", () => {
   const found = (name: string, ...args: string[]): Promise<{ pipeline: string; "ndcg@10": number }> =>
-    run(addEvaluateRetrieval, "retrieval", "--data", path("set"), "--model", path(name), ...args);
+    runCommand(addEvaluateRetrieval, "retrieval", "--data", path("set"), "--model", path(name), ...args);
   beforeAll(() => {
     mkdirSync(path("set/qrels"), { recursive: true });
     write(
@@ -188,30 +176,30 @@ describe("cloze train --encoder", () => {
   ])("%s, from nothing: its folder says how it is searched with, and is gone on with", async (kind, pipeline) => {
     const common = ["train", path("pairs.jsonl"), "--batch-size", "4", "--max-length", "24", "--out", path(kind)];
     const start = ["--tokenizer", path("words"), "--size", "tiny", "--learning-rate", "0.001"];
-    await run(addTrain, ...common, "--encoder", kind, ...start, "--steps", "12");
+    await runCommand(addTrain, ...common, "--encoder", kind, ...start, "--steps", "12");
     const first = await found(kind);
     expect(first.pipeline).toBe(pipeline);
     expect(first["ndcg@10"]).toBeGreaterThan(0.3);
     expect(await found(kind, "--pipeline", pipeline)).toMatchObject({ "ndcg@10": first["ndcg@10"] });
-    await run(addTrain, ...common, "--model", path(kind), "--steps", "2");
+    await runCommand(addTrain, ...common, "--model", path(kind), "--steps", "2");
     expect((await found(kind)).pipeline).toBe(pipeline);
     await expect(
-      run(addTrain, ...common, "--model", path(kind), "--steps", "2", "--dev", path("sts.tsv")),
+      runCommand(addTrain, ...common, "--model", path(kind), "--steps", "2", "--dev", path("sts.tsv")),
     ).rejects.toThrow(code("OPTION_CONFLICT"));
   });
 
   test("learned weights of terms lie in an index on the disk, and find what those in memory find", async () => {
     const start = ["--tokenizer", path("words"), "--size", "tiny", "--learning-rate", "0.001", "--steps", "12"];
     const train = ["train", path("pairs.jsonl"), "--batch-size", "4", "--max-length", "24", "--out", path("sparse")];
-    await run(addTrain, ...train, "--encoder", "unicoil", ...start);
+    await runCommand(addTrain, ...train, "--encoder", "unicoil", ...start);
     const index = ["index", "--out", path("weighed"), "--model", path("sparse")];
-    expect(await run(addIndex, ...index, path("set/corpus.jsonl"))).toMatchObject({ documents: texts.length });
+    expect(await runCommand(addIndex, ...index, path("set/corpus.jsonl"))).toMatchObject({ documents: texts.length });
     const encoder = loadSparseEncoder(path("sparse"));
     const memory = createImpactIndex(encoder.encode(texts));
     const search = (
       ...more: string[]
     ): Promise<{ pipeline: string; results: { hits: { id: string; score: number }[] }[] }> =>
-      run(addSearch, "search", path("weighed"), "find the dog", ...more);
+      runCommand(addSearch, "search", path("weighed"), "find the dog", ...more);
     const { pipeline, results } = await search();
     expect(pipeline).toBe("splade");
     const expected = memory.search(encoder.encode(["find the dog"], { role: "query" })[0], 10);
@@ -224,11 +212,11 @@ describe("cloze train --encoder", () => {
     expect((await search("--pipeline", "bm25")).results[0].hits[0].id).toBe("d1");
     await expect(search("--pipeline", "hybrid")).rejects.toThrow(code("INDEX_NO_VECTORS"));
     await expect(search("--model", path("other"))).rejects.toThrow();
-    await expect(run(addIndex, "index", "--out", path("weighed"), path("set/corpus.jsonl"))).rejects.toThrow(
+    await expect(runCommand(addIndex, "index", "--out", path("weighed"), path("set/corpus.jsonl"))).rejects.toThrow(
       code("INDEX_MODEL"),
     );
     // The same texts again replace themselves; a compaction keeps their weights.
-    await run(addIndex, ...index, path("set/corpus.jsonl"), "--compact");
+    await runCommand(addIndex, ...index, path("set/corpus.jsonl"), "--compact");
     expect((await search()).results[0].hits.map(({ score }) => score)).toEqual(
       results[0].hits.map(({ score }) => score),
     );
@@ -237,9 +225,9 @@ describe("cloze train --encoder", () => {
   test("token vectors lie in an index on the disk, and find what those in memory find", async () => {
     const start = ["--tokenizer", path("words"), "--size", "tiny", "--learning-rate", "0.001", "--steps", "12"];
     const train = ["train", path("pairs.jsonl"), "--batch-size", "4", "--max-length", "24", "--out", path("late")];
-    await run(addTrain, ...train, "--encoder", "colbert", ...start);
+    await runCommand(addTrain, ...train, "--encoder", "colbert", ...start);
     const index = ["index", "--out", path("tokens"), "--model", path("late"), "--token-bits", "4"];
-    expect(await run(addIndex, ...index, path("set/corpus.jsonl"))).toMatchObject({ documents: texts.length });
+    expect(await runCommand(addIndex, ...index, path("set/corpus.jsonl"))).toMatchObject({ documents: texts.length });
     expect(JSON.parse(readFileSync(path("tokens/index.json"), "utf8")).tokens).toMatchObject({ bits: 4, width: 128 });
     const encoder = loadTokenEncoder(path("late"));
     const memory = createLateInteractionIndex(encoder.encode(texts), encoder.width, { bits: 4 });
@@ -248,7 +236,7 @@ describe("cloze train --encoder", () => {
     const search = (
       ...more: string[]
     ): Promise<{ pipeline: string; results: { hits: { id: string; score: number }[] }[] }> =>
-      run(addSearch, "search", path("tokens"), "find the dog", ...more);
+      runCommand(addSearch, "search", path("tokens"), "find the dog", ...more);
     const { pipeline, results } = await search();
     expect(pipeline).toBe("colbert");
     expect(results[0].hits.map(({ id }) => id)).toEqual(expected.map(({ index: at }) => `d${at}`));
@@ -263,14 +251,14 @@ describe("cloze train --encoder", () => {
     expect((await search("--pipeline", "bm25")).results[0].hits[0].id).toBe("d1");
     await expect(search("--pipeline", "hybrid")).rejects.toThrow(/--pipeline colbert/);
     await expect(search("--pipeline", "splade")).rejects.toThrow(code("INDEX_NO_WEIGHTS"));
-    await expect(run(addIndex, "index", "--out", path("tokens"), path("set/corpus.jsonl"))).rejects.toThrow(
+    await expect(runCommand(addIndex, "index", "--out", path("tokens"), path("set/corpus.jsonl"))).rejects.toThrow(
       code("INDEX_MODEL"),
     );
     await expect(
-      run(addIndex, "index", "--out", path("tokens"), "--model", model, path("set/corpus.jsonl")),
+      runCommand(addIndex, "index", "--out", path("tokens"), "--model", model, path("set/corpus.jsonl")),
     ).rejects.toThrow(code("INDEX_MODEL"));
     // The same texts again replace themselves; a compaction copies their codes.
-    await run(addIndex, ...index, path("set/corpus.jsonl"), "--compact");
+    await runCommand(addIndex, ...index, path("set/corpus.jsonl"), "--compact");
     expect(idsAndScores(await search())).toEqual(results[0].hits.map(({ id, score }) => [id, score]));
     // Other markers, lengths or skipped tokens make another encoder of the same weights.
     const settings = path("late/config_sentence_transformers.json");
@@ -278,22 +266,22 @@ describe("cloze train --encoder", () => {
     writeFileSync(settings, before.replace(/"query_length": ?\d+/, '"query_length": 7'));
     await expect(search()).rejects.toThrow(code("INDEX_MODEL"));
     writeFileSync(settings, before);
-    await run(addIndex, "index", "--out", path("plain"), path("set/corpus.jsonl"));
-    await expect(run(addSearch, "search", path("plain"), "dog", "--pipeline", "colbert")).rejects.toThrow(
+    await runCommand(addIndex, "index", "--out", path("plain"), path("set/corpus.jsonl"));
+    await expect(runCommand(addSearch, "search", path("plain"), "dog", "--pipeline", "colbert")).rejects.toThrow(
       code("INDEX_NO_TOKENS"),
     );
   });
 
   test("an embedder has no vectors of tokens", async () => {
     await expect(
-      run(addEvaluateRetrieval, "retrieval", "--data", path("set"), "--model", model, "--pipeline", "colbert"),
+      runCommand(addEvaluateRetrieval, "retrieval", "--data", path("set"), "--model", model, "--pipeline", "colbert"),
     ).rejects.toThrow(code("ENCODER_KIND"));
   });
 });
 
 describe("cloze train", () => {
   const train = (file: string, out: string, ...args: string[]) =>
-    run(addTrain, "train", path(file), "--model", model, "--out", path(out), "--batch-size", "4", ...args);
+    runCommand(addTrain, "train", path(file), "--model", model, "--out", path(out), "--batch-size", "4", ...args);
   test("any loss with its options; the best weights on dev pairs", async () => {
     const some = [
       "--loss",
@@ -335,7 +323,7 @@ describe("cloze train", () => {
     );
     const fresh = ["--tokenizer", path("words"), "--size", "tiny"];
     const pretrained = ["--objective", "smith", "--set", "maxBlocks=4", "--set", 'document={"layers":1,"heads":2}'];
-    await run(
+    await runCommand(
       addPretrain,
       ...["pretrain", path("documents.jsonl"), ...fresh, "--out", path("smith"), "--steps", "2"],
       ...[...pretrained, "--set", "block=16", "--batch-tokens", "400", "--max-length", "16"],
@@ -346,7 +334,7 @@ describe("cloze train", () => {
     );
     write("matching.tsv", ["sentence1\tsentence2\tlabel", ...pairs]);
     const matching = ["--loss", "pair-matching", "--steps", "2", "--batch-size", "4"];
-    await run(
+    await runCommand(
       addTrain,
       ...["train", path("matching.tsv"), "--model", path("smith"), "--out", path("matched"), ...matching],
     );
@@ -354,7 +342,7 @@ describe("cloze train", () => {
       writeFileSync(path(`${i}.txt`), `${document(i)}\n`);
       return path(`${i}.txt`);
     });
-    const compared = (await run(
+    const compared = (await runCommand(
       addEmbed,
       ...["embed", "--model", path("matched"), "--files", "--similarity", ...files],
     )) as { first: string; second: string; cosine: number }[];
@@ -366,7 +354,7 @@ describe("cloze train", () => {
     // The first and the last file hold the same text.
     expect(compared[1].cosine).toBeCloseTo(1, 5);
     expect(Math.abs(compared[0].cosine)).toBeLessThan(0.99999);
-    await run(
+    await runCommand(
       addTrain,
       ...["train", path("matching.tsv"), ...fresh, "--out", path("fresh"), ...matching],
       ...["--document-layers", "1", "--max-length", "64"],
@@ -374,7 +362,7 @@ describe("cloze train", () => {
     const { block, maxBlocks } = JSON.parse(readFileSync(path("fresh/1_DocumentLevel/config.json"), "utf8"));
     expect(block * maxBlocks).toBe(64);
     await expect(
-      run(
+      runCommand(
         addTrain,
         "train",
         path("matching.tsv"),
@@ -387,9 +375,9 @@ describe("cloze train", () => {
         "2",
       ),
     ).rejects.toThrow(code("OPTION_CONFLICT"));
-    await expect(run(addEmbed, "embed", "--model", path("matched"), "--long", "chunk", document(0))).rejects.toThrow(
-      code("INVALID_OPTION"),
-    );
+    await expect(
+      runCommand(addEmbed, "embed", "--model", path("matched"), "--long", "chunk", document(0)),
+    ).rejects.toThrow(code("INVALID_OPTION"));
   });
   test("what does not fit is said", async () => {
     await expect(train("sts.tsv", "no", "--loss", "triplet", "--steps", "1")).rejects.toThrow(
@@ -403,37 +391,8 @@ describe("cloze train", () => {
   });
 });
 
-describe("cloze mine", () => {
-  const mine = (...args: string[]) => run(addMine, "mine", ...args, "--model", model);
-  test("hard negatives that cloze train takes", async () => {
-    const told = await mine("negatives", path("pairs.jsonl"), "--out", path("mined.jsonl"), "--negatives", "2");
-    expect(told).toMatchObject({ pairs: 6, queries: 6, negatives: 12 });
-    const rows = readFileSync(path("mined.jsonl"), "utf8")
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line));
-    for (const { document, negatives, scores } of rows) {
-      expect(negatives).not.toContain(document);
-      expect([negatives.length, scores.length]).toEqual([2, 3]);
-    }
-  });
-  test("duplicates and splits, of lines and of rows", async () => {
-    write("copies.txt", [...texts, texts[0]]);
-    const lines = await mine("duplicates", path("copies.txt"), "--threshold", "0.9999", "--out", path("kept.txt"));
-    expect(lines).toMatchObject({ texts: 7, kept: 6 });
-    expect(readFileSync(path("kept.txt"), "utf8").trim().split("\n")).toEqual(texts);
-    const sizes = (await mine("split", path("labelled.csv"), "--threshold", "0.999", "--out", path("part"))) as {
-      train: number;
-      dev: number;
-      test: number;
-    };
-    expect(sizes.train + sizes.dev + sizes.test).toBe(12);
-    expect(JSON.parse(readFileSync(path("part.train.jsonl"), "utf8").split("\n")[0])).toHaveProperty("label");
-  });
-});
-
 describe("cloze evaluate embedding", () => {
-  const evaluate = (...args: string[]) => run(addEvaluateEmbedding, "embedding", "--model", model, ...args);
+  const evaluate = (...args: string[]) => runCommand(addEvaluateEmbedding, "embedding", "--model", model, ...args);
   test("one table over data and poolings", async () => {
     const probe = `${path("labelled.csv")},${path("labelled.csv")}`;
     const data = ["--sts", path("sts.tsv"), "--classify", probe, "--k", "1", "--cluster", path("labelled.csv")];

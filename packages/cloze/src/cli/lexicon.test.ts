@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { Command } from "commander";
-import { afterAll, expect, test, vi } from "vitest";
+import { afterAll, expect, test } from "vitest";
+import { runCommand } from "../../test/run-command.js";
 import { loadNgramLexicon } from "../objectives/ngrams/lexicon.js";
 import { trainWordPiece } from "../text/index.js";
 import { documentCorpus } from "./document-corpus.js";
@@ -21,26 +21,9 @@ writeFileSync(path, text);
 tokenizer.save(folder);
 
 async function lexiconOf(source: string) {
-  const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  const program = new Command("cloze").exitOverride();
-  addLexicon(program);
-  program.commands[0].option("--json").option("--quiet");
   const lexicon = join(folder, "lexicon.json");
-  const args = [
-    "lexicon",
-    source,
-    "--tokenizer",
-    folder,
-    "--out",
-    lexicon,
-    "--minimum-count",
-    "4",
-    "--json",
-    "--quiet",
-  ];
-  await program.parseAsync(args, { from: "user" });
-  const printed = JSON.parse(out.mock.calls.map(([part]) => part).join(""));
-  out.mockRestore();
+  const args = ["lexicon", source, "--tokenizer", folder, "--out", lexicon, "--minimum-count", "4"];
+  const printed: { entries: number } = await runCommand(addLexicon, ...args);
   return { printed, entries: loadNgramLexicon(lexicon).entries };
 }
 

@@ -2,30 +2,17 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { Command } from "commander";
 import { parquetWriteBuffer } from "hyparquet-writer";
-import { afterAll, expect, test, vi } from "vitest";
+import { afterAll, expect, test } from "vitest";
+import { runCommand } from "../../test/run-command.js";
 import { loadTokenizer } from "../text/index.js";
 import { addTokenizer } from "./tokenizer.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-tokenizer-command-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What the command prints with --json. */
-async function train(sources: readonly string[], out: string, ...options: string[]): Promise<object> {
-  const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  vi.spyOn(process.stderr, "write").mockReturnValue(true);
-  const program = new Command("cloze").exitOverride();
-  addTokenizer(program);
-  program.commands[0].commands[0].option("--json").option("--quiet");
-  try {
-    const words = ["tokenizer", "train", ...sources, "--out", join(folder, out), "--json", "--quiet", ...options];
-    await program.parseAsync(words, { from: "user" });
-    return JSON.parse(written.mock.calls.map(([text]) => text).join("")) as object;
-  } finally {
-    vi.restoreAllMocks();
-  }
-}
+const train = (sources: readonly string[], out: string, ...options: string[]) =>
+  runCommand(addTokenizer, "tokenizer", "train", ...sources, "--out", join(folder, out), ...options);
 
 const file = (name: string, content: string | Uint8Array): string => {
   const path = join(folder, name);

@@ -19,6 +19,23 @@ export function vocabularyJson(tokens: readonly string[]): JsonObject {
   return Object.fromEntries(tokens.map((token, id) => [token, id]));
 }
 
+/** BERT's clean-up of texts. */
+export const bertNormalizerJson = ({
+  lowercase,
+  stripAccents = null,
+  handleChineseCharacters = true,
+}: {
+  lowercase: boolean;
+  stripAccents?: boolean | null;
+  handleChineseCharacters?: boolean;
+}): JsonObject => ({
+  type: "BertNormalizer",
+  clean_text: true,
+  handle_chinese_chars: handleChineseCharacters,
+  strip_accents: stripAccents,
+  lowercase,
+});
+
 /** BERT's template: `[CLS] A [SEP]`, and `[CLS] A [SEP] B [SEP]` with B in the second segment. */
 export function bertTemplate(
   classification: readonly [string, number],

@@ -5,7 +5,7 @@ import type { PreTokenizer } from "../pre-tokenizers/pre-tokenizer.js";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, emptyCorpus, joinSpecialTokens } from "./alphabet.js";
 import { type CountedText, pieceCounter } from "./count-pieces.js";
-import { bertTemplate, specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
+import { bertNormalizerJson, bertTemplate, specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
 import { type TokenizerTrainer, trainOn } from "./trainer.js";
 
 /** Options of {@link trainWordLevel}. */
@@ -67,13 +67,7 @@ export function wordLevelTrainer(options: WordLevelTrainerOptions = {}): Tokeniz
         truncation: null,
         padding: null,
         added_tokens: specialTokenEntries(special),
-        normalizer: {
-          type: "BertNormalizer",
-          clean_text: true,
-          handle_chinese_chars: true,
-          strip_accents: null,
-          lowercase,
-        },
+        normalizer: bertNormalizerJson({ lowercase }),
         pre_tokenizer: json,
         post_processor: bertTemplate(["[CLS]", special.indexOf("[CLS]")], ["[SEP]", special.indexOf("[SEP]")]),
         decoder,

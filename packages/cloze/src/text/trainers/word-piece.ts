@@ -5,7 +5,7 @@ import { type Tokenizer, tokenizerFromJson } from "../tokenizer.js";
 import { checkTrainerOptions, countCharacters, emptyCorpus, inCodePointOrder, joinSpecialTokens } from "./alphabet.js";
 import { type CountedText, pieceCounter } from "./count-pieces.js";
 import { learnMerges, type SymbolWords } from "./learn-merges.js";
-import { bertTemplate, specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
+import { bertNormalizerJson, bertTemplate, specialTokenEntries, vocabularyJson } from "./tokenizer-json.js";
 import { type TokenizerTrainer, trainOn } from "./trainer.js";
 
 /** Options of {@link trainWordPiece}. */
@@ -110,13 +110,7 @@ export function wordPieceTrainer(options: WordPieceTrainerOptions = {}): Tokeniz
         truncation: null,
         padding: null,
         added_tokens: specialTokenEntries(special),
-        normalizer: {
-          type: "BertNormalizer",
-          clean_text: true,
-          handle_chinese_chars: handleChineseCharacters,
-          strip_accents: stripAccents,
-          lowercase,
-        },
+        normalizer: bertNormalizerJson({ lowercase, stripAccents, handleChineseCharacters }),
         pre_tokenizer: { type: "BertPreTokenizer" },
         post_processor: bertTemplate(["[CLS]", special.indexOf("[CLS]")], ["[SEP]", special.indexOf("[SEP]")]),
         decoder: { type: "WordPiece", prefix: PREFIX, cleanup: true },

@@ -1,0 +1,73 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { afterAll, describe, expect, test } from "vitest";
+import { runCommand } from "../../test/run-command.js";
+import { addMine } from "./mine.js";
+
+const model = fileURLToPath(new URL("../../test/fixtures/embedders/encoder", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "cloze-mine-command-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const path = (name: string) => join(folder, name);
+const write = (name: string, lines: readonly string[]) => writeFileSync(path(name), `${lines.join("\n")}\n`);
+const texts = [
+  "a small cat",
+  "the large dog",
+  "cats and dogs",
+  "the moon is far away",
+  "a star",
+  "the dog ran after a ball",
+];
+write("labelled.csv", ["text,label", ...[...texts, ...texts].map((text, i) => `${text} ${i},${i % 2 ? "x" : "y"}`)]);
+write(
+  "pairs.jsonl",
+  texts.map((text) => JSON.stringify({ query: `find ${text}`, document: text })),
+);
+
+describe("cloze mine", () => {
+  const mine = (...args: string[]) => runCommand(addMine, "mine", ...args, "--model", model);
+  test("hard negatives that cloze train takes", async () => {
+    const told = await mine("negatives", path("pairs.jsonl"), "--out", path("mined.jsonl"), "--negatives", "2");
+    expect(told).toMatchObject({ pairs: 6, queries: 6, negatives: 12 });
+    const rows = readFileSync(path("mined.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    for (const { document, negatives, scores } of rows) {
+      expect(negatives).not.toContain(document);
+      expect([negatives.length, scores.length]).toEqual([2, 3]);
+    }
+  });
+  test("more texts to search come from any corpus", async () => {
+    const near = texts.map((text) => `${text}, they say`);
+    writeFileSync(
+      path("more.jsonl.gz"),
+      gzipSync(near.map((text, id) => JSON.stringify({ id: `${id}`, text })).join("\n")),
+    );
+    const corpus = ["--corpus", path("more.jsonl.gz"), "--negatives", "2"];
+    expect(await mine("negatives", path("pairs.jsonl"), "--out", path("more.out"), ...corpus)).toMatchObject({
+      pairs: 6,
+    });
+    const found = readFileSync(path("more.out"), "utf8")
+      .trim()
+      .split("\n")
+      .flatMap((line) => (JSON.parse(line) as { negatives: string[] }).negatives);
+    expect(found.some((text) => near.includes(text))).toBe(true);
+    expect(found.every((text) => near.includes(text) || texts.includes(text))).toBe(true);
+  });
+  test("duplicates and splits, of lines and of rows", async () => {
+    write("copies.txt", [...texts, texts[0]]);
+    const lines = await mine("duplicates", path("copies.txt"), "--threshold", "0.9999", "--out", path("kept.txt"));
+    expect(lines).toMatchObject({ texts: 7, kept: 6 });
+    expect(readFileSync(path("kept.txt"), "utf8").trim().split("\n")).toEqual(texts);
+    const sizes = (await mine("split", path("labelled.csv"), "--threshold", "0.999", "--out", path("part"))) as {
+      train: number;
+      dev: number;
+      test: number;
+    };
+    expect(sizes.train + sizes.dev + sizes.test).toBe(12);
+    expect(JSON.parse(readFileSync(path("part.train.jsonl"), "utf8").split("\n")[0])).toHaveProperty("label");
+  });
+});
