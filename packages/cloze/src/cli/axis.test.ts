@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Command } from "commander";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runCommand } from "../../test/run-command.js";
 import { moral, moralDirection } from "../embedding/axis/index.js";
 import { createEmbedder } from "../embedding/embedder.js";
 import { saveEmbedder } from "../embedding/sentence-transformers.js";
@@ -24,19 +24,6 @@ const phrases = ["a small cat", "the large dog", "cats and dogs", "the moon is f
 
 const small = (vocabularySize: number) =>
   uniformEncoder({ vocabularySize, hiddenSize: 16, layers: 1, heads: 2, maxPositions: 32 });
-
-async function run<Result>(add: (program: Command) => void, ...args: string[]): Promise<Result> {
-  const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  try {
-    const program = new Command("cloze").exitOverride().configureOutput({ writeErr: () => {}, writeOut: () => {} });
-    add(program);
-    for (const leaf of program.commands) leaf.exitOverride().option("--json").option("--quiet");
-    await program.parseAsync([...args, "--json", "--quiet"], { from: "user" });
-    return JSON.parse(out.mock.calls.map(([text]) => text).join("")) as Result;
-  } finally {
-    out.mockRestore();
-  }
-}
 
 interface Scored {
   phrases: { text: string; score: number; baseline?: number }[];
@@ -66,7 +53,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("the preset, saved beside its encoder, which scoring finds by itself", async () => {
-  const made = await run<Scored & { explainedVariance: number[]; separation: number }>(
+  const made = await runCommand<Scored & { explainedVariance: number[]; separation: number }>(
     addAxis,
     ...["axis", "--model", path("encoder"), "--out", path("encoder/moral.json"), "--components", "3"],
   );
@@ -74,7 +61,7 @@ test("the preset, saved beside its encoder, which scoring finds by itself", asyn
   expect(made.separation).toBeGreaterThanOrEqual(0);
   expect(made.phrases).toHaveLength(moral.phrases.length);
   expect(made.phrases.map(({ score }) => score)).toEqual(made.phrases.map(({ score }) => score).sort((a, b) => b - a));
-  const { phrases: scored } = await run<Scored>(
+  const { phrases: scored } = await runCommand<Scored>(
     addProbe,
     ...["probe", "--axis", path("encoder/moral.json"), "--text", "kill people", "smile"],
   );
@@ -86,45 +73,52 @@ test("the preset, saved beside its encoder, which scoring finds by itself", asyn
 test("phrases of one's own, a table, a question, the baseline, and correlations", async () => {
   const own = ["--phrases", path("phrases.txt"), "--templates", path("templates.txt"), "--components", "2"];
   const fit = ["axis", "--model", encoder, "--out", path("own.json"), ...own];
-  await expect(run(addAxis, ...fit)).rejects.toThrow(code("AXIS_PHRASES"));
-  const made = await run<Scored & { separation?: number }>(addAxis, ...fit, "--orient-by", "a star");
+  await expect(runCommand(addAxis, ...fit)).rejects.toThrow(code("AXIS_PHRASES"));
+  const made = await runCommand<Scored & { separation?: number }>(addAxis, ...fit, "--orient-by", "a star");
   expect(made.separation).toBeUndefined();
   expect(Math.max(...made.phrases.map(({ score }) => Math.abs(score)))).toBeCloseTo(1, 10);
   const probe = ["probe", path("study.tsv"), "--axis", path("own.json")];
-  await expect(run(addProbe, ...probe)).rejects.toThrow(code("AXIS_ENCODER"));
+  await expect(runCommand(addProbe, ...probe)).rejects.toThrow(code("AXIS_ENCODER"));
   const all = ["--model", encoder, "--compare", "score", "--baseline", "moral"];
-  const { phrases: scored, pearson } = await run<Scored>(addProbe, ...probe, ...all);
+  const { phrases: scored, pearson } = await runCommand<Scored>(addProbe, ...probe, ...all);
   expect(scored.map(({ text }) => text)).toEqual(phrases);
   for (const value of [pearson?.score, pearson?.baseline]) expect(Math.abs(value ?? 9)).toBeLessThanOrEqual(1);
   for (const { baseline } of scored) expect(Math.abs(baseline ?? 9)).toBeLessThanOrEqual(2);
   const lines = ["probe", path("phrases.txt"), "--axis", path("own.json"), "--model", encoder];
-  const raw = await run<Scored>(addProbe, ...lines, "--form", "raw", "--question", "May I see {}?");
-  const first = await run<Scored>(addProbe, ...lines, "--form", "raw");
+  const raw = await runCommand<Scored>(addProbe, ...lines, "--form", "raw", "--question", "May I see {}?");
+  const first = await runCommand<Scored>(addProbe, ...lines, "--form", "raw");
   raw.phrases.forEach(({ score }, i) => {
     const { score: both } = scored[i];
     expect((score + first.phrases[i].score) / 2).toBeCloseTo(both, 10);
   });
-  const cut = await run<{ counts: object }>(addProbe, ...lines.toSpliced(1, 1), "--text", "a cat ".repeat(99));
+  const cut = await runCommand<{ counts: object }>(addProbe, ...lines.toSpliced(1, 1), "--text", "a cat ".repeat(99));
   expect(cut.counts).toMatchObject({ truncatedTexts: 2 });
-  await expect(run(addProbe, ...lines, "--compare", "score")).rejects.toThrow(code("DATA_COLUMN_MISSING"));
-  await expect(run(addProbe, ...probe, "--model", encoder, "--compare", "action")).rejects.toThrow(
+  await expect(runCommand(addProbe, ...lines, "--compare", "score")).rejects.toThrow(code("DATA_COLUMN_MISSING"));
+  await expect(runCommand(addProbe, ...probe, "--model", encoder, "--compare", "action")).rejects.toThrow(
     code("DATA_COLUMN_MISSING"),
   );
 });
 
 test("texts, each with a seed of its own, and with an axis as a filter", async () => {
   const how = ["generate", "--model", path("decoder"), "--prompt", "the large", "--max-new-tokens", "4"];
-  const plain = await run<{ text: string; ids: number[] }[]>(addGenerate, ...how, "--samples", "3", "--seed", "5");
+  const plain = await runCommand<{ text: string; ids: number[] }[]>(
+    addGenerate,
+    ...how,
+    "--samples",
+    "3",
+    "--seed",
+    "5",
+  );
   expect(plain).toHaveLength(3);
   for (const { text } of plain) expect(text.startsWith("the large")).toBe(true);
-  const second = await run<{ text: string }[]>(addGenerate, ...how, "--seed", "6");
+  const second = await runCommand<{ text: string }[]>(addGenerate, ...how, "--seed", "6");
   expect(second).toEqual([plain[1]]);
   const filter = [...how, "--seed", "5", "--top-k", "8", "--filter", path("own.json")];
-  await expect(run(addGenerate, ...filter)).rejects.toThrow(code("AXIS_ENCODER"));
+  await expect(runCommand(addGenerate, ...filter)).rejects.toThrow(code("AXIS_ENCODER"));
   const wide = [...filter, "--filter-model", encoder];
-  expect(await run(addGenerate, ...wide, "--threshold", "-Infinity")).toEqual(
-    await run(addGenerate, ...how, "--seed", "5", "--top-k", "8"),
+  expect(await runCommand(addGenerate, ...wide, "--threshold", "-Infinity")).toEqual(
+    await runCommand(addGenerate, ...how, "--seed", "5", "--top-k", "8"),
   );
-  expect(await run(addGenerate, ...wide, "--threshold", "9", "--keep-min", "1")).toHaveLength(1);
-  await expect(run(addGenerate, "generate", "--model", path("masked"))).rejects.toThrow(code("HEAD_MISMATCH"));
+  expect(await runCommand(addGenerate, ...wide, "--threshold", "9", "--keep-min", "1")).toHaveLength(1);
+  await expect(runCommand(addGenerate, "generate", "--model", path("masked"))).rejects.toThrow(code("HEAD_MISMATCH"));
 });

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backend } from "@cloze/tensor";
-import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { runCommand } from "../../test/run-command.js";
 import { pruneByMagnitude } from "../compression/pruning/magnitude.js";
 import { createEmbedder } from "../embedding/embedder.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
@@ -52,28 +52,8 @@ interface Result {
   candidates: { weights: string }[];
 }
 
-async function run(model: string, out: string, ...args: string[]): Promise<Result> {
-  const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  const program = new Command("cloze").exitOverride().configureOutput({ writeErr: () => {} });
-  addCompile(program);
-  program.commands[0].exitOverride().option("--json").option("--quiet");
-  const given = [
-    "compile",
-    "--model",
-    model,
-    "--out",
-    join(folder, out),
-    "--json",
-    "--quiet",
-    "--seconds",
-    "0",
-    ...args,
-  ];
-  await program.parseAsync(given, { from: "user" });
-  const printed = written.mock.calls.map(([text]) => text).join("");
-  written.mockRestore();
-  return JSON.parse(printed) as Result;
-}
+const run = (model: string, out: string, ...args: string[]): Promise<Result> =>
+  runCommand(addCompile, "compile", "--model", model, "--out", join(folder, out), "--seconds", "0", ...args);
 
 test("8 bits: a smaller folder that opens, runs in 8 bits unasked, and says what it lost", async () => {
   const result = await run(base, "int8", "--weights", "int8");

@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { runCommand } from "../../test/run-command.js";
 import { uniformEncoder } from "../encoder/config.js";
 import { createModel, saveModel } from "../families/index.js";
 import { trainWordPiece } from "../text/index.js";
@@ -25,16 +25,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 afterEach(() => vi.restoreAllMocks());
 
-async function run(...args: string[]): Promise<unknown> {
-  const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  const program = new Command("cloze").exitOverride().configureOutput({ writeErr: () => {} });
-  addExport(program);
-  program.commands[0].exitOverride().option("--json").option("--quiet");
-  await program.parseAsync(["export", "--model", base, "--json", "--quiet", ...args], { from: "user" });
-  const printed = out.mock.calls.map(([text]) => text).join("");
-  out.mockRestore();
-  return JSON.parse(printed);
-}
+const run = (...args: string[]): Promise<unknown> => runCommand(addExport, "export", "--model", base, ...args);
 
 test("writes the folder that transformers.js reads", async () => {
   const out = join(folder, "out");
