@@ -14,6 +14,15 @@ const lines = (path: string): string[] => {
   return (path.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8").trim().split("\n");
 };
 
+function shuffled<T>(items: T[]): T[] {
+  const next = randomSource(10);
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(next() * (i + 1));
+    [items[i], items[j]] = [items[j], items[i]];
+  }
+  return items;
+}
+
 /** Real texts: a third sentences of STS-B, abstracts of SciFact, and news (agnews), in a random order. */
 export function realTexts(count: number): string[] {
   const find = (...names: string[]): string => names.map((name) => sharedFile(name)).find(existsSync) as string;
@@ -31,12 +40,7 @@ export function realTexts(count: number): string[] {
   const texts = [sentences, abstracts, news].flatMap((list) =>
     Array.from({ length: share }, (_, i) => list[i % list.length]),
   );
-  const next = randomSource(10);
-  for (let i = texts.length - 1; i > 0; i--) {
-    const j = Math.floor(next() * (i + 1));
-    [texts[i], texts[j]] = [texts[j], texts[i]];
-  }
-  return texts.slice(0, count);
+  return shuffled(texts).slice(0, count);
 }
 
 /** The checkpoint as the peers of Node want it: onnx/model.onnx beside the tokenizer's files. Made once. */
@@ -73,19 +77,21 @@ export function prepareEmbedding(texts: readonly string[], weights: "float32" | 
   };
 }
 
-/** Sentences of STS-B, each with its partner. */
+/** Sentences of STS-B, each with its partner, in a random order: the file begins with its shortest. */
 export const realPairs = (): TextPair[] =>
-  lines(sharedFile("stsb", "train.tsv"))
-    .slice(1)
-    .map((line) => line.split("\t"))
-    .map(([query, document]) => ({ query, document }));
+  shuffled(
+    lines(sharedFile("stsb", "train.tsv"))
+      .slice(1)
+      .map((line) => line.split("\t"))
+      .map(([query, document]) => ({ query, document })),
+  );
 
-/** Milliseconds of a step of training with multiple negatives, the first two left out. */
+/** Milliseconds of a step of training with multiple negatives, the first two left out; on as many pairs as it takes, as peers do. */
 export async function trainingSteps(pairs: readonly TextPair[], batchSize: number, steps: number): Promise<number[]> {
   const embedder = loadEmbedder(checkpoint);
   const times: number[] = [];
   let last = 0;
-  await trainEmbedder(embedder, pairs, {
+  await trainEmbedder(embedder, pairs.slice(0, batchSize * (steps + 2)), {
     loss: { type: "multiple-negatives", scale: 20 },
     steps: steps + 2,
     batchSize,
