@@ -149,9 +149,9 @@ function saveRecipe(node: GraphNode): SavedTensor {
   retainNode(node);
   return {
     restore() {
-      if (node.remake === undefined || node.rule === undefined) throw graphFreed(node);
-      const saved = node.saved.map((item) => item.restore());
-      return noGrad(() => (node.remake as (saved: readonly Tensor[]) => Tensor)(saved));
+      const { remake, rule, saved } = node;
+      if (remake === undefined || rule === undefined) throw graphFreed(node);
+      return noGrad(() => remake(saved.map((item) => item.restore())));
     },
     release: () => releaseNode(node),
   };

@@ -3,10 +3,8 @@ import { statSync } from "node:fs";
 import type { Command } from "commander";
 import { corpusBytes, corpusDocuments } from "../data/corpus/index.js";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
-import { ClozeError } from "../errors.js";
 import { readLines } from "../text/index.js";
-import type { ProgressReporter } from "../training/progress.js";
-import { createMeter } from "../training/progress.js";
+import { createMeter, type ProgressReporter } from "../training/progress.js";
 
 /** What {@link addTextField} adds. */
 export interface TextFieldOptions {
@@ -46,7 +44,6 @@ export function corpusTexts(
   const meter = createMeter("read texts", () => Math.min(0.99, bytes / allBytes));
   /** The texts of one source, one by one; what is wrong with them goes to `warnings`. @throws CORPUS_EMPTY where there is none */
   return async function* textsOf(source: string, warnings: DataWarnings = createWarnings()): AsyncGenerator<string> {
-    const before = texts;
     const found = isPipe(source) ? readLines(source) : corpusDocuments([source], { textField }, warnings);
     for await (const text of found) {
       bytes += Buffer.byteLength(text) + 1;
@@ -54,11 +51,5 @@ export function corpusTexts(
       yield text;
     }
     progress.done();
-    if (texts > before) return;
-    throw new ClozeError("CORPUS_EMPTY", `There is no text in ${source}`, {
-      expected: "lines or rows with text",
-      received: "none, or blank ones only",
-      remedy: "Leave it out, or check what was to write it.",
-    });
   };
 }

@@ -19,9 +19,9 @@ int64_t packed_weight_bytes(int64_t n, int64_t k);
 void pack_weight_f32(const float* w, float* packed, int64_t n, int64_t k);
 
 // y = activation(x * w^T + bias) + residual, for x [m, k] with rows ldx apart and y [m, n] with rows ldy apart.
-// `activation`: 0 none, 1 GELU (erf), 2 GELU (tanh), 3 ReLU, 4 SiLU, 5 tanh, 6 quick GELU. `bias`, `preactivation`
-// and `residual` may be null; the last two are laid out as y. `preactivation` receives x * w^T + bias. `residual` may be y itself only without
-// an activation; otherwise it must not overlap y. y must not overlap x, and `preactivation` must not overlap y.
+// `activation`: 0 none, 1 GELU (erf), 2 GELU (tanh), 3 ReLU, 4 SiLU, 5 tanh, 6 quick GELU. `bias`, `preactivation` and
+// `residual` may be null; the last two are laid out as y. `preactivation` receives x * w^T + bias. `residual` may be y itself
+// only without an activation; otherwise it must not overlap y. y must not overlap x, and `preactivation` must not overlap y.
 void linear_packed_f32(const float* x, const float* packed, const float* bias, float* y, int64_t m, int64_t n, int64_t k,
                        int64_t ldx, int64_t ldy, int32_t activation, float* preactivation, const float* residual);
 

@@ -114,12 +114,16 @@ export function findCorpusFiles(paths: readonly string[], warnings: DataWarnings
   const names = [...new Set(paths.flatMap(expand))];
   const files = names.flatMap((path) => inspect(path, warnings) ?? []);
   if (files.length > 0) return files;
-  throw new ClozeError("CORPUS_EMPTY", `There is no text in ${paths.join(", ") || "no files at all"}`, {
+  throw noText(paths, names.length === 0 ? "no file" : `${names.length} file(s), all empty or binary`);
+}
+
+/** The error for a corpus without text. */
+export const noText = (paths: readonly string[], received: string): ClozeError =>
+  new ClozeError("CORPUS_EMPTY", `There is no text in ${paths.join(", ") || "no files at all"}`, {
     expected: "at least one file of text, JSON lines or Parquet",
-    received: names.length === 0 ? "no file" : `${names.length} file(s), all empty or binary`,
+    received,
     remedy: "Check the paths.",
   });
-}
 
 /** Bytes of all files that paths stand for, as they lie on the disk. @throws as {@link findCorpusFiles} */
 export const corpusBytes = (paths: readonly string[]): number =>

@@ -6,7 +6,7 @@ import { readDelimited } from "../readers/delimited.js";
 import type { DataRow } from "../readers/row.js";
 import { readLineBlocks } from "../readers/text-blocks.js";
 import { createWarnings, type DataWarnings } from "../readers/warnings.js";
-import { type CorpusFile, findCorpusFiles } from "./corpus-files.js";
+import { type CorpusFile, findCorpusFiles, noText } from "./corpus-files.js";
 
 /** What separates the documents of a text file: each line is one, blank lines stand between them, or a file is one. */
 export type DocumentUnit = "line" | "blank" | "file";
@@ -280,9 +280,14 @@ export async function* corpusDocuments(
   options: ReadDocumentsOptions,
   warnings: DataWarnings,
 ): AsyncGenerator<string> {
+  let found = false;
   for (const part of await partsOf(findCorpusFiles(sources, warnings), options)) {
-    yield* readDocuments(part, options, warnings);
+    for await (const text of readDocuments(part, options, warnings)) {
+      found = true;
+      yield text;
+    }
   }
+  if (!found) throw noText(sources, "blank lines or rows only");
 }
 
 /** Documents of a corpus, as many as there is room for, spread over its parts: for learning words from it. */

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { writeFileAtomic } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
-import { forgetRarest } from "../../text/trainers/count-pieces.js";
+import { forgetRarest, mostCounts } from "../../text/trainers/count-pieces.js";
 
 /** An n-gram as a unit of prediction. */
 export interface NgramEntry {
@@ -38,9 +38,6 @@ export interface NgramLexiconOptions {
   /** Tokens that no n-gram has: special tokens, punctuation, unknown words. */
   excluded?: ReadonlySet<number>;
 }
-
-/** Of a length; see {@link forgetRarest}. */
-const mostDistinct = 4_000_000;
 
 const keyOf = (ids: ArrayLike<number>, start: number, length: number): string => {
   let key = String(ids[start]);
@@ -102,7 +99,7 @@ export function ngramLexiconBuilder({
           const key = keyOf(ids, start, length);
           counts[order].set(key, (counts[order].get(key) ?? 0) + 1);
         }
-        leastKept[order] = forgetRarest(counts[order], mostDistinct, leastKept[order]);
+        leastKept[order] = forgetRarest(counts[order], mostCounts, leastKept[order]);
       });
     },
     finish: () =>

@@ -59,7 +59,8 @@ function ascending(touched: Int32Array, scores: Float32Array): Int32Array {
   if (touched.length * 64 < scores.length) return touched.sort();
   let size = 0;
   for (let document = 0; document < scores.length; document++) if (scores[document] !== 0) touched[size++] = document;
-  return touched;
+  // A term of weight 0 touches documents without giving them a score.
+  return touched.subarray(0, size);
 }
 
 /**

@@ -10,12 +10,15 @@ export interface CountOptions {
   /** Pieces with more UTF-16 units are cut into parts of this length (`cut`) or left out (`drop`). */
   readonly longest: number;
   readonly tooLong: "cut" | "drop";
-  /** When there are more distinct pieces than this, those that were seen least are forgotten; 4,000,000 by default. */
+  /** When there are more distinct pieces than this, those that were seen least are forgotten; {@link mostCounts} by default. */
   readonly mostDistinct?: number;
 }
 
 /** A text; or one that counts as if it were there several times. */
 export type CountedText = string | { readonly text: string; readonly times: number };
+
+/** Distinct things whose counts are kept at a time: a map holds no more than 16 million. */
+export const mostCounts = 4_000_000;
 
 /**
  * Makes room in counts: entries that were seen at most `leastKept` times go, then twice as many, until `most` are left.
@@ -40,7 +43,7 @@ export interface PieceCounter {
 
 /** Counts pieces of texts that come one by one and are not kept, so a corpus may be larger than memory. */
 export function pieceCounter(options: CountOptions): PieceCounter {
-  const { normalizer, preTokenizer, longest, tooLong, mostDistinct = 4_000_000 } = options;
+  const { normalizer, preTokenizer, longest, tooLong, mostDistinct = mostCounts } = options;
   const counts = new Map<string, number>();
   let leastKept = 1;
   let times = 1;
