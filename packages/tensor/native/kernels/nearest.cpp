@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t block_rows = 4 * tile_rows;
 constexpr int64_t tasks_most = 16;
 constexpr int64_t task_rows = 4096;  // fewer rows are not worth another list
+constexpr int lines_of_round = 2;    // that a tile fetches ahead
 constexpr int slot_block = 2;
 constexpr int slot_shared = 3;
 
@@ -142,17 +143,22 @@ void nearest_rows(int32_t kind, const void* rows, int64_t row_bytes, const void*
     float* const decoded = thresholds + columns;
     for (int64_t c = 0; c < columns; ++c)
       thresholds[c] = c < queries ? minus_infinity : -minus_infinity;
+    const int64_t fetched_by_tile = divide_up(width, unrolled) * lines_of_round * cache_line;
     const int64_t end = count * (task + 1) / tasks;
     for (int64_t row = count * task / tasks; row < end; row += block_rows) {
       const int64_t height = least(block_rows, end - row);
       const float* a = decode(kind, bytes + row * row_bytes, row_bytes, height, width, decoded);
+      // A tile reads several rows side by side, which the processor foresees badly: so the next block comes line after line.
+      const char* ahead = bytes + (row + height) * row_bytes;
+      const char* const ahead_end = kind == 0 ? ahead + least(block_rows, end - row - height) * row_bytes : ahead;
       for (int64_t p = 0; p < panels; ++p) {
         const int used = static_cast<int>(least(tile_vectors, vectors - p * tile_vectors));
         const float* b = packed + p * width * tile_columns;
         for (int64_t t = 0; t < height; t += tile_rows) {
           const int tile = static_cast<int>(least(tile_rows, height - t));
           tile_kernel(tile, used, true)(width, a + t * width, width, b, tile_columns, products + t * columns + p * tile_columns,
-                                        columns, false, {});
+                                        columns, false, ahead < ahead_end ? Ahead{ahead, lines_of_round} : Ahead{});
+          ahead += fetched_by_tile;
         }
       }
       for (int64_t r = 0; r < height; ++r) {
