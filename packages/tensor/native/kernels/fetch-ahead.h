@@ -1,5 +1,6 @@
 // Weights come from memory, which takes longer to answer than a step of a product takes. So while a panel of packed weights is
-// multiplied, its tiles fetch the next one into the second-level cache, a few lines at a time.
+// multiplied, its tiles fetch the next one into the second-level cache, a few lines at a time; and so do results, where they
+// will be written.
 #pragma once
 #include <cstdint>
 
@@ -20,6 +21,18 @@ CLOZE_INLINE void fetch_ahead(Ahead& ahead) {
     __builtin_prefetch(ahead.from, 0, 2);
     __builtin_prefetch(ahead.from + cache_line, 0, 2);
     ahead.from += 2 * cache_line;
+  }
+}
+
+// Rows [rows, columns] of results, `ld` apart, and of what is added to them (or null): asked for before their sums are computed,
+// they are there when these are done.
+CLOZE_INLINE void fetch_results(const float* results, const float* residual, int64_t ld, int64_t rows, int64_t columns) {
+  constexpr int64_t line = cache_line / sizeof(float);
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; j += line) {
+      __builtin_prefetch(results + i * ld + j, 1);
+      if (residual) __builtin_prefetch(residual + i * ld + j);
+    }
   }
 }
 

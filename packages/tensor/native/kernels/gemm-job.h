@@ -5,6 +5,7 @@
 #include "../simd.h"
 #include "../vector-math.h"
 #include "activate.h"
+#include "fetch-ahead.h"
 
 namespace cloze::CLOZE_ISA {
 namespace {
@@ -104,6 +105,12 @@ void finish(const Job& job, const Tile& tile) {
   if (!job.linear) return finish_product(job, tile);
   with_activation(tile.last ? job.activation : Activation::none,
                   [&]<Activation kind>() { finish_linear<kind>(job, tile); });
+}
+
+// The place of a tile in C, and what is added there.
+CLOZE_INLINE void fetch_tile(const Job& job, int64_t row, int64_t column, int rows, int columns) {
+  const int64_t at = row * job.ldc + column;
+  if (job.col_c == 1) fetch_results(job.c + at, job.residual ? job.residual + at : nullptr, job.ldc, rows, columns);
 }
 
 // Whether sums may go straight into C, and if so whether they are added to what is there.

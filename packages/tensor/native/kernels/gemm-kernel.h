@@ -38,13 +38,6 @@ using TileKernel = void (*)(int64_t k, const float* a, int64_t row_a, const floa
 // Packed A: rows 1 apart, steps of k H apart.
 template <int H, int NV>
 void tile_packed(int64_t k, const float* __restrict a, int64_t /*row_a*/, const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add, Ahead ahead) {
-  if (add) {
-#pragma GCC unroll 16
-    for (int i = 0; i < H; ++i) {
-#pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) __builtin_prefetch(c + i * ldc + j * VW, 1);
-    }
-  }
   vf acc[H][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < H; ++i) {

@@ -211,13 +211,7 @@ void compute_block_in_tiles(const Job& job, int64_t row, int64_t row_end, int64_
         const TileSums run = tile_sums(high, wide);
         const uint16_t* from = a + r / tile_side * a_row;
         float* const to = job.c + (row + r) * job.ldc + column * job.col_c;
-        // While they are summed, their place in C is fetched.
-        if (job.col_c == 1) {
-          for (int i = 0; i < height; ++i) {
-            __builtin_prefetch(to + i * job.ldc, 1);
-            __builtin_prefetch(to + i * job.ldc + columns - 1, 1);
-          }
-        }
+        fetch_tile(job, row + r, column, height, columns);
         if (to_c && columns == wide * VW && height == high * tile_side) {
           run(steps, from, a_row, b, to, job.ldc, add, fetch.of_tile(r / (2 * tile_side)));
         } else {

@@ -93,6 +93,7 @@ void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, 
         const int height = static_cast<int>(tile_start(t + 1) - from);
         const TileKernel kernel = tile_kernel(height, vectors, direct_a);
         const float* a = direct_a ? job.a + (row + from) * job.row_a + done : packed_a + from * part;
+        fetch_tile(job, row + from, column, height, columns);
         if (to_c && whole) {
           kernel(part, a, job.row_a, b, ldb, job.c + (row + from) * job.ldc + column, job.ldc, add, fetch.of_tile(t));
         } else {
@@ -109,12 +110,12 @@ void compute_block(const Job& job, int64_t row, int64_t row_end, int64_t panel, 
 void compute_panels(const Job& job, int64_t panel, int64_t panel_end, const float* packed, int64_t packed_from, bool one_block) {
   const int64_t panels = panel_end - panel;
   const double work = static_cast<double>(job.m) * static_cast<double>(panels * tile_columns) * static_cast<double>(job.k + 1);
-  const int64_t threads = thread_count();
+  const int64_t threads = thread_count(), tiles = divide_up(job.m, tile_rows);
   int64_t row_blocks = one_block ? 1 : divide_up(job.m, block_rows);
   int64_t column_blocks = 1;
   if (work > serial_work && threads > 1) {
     if (row_blocks > 1) row_blocks = divide_up(row_blocks, threads) * threads;
-    row_blocks = least(row_blocks, divide_up(job.m, tile_rows));
+    row_blocks = least(row_blocks, tiles);
     // Enough tasks to share out evenly though threads be slowed down by others, but none too small to be worth its packing.
     const int64_t wanted = least(4 * threads, static_cast<int64_t>(work / serial_work) + 1);
     if (row_blocks < wanted) column_blocks = least(divide_up(wanted, row_blocks), divide_up(panels, row_blocks > 1 ? 8 : 2));
@@ -123,8 +124,10 @@ void compute_panels(const Job& job, int64_t panel, int64_t panel_end, const floa
   parallel(row_blocks * column_blocks, [&](int64_t index, int thread) {
     const int64_t r = index / column_blocks;
     const int64_t s = index % column_blocks;
-    compute_block(job, job.m * r / row_blocks, job.m * (r + 1) / row_blocks, panel + panels * s / column_blocks,
-                  panel + panels * (s + 1) / column_blocks, packed, packed_from, thread);
+    // Blocks begin where tiles do: all tiles but the last block's are whole.
+    const auto border = [&](int64_t block) { return least(job.m, tiles * block / row_blocks * tile_rows); };
+    compute_block(job, border(r), border(r + 1), panel + panels * s / column_blocks, panel + panels * (s + 1) / column_blocks,
+                  packed, packed_from, thread);
   });
 }
 

@@ -41,6 +41,11 @@ struct Job {
 
 CLOZE_INLINE vi codes_at(vi word, int step) { return (word >> (4 * step)) & static_cast<int32_t>(step_mask); }
 
+CLOZE_INLINE void fetch_tile(const Job& job, int64_t row, int rows, int64_t panel) {
+  const int64_t column = panel * tile_columns, at = row * job.n + column;
+  fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, rows, least(tile_columns, job.n - column));
+}
+
 template <int H, Activation kind>
 void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   vi sum[H][tile_vectors];
@@ -48,6 +53,7 @@ void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
     for (int j = 0; j < tile_vectors; ++j) sum[i][j] = vi{};
   const int32_t* a[H];
   for (int i = 0; i < H; ++i) a[i] = job.a + (row + i) * job.steps;
+  fetch_tile(job, row, H, panel);
   const int64_t words = divide_up(job.steps, per_word);
   const int32_t* b = job.b + panel * words * tile_columns;
   const auto step = [&](int64_t s, vi b0, vi b1) __attribute__((always_inline)) {

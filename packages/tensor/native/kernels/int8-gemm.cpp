@@ -64,6 +64,11 @@ CLOZE_INLINE void finish(const Job& job, int64_t row, int rows, int64_t column, 
   }
 }
 
+CLOZE_INLINE void fetch_tile(const Job& job, int64_t row, int rows, int64_t panel) {
+  const int64_t column = panel * tile_columns, at = row * job.n + column;
+  fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, rows, least(tile_columns, job.n - column));
+}
+
 // Rows [row, row + H) of one panel.
 template <int H, Activation kind>
 void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
@@ -72,6 +77,7 @@ void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
     for (int j = 0; j < tile_vectors; ++j) sum[i][j] = vi{};
   const int32_t* a[H];
   for (int i = 0; i < H; ++i) a[i] = job.a + (row + i) * job.steps;
+  fetch_tile(job, row, H, panel);
   const int32_t* b = job.b + panel * job.steps * tile_columns;
   for (int64_t s = 0; s < job.steps; ++s, b += tile_columns) {
     if (s % round_steps == 0) fetch_ahead(ahead);
@@ -95,6 +101,7 @@ void tile_registers(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   const int64_t line_a = job.steps * static_cast<int64_t>(sizeof(int32_t));
   const int32_t* a = job.a + row * job.steps;
   const int32_t* b = job.b + panel * job.steps * tile_columns;
+  fetch_tile(job, row, R * tile_side, panel);
   _tile_zero(0);
   _tile_zero(1);
   if constexpr (R == 2) _tile_zero(2);

@@ -3,6 +3,7 @@
 #include "../simd.h"
 #include "../thread-pool.h"
 #include "activate.h"
+#include "fetch-ahead.h"
 #include "gemm-kernel.h"
 
 namespace cloze::CLOZE_ISA {
@@ -127,6 +128,10 @@ void product(const Job& job) {
       const int64_t first = p * part_groups, last = least(groups, first + part_groups);
       const int64_t column = first * H, columns = least(job.n, last * H) - column;
       for (int64_t g = first; g < last; ++g) {
+        // Each group fetches a part of the results' places.
+        const int64_t from = rows * (g - first) / (last - first), to = rows * (g - first + 1) / (last - first);
+        const int64_t at = (c * chunk + from) * job.n + column;
+        fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, to - from, columns);
         const int64_t blocks = job.starts[g + 1] - job.starts[g];
         const int count = static_cast<int>(least(H, job.n - g * H));
         for (int64_t t = 0; t < rows; t += step)

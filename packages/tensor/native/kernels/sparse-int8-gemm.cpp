@@ -3,6 +3,7 @@
 #include "../simd.h"
 #include "../thread-pool.h"
 #include "activate.h"
+#include "fetch-ahead.h"
 #include "transpose.h"
 #include "int8-dot.h"
 
@@ -193,7 +194,12 @@ void product(const Job& job) {
     int32_t* const gathered = sums + sum_elements;
     for (int64_t p = all_parts * range / ranges; p < all_parts * (range + 1) / ranges; ++p) {
       const int64_t first = p * part_groups, last = least(groups, first + part_groups);
+      const int64_t column = first * H, columns = least(job.n, last * H) - column;
       for (int64_t g = first; g < last; ++g) {
+        // Each group fetches a part of the results' places.
+        const int64_t fetch_from = rows * (g - first) / (last - first), fetch_to = rows * (g - first + 1) / (last - first);
+        const int64_t at = (c * chunk + fetch_from) * job.n + column;
+        fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, fetch_to - fetch_from, columns);
         const int64_t begin = job.starts[g], count = job.starts[g + 1] - begin;
         const int32_t* weights = job.weights + begin * H;
         int32_t* const to = sums + (g - first) * H * chunk;
@@ -234,8 +240,7 @@ void product(const Job& job) {
           }
         }
       }
-      const int64_t column = first * H;
-      write_back<kind>(job, sums, c * chunk, rows, column, least(job.n, last * H) - column);
+      write_back<kind>(job, sums, c * chunk, rows, column, columns);
     }
   });
 }
