@@ -4,6 +4,7 @@ import { electra } from "./suites/electra.js";
 import { embedding, embeddingTraining } from "./suites/embedding.js";
 import { encoder } from "./suites/encoder.js";
 import { gemm } from "./suites/gemm.js";
+import { generation } from "./suites/generation.js";
 import { inference } from "./suites/inference.js";
 import { memory } from "./suites/memory.js";
 import { objectives } from "./suites/objectives.js";
@@ -29,10 +30,11 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   embedding,
   "embedding-training": embeddingTraining,
   serving,
+  generation,
 };
 const usage = `Usage: npm run --silent bench -- <suite> [case] [--json] [--peers-only]
   suites: ${Object.keys(suites).join(", ")}
-  case           only cases whose name holds this, such as "bert-base 8x128" (suites encoder, inference, gemm, training)
+  case           only cases whose name holds this, such as "bert-base 8x128" (suites encoder, generation, inference, gemm, training)
   --json         standard output is one JSON array of rows
   --peers-only   measure the peers and leave our side out`;
 

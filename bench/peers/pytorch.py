@@ -4,6 +4,7 @@
   {"cmd":"prepare","kind":"encoder","model":"bert-base","ids":[[…],…],"out":"PREFIX"}        ragged ids; padded here
   {"cmd":"prepare","kind":"training","model":"bert-base","ids":[[…],…],"labels":[[…],…],"head":"all"|"masked"}
   {"cmd":"prepare","kind":"electra","ids":[[…],…],"head":"all"|"masked","share":0.15,"layers":12,…}
+  {"cmd":"prepare","kind":"generation","folder":"FOLDER","ids":[[…]],"newTokens":128,"beams":1}   -> "ids": what was added
   {"cmd":"run","repeat":3}  -> {"ok":true,"milliseconds":[…]}
   {"cmd":"close"}           frees what was prepared
 
@@ -217,7 +218,24 @@ def prepare_electra(request):
     return step, {"loss": step()}
 
 
-prepare = {"op": prepare_op, "encoder": prepare_encoder, "training": prepare_training, "electra": prepare_electra}
+def prepare_generation(request):
+    """A GPT-2 folder goes on with a text: the likeliest tokens, or beams. No token ends it."""
+    from transformers import GenerationConfig, GPT2LMHeadModel
+
+    model = GPT2LMHeadModel.from_pretrained(request["folder"]).eval()
+    ids = torch.tensor(request["ids"], dtype=torch.long)
+    count, beams = request["newTokens"], request["beams"]
+    how = GenerationConfig(max_new_tokens=count, do_sample=False, num_beams=beams, eos_token_id=None, pad_token_id=0)
+
+    def step():
+        with torch.no_grad():
+            made = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=how)
+        return made[0, ids.shape[1] :].tolist()
+
+    return step, {"ids": step()}
+
+
+prepare = {"op": prepare_op, "encoder": prepare_encoder, "training": prepare_training, "electra": prepare_electra, "generation": prepare_generation}
 
 
 def peak_memory():

@@ -100,6 +100,7 @@ export * from "./embedding/vectors/index.js";
 export { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "./encoder/config.js";
 export { type Direction, withDirection } from "./encoder/direction.js";
 export { createEncoder, type Encoder, type EncoderOptions, type EncoderOutput } from "./encoder/encoder.js";
+export { createKeyValueCache, type KeyValueCache } from "./encoder/key-value-cache.js";
 export {
   type BagEncoderOptions,
   bagEncoder,

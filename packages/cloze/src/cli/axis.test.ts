@@ -113,6 +113,16 @@ test("texts, each with a seed of its own, and with an axis as a filter", async (
   for (const { text } of plain) expect(text.startsWith("the large")).toBe(true);
   const second = await runCommand<{ text: string }[]>(addGenerate, ...how, "--seed", "6");
   expect(second).toEqual([plain[1]]);
+  const beams = [...how, "--beams", "3", "--length-penalty", "0.5"];
+  const found = await runCommand<{ text: string; score: number }[]>(addGenerate, ...beams, "--samples", "2");
+  expect(found).toHaveLength(2);
+  expect(found[0].score).toBeGreaterThanOrEqual(found[1].score);
+  expect(await runCommand(addGenerate, ...beams)).toEqual(found.slice(0, 1));
+  for (const wrong of [
+    ["--samples", "4"],
+    ["--temperature", "2"],
+  ])
+    await expect(runCommand(addGenerate, ...beams, ...wrong)).rejects.toThrow(code("INVALID_OPTION"));
   const filter = [...how, "--seed", "5", "--top-k", "8", "--filter", path("own.json")];
   await expect(runCommand(addGenerate, ...filter)).rejects.toThrow(code("AXIS_ENCODER"));
   const wide = [...filter, "--filter-model", encoder];

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { encoderFolderOf } from "../embedding/axis/axis-file.js";
 import { ClozeError } from "../errors.js";
 import { loadModel } from "../families/index.js";
-import { createFilter, type GeneratedText, generate } from "../generation/index.js";
+import { createFilter, type GeneratedText, generateTexts } from "../generation/index.js";
 import { loadTokenizer } from "../text/index.js";
 import { createMeter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
@@ -17,6 +17,8 @@ interface GenerateOptions extends CommonOptions {
   topK: number;
   seed: number;
   samples: number;
+  beams: number;
+  lengthPenalty: number;
   filter?: string;
   filterModel?: string;
   threshold: number;
@@ -39,7 +41,19 @@ export function addGenerate(program: Command): void {
     )
     .option("--top-k <count>", "only so many of the likeliest tokens may come", wholeNumber(), 50)
     .option("--seed <number>", "decides random choices", wholeNumber(0), 1)
-    .option("--samples <count>", "texts, each with the next seed", wholeNumber(), 1)
+    .option("--samples <count>", "texts, each with the next seed; with --beams the best ones", wholeNumber(), 1)
+    .option(
+      "--beams <count>",
+      "search for the likeliest text with so many candidates, instead of drawing",
+      wholeNumber(),
+      1,
+    )
+    .option(
+      "--length-penalty <number>",
+      "with --beams: log-probabilities are divided by length to this power",
+      numberBetween(Number.NEGATIVE_INFINITY),
+      1,
+    )
     .option("--filter <axis.json>", "keep the text on one side of an axis that cloze axis fitted")
     .option(`--filter-model ${modelArgument}`, "the axis's encoder (default: the folder that the axis lies in)")
     .option(
@@ -50,7 +64,18 @@ export function addGenerate(program: Command): void {
     )
     .option("--keep-min <count>", "where no more tokens pass, so many of the best ones do", wholeNumber(), 5)
     .action(async (options: GenerateOptions) => {
-      const { prompt = "", maxNewTokens, temperature, topK, seed, samples, threshold, keepMin } = options;
+      const {
+        prompt = "",
+        maxNewTokens,
+        temperature,
+        topK,
+        seed,
+        samples,
+        beams,
+        lengthPenalty,
+        threshold,
+        keepMin,
+      } = options;
       const folder = await modelFolder(options.model, options);
       const model = loadModel(folder, { architecture: "LMHeadModel" });
       if (model.initialized.length > 0) {
@@ -69,22 +94,22 @@ export function addGenerate(program: Command): void {
           : [createFilter({ type: "axis-filter", axis: options.filter, encoder, threshold, keepMin })];
       const tokenizer = loadTokenizer(folder);
       const progress = progressFor(options);
+      // Texts that end early leave tokens that are never drawn.
       let done = 0;
       const meter = createMeter("generate", () => done / (samples * Math.max(1, maxNewTokens)));
-      const texts: GeneratedText[] = [];
-      for (let sample = 0; sample < samples; sample++) {
-        const how = { maxNewTokens, temperature, topK, seed: seed + sample, filters };
-        texts.push(
-          generate(model, tokenizer, prompt, {
-            ...how,
-            onToken() {
-              done++;
-              progress.update(meter.event(done));
-            },
-          }),
-        );
-        done = (sample + 1) * maxNewTokens;
-      }
+      const common = { maxNewTokens, topK, filters, count: samples };
+      const texts: GeneratedText[] =
+        beams > 1
+          ? generateTexts(model, tokenizer, prompt, { ...common, temperature, beams, lengthPenalty })
+          : generateTexts(model, tokenizer, prompt, {
+              ...common,
+              temperature,
+              seed,
+              onToken() {
+                done++;
+                progress.update(meter.event(done));
+              },
+            });
       progress.done();
       for (const filter of filters) filter.dispose?.();
       model.dispose();

@@ -1,6 +1,7 @@
 // The encoder: embeddings, then layers of slots.
 import {
   checkpoint,
+  noGrad,
   type PlanBatch,
   type PlanBuilder,
   type PlanValue,
@@ -13,6 +14,7 @@ import { ClozeError } from "../errors.js";
 import { checkContext, type EncoderBatch } from "./batch.js";
 import { type EncoderConfig, type EncoderConfigInput, parseEncoderConfig } from "./config.js";
 import { bindEmbeddings } from "./embeddings/index.js";
+import { continuedBatch, type KeyValueCache } from "./key-value-cache.js";
 import { createLayer, type Layer } from "./layer.js";
 import { normalize, normSpecs, planNorm, unplanned } from "./norm.js";
 import { type OnnxGraph, type OnnxValue, onnxNorm, unexported } from "./onnx.js";
@@ -41,6 +43,11 @@ export interface EncoderOptions {
   recompute?: boolean;
   /** Is shown what each matrix of the layers takes, by its path: `layers.0.mixer.queryKeyValue`. */
   observe?: (path: string, x: Tensor) => void;
+  /**
+   * The batch holds the new tokens of each sequence alone, which go on from those that the cache holds, and are kept in it;
+   * their places are counted from there on. No gradient is recorded. Default: sequences are whole.
+   */
+  cache?: KeyValueCache;
   /** Also return what the routers of experts made of the batch. Default false. */
   routerLogits?: boolean;
 }
@@ -60,10 +67,13 @@ export interface Encoder {
   readonly config: EncoderConfig;
   /** By Cloze's own names, such as `layers.0.mixer.queryKeyValue.weight`. */
   readonly parameters: Map<string, Tensor>;
+  /** Numbers that each layer keeps of a token in a `KeyValueCache`. Undefined: a part needs the earlier tokens themselves. */
+  readonly cacheWidths: readonly number[] | undefined;
   /**
    * Runs a packed batch. Gradients are recorded unless inside `noGrad`; what is made on the way is freed.
    *
-   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, DEPTH_OUT_OF_RANGE, CONFIG_UNSUPPORTED
+   * @throws TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG, SEGMENT_OUT_OF_RANGE, BATCH_SHAPE, DEPTH_OUT_OF_RANGE, CONFIG_UNSUPPORTED,
+   * INVALID_OPTION
    */
   forward(batch: EncoderBatch, options?: EncoderOptions): EncoderOutput;
   /**
@@ -154,8 +164,12 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
     );
   }
 
-  function run(batch: EncoderBatch, options: EncoderOptions) {
+  const widths = layers.flatMap(({ cacheWidth }) => (cacheWidth === undefined ? [] : [cacheWidth]));
+
+  function run(given: EncoderBatch, options: EncoderOptions) {
     const { training = false, seed = 0, hiddenStates = false, depth, resume, recompute = false, observe } = options;
+    const { cache } = options;
+    const batch = cache === undefined ? given : continuedBatch(given, cache, options);
     const routed: Tensor[] | undefined = options.routerLogits ? [] : undefined;
     const first = resume?.layer ?? 0;
     for (const count of [depth ?? layers.length, first]) {
@@ -191,6 +205,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
           batch,
           offsets: ends,
           training,
+          cache: cache?.ofLayer(index),
           observe,
           observeRouter: routed && ((logits) => routed.push(logits)),
           seed: (place) => deriveSeed(seed, index, place),
@@ -201,6 +216,7 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
       else [state] = scope(() => [forward(before, offsets), routed] as const);
       if (!hiddenStates && before !== resume?.hidden) before.dispose();
     });
+    cache?.advance(batch);
     const hidden = hasFinalNorm(config) ? normalize(state, parameters, finalNorm, config) : state;
     const logits = routed === undefined ? {} : { routerLogits: routed };
     if (!hiddenStates) return { hidden, ...logits };
@@ -211,7 +227,9 @@ export function createEncoder(input: EncoderConfigInput, source: ParameterSource
   return {
     config,
     parameters,
-    forward: (batch, options = {}) => scope(() => run(batch, options)),
+    cacheWidths: embeddings.byToken && widths.length === layers.length ? widths : undefined,
+    forward: (batch, options = {}) =>
+      scope(() => (options.cache === undefined ? run(batch, options) : noGrad(() => run(batch, options)))),
     plan(builder, conditions = []) {
       if (embeddings.plan === undefined) throw unplanned(`embeddings of the type "${config.embeddings.type}"`);
       const first = embeddings.plan(ofEmbeddings, builder);

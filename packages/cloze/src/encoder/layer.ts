@@ -47,6 +47,8 @@ export interface Layer {
   readonly shared: readonly ParameterSpec[];
   /** See `BoundSlot.heedsContext`, of all its parts. */
   readonly heedsContext: boolean;
+  /** See `BoundSlot.cacheWidth`: of the one part that keeps rows. Undefined: a part cannot go on from a cache. */
+  readonly cacheWidth: number | undefined;
   /** x: [tokens, hidden] -> [tokens, hidden] */
   forward(x: Tensor, parameters: Parameters, context: SlotContext): Tensor;
   /** The same in a plan. @throws PLAN_UNSUPPORTED */
@@ -170,6 +172,7 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
       name,
       rate,
       heedsContext: bound.heedsContext === true,
+      cacheWidth: bound.cacheWidth,
       norm: hasNorm ? `${prefix}.${name}Norm` : undefined,
       slot: slotOf(`${prefix}.${name}`, bound, settings, zero),
     }));
@@ -180,6 +183,8 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
           norm: `${prefix}.parallelNorm`,
           slot: slotOf(`${prefix}.parallel`, beside.bound, beside.settings, zero),
         };
+  const cacheWidths = [...branches.map(({ cacheWidth }) => cacheWidth), ...(beside ? [beside.bound.cacheWidth] : [])];
+  const keeping = cacheWidths.filter((width) => width !== 0);
   const all = [...branches, ...(parallel === undefined ? [] : [parallel])];
   const own = all.flatMap(({ norm, slot }) => [
     ...slot.parameters,
@@ -203,6 +208,7 @@ export function createLayer(config: EncoderConfig, layer: LayerConfig, index: nu
     heedsContext:
       branches.every(({ heedsContext }) => heedsContext) &&
       (beside === undefined || beside.bound.heedsContext === true),
+    cacheWidth: keeping.length > 1 ? undefined : keeping.length === 0 ? 0 : keeping[0],
     forward(x, parameters, context) {
       let state = x;
       for (const { name, slot, norm, rate } of branches) {

@@ -112,12 +112,25 @@ export interface SlotAccess {
   shared(name: string): Tensor;
 }
 
+/** What a part kept of earlier tokens, where a batch goes on from a cache. Sequences are those of the batch. */
+export interface SlotCache {
+  /** Tokens of a sequence that were read before. */
+  length(sequence: number): number;
+  /**
+   * Keeps rows of the new tokens of a sequence behind those of earlier ones; gives a view of all, which the caller need not free.
+   * rows: [new, width] -> [earlier + new, width]
+   */
+  extend(sequence: number, rows: Tensor): Tensor;
+}
+
 /** What the forward pass of a part is told about the call. */
 export interface SlotContext {
   readonly batch: EncoderBatch;
   /** int32 [sequences + 1] */
   readonly offsets: Tensor;
   readonly training: boolean;
+  /** The batch holds new tokens only, which go on from these. Parts with a `cacheWidth` heed it; others never see one. */
+  readonly cache?: SlotCache;
   /** Is shown what each matrix takes, by its path in the encoder. */
   readonly observe?: (path: string, x: Tensor) => void;
   /** Is shown what a router makes of tokens: logits [units, experts], and the unit of each token. [tokens] */
@@ -129,7 +142,7 @@ export interface SlotContext {
 }
 
 /** What parts declare that work on each token by itself. */
-export const insideToken = { heedsContext: true, unordered: true } as const;
+export const insideToken = { heedsContext: true, unordered: true, cacheWidth: 0 } as const;
 
 /** A part with its configuration and the width around it. */
 export interface BoundSlot {
@@ -149,6 +162,12 @@ export interface BoundSlot {
   readonly heedsContext?: true;
   /** Knows no order: where tokens change their places, what they become changes places with them. Default: not so. */
   readonly unordered?: true;
+  /**
+   * Earlier tokens do not change with later ones, and later ones need no more of each than a row of so many numbers, which
+   * `forward` keeps in the context's `cache` (0: nothing). Default: later tokens need the earlier ones themselves, so that
+   * decoders with such a part read the whole text for each token.
+   */
+  readonly cacheWidth?: number;
   /**
    * Multiplications and additions of a forward pass over a sequence of that length, besides those with matrices.
    *
@@ -176,6 +195,8 @@ export interface BoundEmbeddings {
   readonly wordWidth: number;
   /** Knows no order: the vector of a token follows from the token, not from its place. Default: not so. */
   readonly unordered?: true;
+  /** The vector of a token follows from its id, its segment and its place alone. Default: not so. */
+  readonly byToken?: true;
   /** Rows and columns of places, where every sequence ends with all of them (patches of images). Default: there is no such grid. */
   readonly grid?: readonly [number, number];
   /** Throws where a batch does not fit, before anything is computed. */

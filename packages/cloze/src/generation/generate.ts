@@ -1,14 +1,14 @@
 // Texts from a decoder, token by token.
-import { noGrad, scope, slice, type Tensor } from "@cloze/tensor";
-import { packSequences } from "../data/packed-batch.js";
-import { randomSource } from "../data/random-source.js";
-import { frameOf } from "../embedding/text-roles.js";
-import { isCausal } from "../encoder/direction.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/index.js";
 import type { Tokenizer } from "../text/index.js";
+import { beamSearch } from "./beam-search.js";
+import { applyFilters } from "./filters/apply-filters.js";
 import { createFilter, type TokenFilter, type TokenFilterConfig } from "./filters/index.js";
-import { type Candidates, candidatesOf, checkSampler, drawToken, type SamplerOptions } from "./sampler.js";
+import { createNextTokenScorer } from "./next-token-scorer.js";
+import { checkDecoder, checkLength, idOf, promptIds } from "./prompt.js";
+import { sampleTexts } from "./sample-texts.js";
+import { checkSampler, type SamplerOptions } from "./sampler.js";
 
 export interface GenerateOptions extends SamplerOptions {
   /** Tokens that are added at most. Default 20. */
@@ -17,8 +17,28 @@ export interface GenerateOptions extends SamplerOptions {
   seed?: number;
   /** What strikes out tokens, in this order, after the best k were taken: ready ones, or what `createFilter` takes. */
   filters?: readonly (TokenFilter | TokenFilterConfig)[];
-  /** Called after each token with its id and the text so far. */
-  onToken?: (id: number, text: string) => void;
+  /**
+   * Instead of drawing, search for the likeliest text with so many candidates at each length (beam search); temperature, seed
+   * and `onToken` do not go with it. Default 1: draw.
+   */
+  beams?: number;
+  /**
+   * With beams, a text scores by the sum of its log-probabilities divided by the number of its new tokens to this power; above 0
+   * long texts gain. Default 1.
+   */
+  lengthPenalty?: number;
+  /**
+   * Keys and values of earlier tokens are kept, where all parts of the model can go on from them; else, and with false, the
+   * whole text is read again for each token, with the same results up to rounding. Default true.
+   */
+  cache?: boolean;
+  /** Called after each token with its id, the text so far, and which of several texts it is (from 0). */
+  onToken?: (id: number, text: string, index: number) => void;
+}
+
+export interface GenerateTextsOptions extends GenerateOptions {
+  /** How many texts; with beams, at most as many as there are beams. Default 1. */
+  count?: number;
 }
 
 export interface GeneratedText {
@@ -30,76 +50,116 @@ export interface GeneratedText {
   readonly ids: readonly number[];
   /** "end": the model ended the text; "length": it had no more tokens. */
   readonly ended: "end" | "length";
+  /** With beams: the sum of log-probabilities, the mark of the end's too, by `lengthPenalty`. */
+  readonly score?: number;
 }
 
-/** @throws HEAD_MISMATCH */
-function checkDecoder(model: Model): void {
-  const { type } = model.head.config;
-  if (type === "causal-language" && isCausal(model.encoder.config)) return;
-  throw new ClozeError("HEAD_MISMATCH", "This model does not predict the next token", {
-    expected: "a decoder: causal attention and a head that was trained on the next token (GPT2LMHeadModel)",
-    received: type === "causal-language" ? "attention that sees what comes next" : `a head of the type "${type}"`,
-    remedy: "cloze pretrain --objective causal-language --direction causal makes one.",
-  });
+/** Texts that are drawn side by side: more would take memory for their caches, and gain little. */
+const together = 8;
+
+const isCount = (value: number): boolean => Number.isInteger(value) && value >= 1;
+
+/** @throws INVALID_OPTION */
+function checkSearch({ beams = 1, lengthPenalty, count = 1, temperature = 1, seed, onToken }: GenerateTextsOptions) {
+  const wrong = (message: string, expected: string, received: unknown): ClozeError =>
+    new ClozeError("INVALID_OPTION", message, { expected, received: String(received) });
+  if (!isCount(beams)) throw wrong("beams is no count", "a whole number of at least 1", beams);
+  if (!isCount(count)) throw wrong("count is no count", "a whole number of at least 1", count);
+  if (lengthPenalty !== undefined && !Number.isFinite(lengthPenalty)) {
+    throw wrong("lengthPenalty is no number", "a finite number", lengthPenalty);
+  }
+  if (beams === 1) return;
+  if (count > beams) throw wrong("Beam search finds as many texts as it has beams", `count up to ${beams}`, count);
+  if (temperature !== 1) throw wrong("Beam search draws nothing", "no temperature", temperature);
+  if (seed !== undefined) throw wrong("Beam search draws nothing", "no seed", seed);
+  if (onToken !== undefined) throw wrong("Beam search knows a text's tokens at its end only", "no onToken", "one");
 }
 
-/** An id of config.json, where it names one that the model has. */
-const idOf = ({ source, encoder }: Model, field: string): number | undefined => {
-  const id = source?.[field];
-  return typeof id === "number" && id < encoder.config.vocabularySize ? id : undefined;
-};
-
-/** The tokens that a text begins with. A text without any begins with the mark of a beginning. */
-function promptIds(model: Model, tokenizer: Tokenizer, prompt: string): number[] {
-  const framed = tokenizer.encodeIds(prompt, { truncation: false });
-  const ids = Array.from(framed.subarray(0, framed.length - frameOf(tokenizer).behind));
-  if (ids.length > 0) return ids;
-  const { classification, separator } = tokenizer.roles;
-  const start = idOf(model, "bos_token_id") ?? classification ?? separator;
-  if (start !== undefined) return [start];
-  throw new ClozeError("GENERATION_PROMPT", "There is nothing to go on from", {
-    expected: "a prompt, or a vocabulary with a token that begins texts",
-    remedy: "Give a prompt of at least one token.",
-  });
+/** What was made of ids, prompt and all. */
+function textOf(tokenizer: Tokenizer, ids: readonly number[], start: number) {
+  const text = tokenizer.decode(ids);
+  const before = tokenizer.decode(ids.slice(0, start));
+  const added = ids.slice(start);
+  const continuation = text.startsWith(before) ? text.slice(before.length) : tokenizer.decode(added);
+  return { text, continuation, ids: added };
 }
 
-/** @throws GENERATION_LENGTH, INVALID_OPTION */
-function checkLength(model: Model, prompt: number, maxNewTokens: number): void {
-  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0)) {
-    throw new ClozeError("INVALID_OPTION", "maxNewTokens is no count", {
-      expected: "a whole number of at least 0",
-      received: String(maxNewTokens),
+/**
+ * Goes on with a text several times. Text i is what `generate` draws with the seed `seed + i`; they are drawn side by side, so
+ * that the weights are read once for several. With `beams`, the `count` best texts of beam search, the best one first.
+ *
+ * @param prompt "" begins a new text
+ * @throws what `generate` throws
+ * @example
+ * generateTexts(model, tokenizer, "The weather", { count: 4, topK: 50 });
+ */
+export function generateTexts(
+  model: Model,
+  tokenizer: Tokenizer,
+  prompt: string,
+  options: GenerateTextsOptions = {},
+): GeneratedText[] {
+  const { maxNewTokens = 20, seed = 1, filters: wanted = [], beams = 1, lengthPenalty = 1, count = 1 } = options;
+  const { cache = true, temperature, topK, onToken } = options;
+  const sampler = { temperature, topK };
+  checkDecoder(model);
+  checkSampler(sampler);
+  checkSearch(options);
+  const ids = promptIds(model, tokenizer, prompt);
+  checkLength(model, ids.length, maxNewTokens);
+  const endId = idOf(model, "eos_token_id") ?? tokenizer.roles.separator;
+  const owned: TokenFilter[] = [];
+  try {
+    const filters = wanted.map((filter) => {
+      if ("keep" in filter && typeof filter.keep === "function") return filter as TokenFilter;
+      const made = createFilter(filter as TokenFilterConfig);
+      owned.push(made);
+      return made;
     });
-  }
-  const { maxPositions } = model.encoder.config;
-  // The last token is drawn, not read.
-  if (prompt + maxNewTokens - 1 <= maxPositions) return;
-  throw new ClozeError("GENERATION_LENGTH", "The text would be longer than the model reads", {
-    expected: `at most ${maxPositions + 1} tokens`,
-    received: `${prompt} of the prompt and ${maxNewTokens} new ones`,
-    remedy: "Shorten the prompt, or ask for fewer tokens.",
-  });
-}
-
-function keptBy(filter: TokenFilter, ids: readonly number[], candidates: Candidates, tokenizer: Tokenizer): Candidates {
-  const keep = filter.keep({ ids, candidates, textWith: (id) => tokenizer.decode([...ids, id]) });
-  const places = Array.from(candidates.ids.keys()).filter((place) => keep[place] === 1);
-  if (places.length > 0) {
-    return {
-      ids: Int32Array.from(places, (place) => candidates.ids[place]),
-      logits: Float32Array.from(places, (place) => candidates.logits[place]),
+    const common: Pick<Parameters<typeof beamSearch>[2], "maxNewTokens" | "endId" | "filter" | "unfiltered"> = {
+      maxNewTokens,
+      endId,
+      filter: (text, candidates) => applyFilters(filters, text, candidates, tokenizer),
+      unfiltered: filters.length === 0,
     };
+    const withScorer = <T>(body: (scorer: ReturnType<typeof createNextTokenScorer>) => T): T => {
+      const scorer = createNextTokenScorer(model, tokenizer.vocabularySize, cache);
+      try {
+        return body(scorer);
+      } finally {
+        scorer.dispose();
+      }
+    };
+    if (beams > 1) {
+      const found = withScorer((scorer) => beamSearch(scorer, ids, { ...common, beams, lengthPenalty, topK }));
+      return found
+        .slice(0, count)
+        .map(({ ids: all, score, ended }) => ({ ...textOf(tokenizer, all, ids.length), ended, score }));
+    }
+    const texts: GeneratedText[] = [];
+    for (let first = 0; first < count; first += together) {
+      const drawn = withScorer((scorer) =>
+        sampleTexts(scorer, ids, {
+          ...common,
+          sampler,
+          seed: seed + first,
+          count: Math.min(together, count - first),
+          onToken: (id, all, index) => onToken?.(id, tokenizer.decode(all), first + index),
+        }),
+      );
+      texts.push(...drawn.map(({ ids: all, ended }) => ({ ...textOf(tokenizer, all, ids.length), ended })));
+    }
+    return texts;
+  } finally {
+    for (const filter of owned) filter.dispose?.();
   }
-  throw new ClozeError("GENERATION_FILTERED", `The filter ${filter.type} struck out every token`, {
-    expected: "at least one that may come",
-    received: `0 of ${candidates.ids.length}`,
-  });
 }
 
 /**
  * Goes on with a text: each token is drawn from the model's distribution, by temperature, then the best k, then filters,
- * then a softmax over what is left. The whole text so far is read again for each token; nothing is kept between tokens, so
- * n tokens cost n forward passes. An axis filter adds a forward pass of its encoder over `topK` texts a token.
+ * then a softmax over what is left; or, with `beams`, the likeliest text is searched for. The prompt is read in one pass, then
+ * each token costs a pass of one row (see `cache`). An axis filter adds a forward pass of its encoder over `topK` texts a
+ * token.
  *
  * @param prompt "" begins a new text
  * @throws HEAD_MISMATCH, GENERATION_LENGTH, GENERATION_PROMPT, GENERATION_FILTERED, INVALID_OPTION, and what `createFilter`
@@ -108,50 +168,9 @@ function keptBy(filter: TokenFilter, ids: readonly number[], candidates: Candida
  * const model = loadModel("gpt2", { architecture: "LMHeadModel" });
  * generate(model, loadTokenizer("gpt2"), "The weather", { topK: 50, filters: [{ type: "axis-filter", axis: "e/moral.json" }] });
  */
-export function generate(
+export const generate = (
   model: Model,
   tokenizer: Tokenizer,
   prompt: string,
-  { maxNewTokens = 20, seed = 1, filters: wanted = [], onToken, ...sampler }: GenerateOptions = {},
-): GeneratedText {
-  checkDecoder(model);
-  checkSampler(sampler);
-  const ids = promptIds(model, tokenizer, prompt);
-  const start = ids.length;
-  checkLength(model, start, maxNewTokens);
-  const endId = idOf(model, "eos_token_id") ?? tokenizer.roles.separator;
-  const filters = wanted.map((filter) =>
-    "keep" in filter && typeof filter.keep === "function"
-      ? { filter: filter as TokenFilter, own: false }
-      : { filter: createFilter(filter as TokenFilterConfig), own: true },
-  );
-  let ended: GeneratedText["ended"] = "length";
-  try {
-    for (let step = 0; step < maxNewTokens; step++) {
-      let candidates = scope(() =>
-        noGrad(() => {
-          const { logits } = model.forward(packSequences([{ ids }]), { rows: Int32Array.of(ids.length - 1) });
-          // Embeddings that were padded to a round size have rows that no token is.
-          const ofTokens = slice(logits as Tensor, [{}, { end: tokenizer.vocabularySize }]);
-          return candidatesOf(ofTokens, sampler);
-        }),
-      );
-      for (const { filter } of filters) candidates = keptBy(filter, ids, candidates, tokenizer);
-      // A stream for each step: what filters leave at one place does not shift the draws after it.
-      const id = sampler.temperature === 0 ? candidates.ids[0] : drawToken(candidates, randomSource(seed, step));
-      if (id === endId) {
-        ended = "end";
-        break;
-      }
-      ids.push(id);
-      onToken?.(id, tokenizer.decode(ids));
-    }
-  } finally {
-    for (const { filter, own } of filters) if (own) filter.dispose?.();
-  }
-  const text = tokenizer.decode(ids);
-  const before = tokenizer.decode(ids.slice(0, start));
-  const added = ids.slice(start);
-  const continuation = text.startsWith(before) ? text.slice(before.length) : tokenizer.decode(added);
-  return { text, continuation, ids: added, ended };
-}
+  options: GenerateOptions = {},
+): GeneratedText => generateTexts(model, tokenizer, prompt, { ...options, count: 1 })[0];

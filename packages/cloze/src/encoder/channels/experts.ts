@@ -192,6 +192,7 @@ export function expertsOver<Config extends { readonly type: string }, Input>(
       return {
         ...(heeds ? { heedsContext: true as const } : {}),
         ...(expert.unordered ? { unordered: true as const } : {}),
+        ...(heeds && expert.cacheWidth === 0 ? { cacheWidth: 0 } : {}),
         matrices: indices.flatMap((i) =>
           expert.matrices.map((matrix) => ({ ...matrix, name: `experts.${i}.${matrix.name}` })),
         ),

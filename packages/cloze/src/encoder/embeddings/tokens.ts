@@ -204,6 +204,10 @@ export const tokens = defineEmbeddings({
   schema,
   bind: (config, encoder) => ({
     ...(config.positions === "none" ? { unordered: true as const } : {}),
+    // Places that count no padding depend on the tokens before.
+    ...(config.positions !== "none" && config.paddingPosition && encoder.padId !== null
+      ? {}
+      : { byToken: true as const }),
     parameters: specs(config, encoder),
     wordWidth: widthOf(config, encoder),
     check: (batch) => checkBatch(batch, config, encoder),

@@ -6,6 +6,7 @@ import { weightSchema } from "../weights/index.js";
 import { onnxAttention, onnxRotary } from "./attention-onnx.js";
 import { innerSize } from "./attention-size.js";
 import { attendBlocks } from "./block-attention.js";
+import { attendCached } from "./cached-attention.js";
 import { attendComposed, distanceMask, keyMask, splitColumns } from "./composed-attention.js";
 import { planContext } from "./context-attention.js";
 import { batchAngles, rotaryAngles, rotarySchema } from "./rotary-positions.js";
@@ -57,6 +58,8 @@ export const attention = defineSlot({
       ],
       ...(causal || window > 0 ? {} : { hides: true as const }),
       heedsContext: true,
+      // Keys and values, turned already.
+      ...(causal && !prefixed ? { cacheWidth: 2 * inner } : {}),
       ...(causal || window > 0 || turned !== undefined ? {} : { unordered: true as const }),
       // Scores and their sums of values; half of the keys where a token sees only what stands before it.
       flops: (length, looked = length) => {
@@ -64,7 +67,7 @@ export const attention = defineSlot({
         return 4 * length * (causal ? keys / 2 : keys) * inner;
       },
       forward(x, { linear, linearParts }, context) {
-        const { batch, offsets, training, seed, once } = context;
+        const { batch, offsets, training, cache, seed, once } = context;
         const options = { heads, scale, causal, window, dropout: training ? rate : 0, seed: seed("attention") };
         const masked = prefixed && batch.prefixes !== undefined;
         // Keys that nobody looks at are never made, where nothing depends on places.
@@ -90,6 +93,7 @@ export const attention = defineSlot({
           const { cosines, sines } = batchAngles(context, size, turned.angles);
           qkv = rotary(qkv, cosines, sines, turned);
         }
+        if (cache !== undefined) return linear("output", attendCached(qkv, cache, context, { heads, scale, window }));
         const whole = batch.visible === undefined && batch.context === undefined;
         if (whole && !masked) {
           const { unseen } = batch;
