@@ -6,7 +6,7 @@ import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
-import type { WeightFacts } from "../retrieval/store/manifest.js";
+import type { ModelFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
 import type { ServedModel } from "./served-model.js";
@@ -127,7 +127,7 @@ export async function openServedIndex(
 async function modelOf(
   { settings, folder }: SearchIndex,
   part: MadePartName,
-  made: WeightFacts,
+  made: ModelFacts,
   models: readonly ServedModel[],
   load: (model: { folder: string }) => Promise<ServedModel>,
 ): Promise<ServedModel> {
