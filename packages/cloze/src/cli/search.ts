@@ -4,7 +4,7 @@ import { loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-fo
 import { loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
-import type { ScoredDocument } from "../retrieval/evaluation/ranking.js";
+import type { Ranking, ScoredDocument } from "../retrieval/evaluation/ranking.js";
 import { searchTwice } from "../retrieval/pipeline/feedback/index.js";
 import { fuseRetrievers } from "../retrieval/pipeline/fusion.js";
 import {
@@ -16,7 +16,7 @@ import {
 } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import { storeWordIndex } from "../retrieval/pipeline/word-index.js";
-import type { IndexedDocument } from "../retrieval/store/document.js";
+import { type IndexedDocument, searchedText } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
 import type { ModelFacts } from "../retrieval/store/manifest.js";
 import { checkFingerprint, modelFingerprint } from "../retrieval/store/model-fingerprint.js";
@@ -32,9 +32,11 @@ import { filterOption } from "./filter-option.js";
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { printResult, progressFor } from "./output.js";
+import { type OpenedReranker, openReranker, type RerankOptions, withRerankOptions } from "./rerank-options.js";
 import { vectorsOf } from "./text-vectors.js";
 
-interface SearchOptions extends ExpansionOptions {
+interface SearchOptions extends ExpansionOptions, RerankOptions {
+  rerank?: string;
   input?: string;
   top: number;
   pipeline?: Pipeline;
@@ -108,6 +110,28 @@ async function retrieverOf(
   };
 }
 
+/** The rankings of queries in new orders, cut to what is asked for. */
+async function rerankAll(
+  reranker: OpenedReranker,
+  queries: readonly string[],
+  rankings: readonly Ranking[],
+  index: DocumentStore,
+  { rerankDepth, top }: SearchOptions,
+): Promise<Ranking[]> {
+  const result: Ranking[] = [];
+  for (const [q, query] of queries.entries()) {
+    const ids = rankings[q].slice(0, rerankDepth).map(({ id }) => id);
+    const documents = await index.get(ids);
+    const texts = new Map(ids.map((id, place) => [id, documents[place]]));
+    const stage = reranker.stage(
+      (id) => texts.get(id),
+      () => documents.map((document) => (document === undefined ? "" : searchedText(document))),
+    );
+    result.push((await stage.rerank(query, rankings[q])).slice(0, top));
+  }
+  return result;
+}
+
 /** `cloze search` */
 export function addSearch(program: Command): void {
   const command = program
@@ -131,39 +155,53 @@ export function addSearch(program: Command): void {
       "on a field: lang=en, lang=en,de, lang!=en, year>=2010; may be repeated",
       filterOption,
     );
-  withExpansionOptions(command).action(async (folder: string, given: string[], options: SearchOptions) => {
-    const queries = textsOf(given, options.input);
-    const progress = progressFor(options);
-    const index = await openStore(folder);
-    const name = options.pipeline ?? usualPipeline(index.settings);
-    const expanded = await openExpansion(options, name);
-    const words = expanded ? searchTwice(storeWordIndex(index), expanded.expansion) : indexBm25(index);
-    const { retriever, dispose } = await retrieverOf(name, folder, index, words, options);
-    const start = performance.now();
-    const rankings = await retriever.search(queries, { depth: options.top, filter: options.filter });
-    const milliseconds = performance.now() - start;
-    const results: { query: string; hits: (Partial<IndexedDocument> & ScoredDocument)[] }[] = [];
-    for (const [q, query] of queries.entries()) {
-      const documents = await index.get(rankings[q].map(({ id }) => id));
-      results.push({ query, hits: rankings[q].map((hit, place) => ({ ...documents[place], ...hit })) });
-    }
-    const documents = await index.size();
-    noteWarnings(progress, index.warnings());
-    await index.close();
-    dispose();
-    expanded?.dispose();
-    printResult(options, { results, documents, pipeline: name, expansion: options.expand, milliseconds }, () =>
-      results
-        .map(({ query, hits }) =>
-          [
-            `${query}`,
-            ...hits.map(({ id, score, title, text = "" }, place) => {
-              const shown = [title, text].filter(Boolean).join(" · ").replace(/\s+/g, " ");
-              return `${String(place + 1).padStart(3)}. ${score.toFixed(4)}  ${id}  ${shown.slice(0, 100)}`;
-            }),
-          ].join("\n"),
-        )
-        .join("\n\n"),
-    );
-  });
+  command.option(
+    `--rerank ${modelArgument}`,
+    "a cross-encoder, or a PARADE reranker, that puts what was found into a new order",
+  );
+  withExpansionOptions(withRerankOptions(command)).action(
+    async (folder: string, given: string[], options: SearchOptions) => {
+      const queries = textsOf(given, options.input);
+      const progress = progressFor(options);
+      const index = await openStore(folder);
+      const name = options.pipeline ?? usualPipeline(index.settings);
+      const expanded = await openExpansion(options, name);
+      const words = expanded ? searchTwice(storeWordIndex(index), expanded.expansion) : indexBm25(index);
+      const { retriever, dispose } = await retrieverOf(name, folder, index, words, options);
+      const reranker =
+        options.rerank === undefined ? undefined : openReranker(await modelFolder(options.rerank, options), options);
+      const start = performance.now();
+      const depth = Math.max(options.top, reranker === undefined ? 0 : options.rerankDepth);
+      let rankings = await retriever.search(queries, { depth, filter: options.filter });
+      if (reranker !== undefined) rankings = await rerankAll(reranker, queries, rankings, index, options);
+      const milliseconds = performance.now() - start;
+      const results: { query: string; hits: (Partial<IndexedDocument> & ScoredDocument)[] }[] = [];
+      for (const [q, query] of queries.entries()) {
+        const documents = await index.get(rankings[q].map(({ id }) => id));
+        results.push({ query, hits: rankings[q].map((hit, place) => ({ ...documents[place], ...hit })) });
+      }
+      const documents = await index.size();
+      noteWarnings(progress, index.warnings());
+      await index.close();
+      dispose();
+      expanded?.dispose();
+      reranker?.close();
+      printResult(
+        options,
+        { results, documents, pipeline: name, expansion: options.expand, rerank: options.rerank, milliseconds },
+        () =>
+          results
+            .map(({ query, hits }) =>
+              [
+                `${query}`,
+                ...hits.map(({ id, score, title, text = "" }, place) => {
+                  const shown = [title, text].filter(Boolean).join(" · ").replace(/\s+/g, " ");
+                  return `${String(place + 1).padStart(3)}. ${score.toFixed(4)}  ${id}  ${shown.slice(0, 100)}`;
+                }),
+              ].join("\n"),
+            )
+            .join("\n\n"),
+      );
+    },
+  );
 }

@@ -151,6 +151,23 @@ test("PARADE is trained, and reorders a run, texts and what an evaluation found"
   const scores = parade.score("cat", [documents[0], documents[4]]);
   const asked = await rerank("--query", "cat", documents[0].text, documents[4].text);
   for (const { index, score } of asked.results) expect(score).toBeCloseTo(scores[index], 4);
+  // The same as the last stage of a search in an index.
+  await runCommand(addIndex, "index", path("set/corpus.jsonl"), "--out", path("words"));
+  const search = (...args: string[]) => runCommand<Found>(addSearch, "search", path("words"), "cat", ...args);
+  const plain = (await search()).results[0].hits;
+  const { results } = await search("--rerank", path("parade"));
+  const again = await stage.rerank("cat", plain);
+  expect(results[0].hits.map(({ id }) => id)).toEqual(again.map(({ id }) => id));
+  results[0].hits.forEach(({ score }, place) => {
+    expect(score).toBeCloseTo(again[place].score, 4);
+  });
+  expect((await search("--rerank", path("parade"), "--top", "1")).results[0].hits.map(({ id }) => id)).toEqual([
+    again[0].id,
+  ]);
+  // What is behind the depth of the reranker stays behind.
+  const shallow = await search("--rerank", path("parade"), "--rerank-depth", "1");
+  expect(shallow.results[0].hits.map(({ id }) => id)).toEqual(plain.map(({ id }) => id));
+  await expect(search("--rerank", path("parade"), "--passages", "max")).rejects.toEqual(code("OPTION_CONFLICT"));
   parade.dispose();
   const weighed = await rerank(...run, "--choose-weight");
   expect(weighed.firstStageWeight).toBeGreaterThanOrEqual(0);
