@@ -2,7 +2,6 @@
 // (Mallia 2021, arXiv 2104.12016). A new way is an entry here.
 import { dropout, linear, noGrad, relu, scope, type Tensor, take, tensor } from "@cloze/tensor";
 import { groupByTokenBudget, packSequences } from "../../data/packed-batch.js";
-import type { TextCounts } from "../../embedding/text-roles.js";
 import { createParameters, lookUp, type ParameterSource } from "../../encoder/parameters.js";
 import type { ParameterSpec } from "../../encoder/part.js";
 import type { Model } from "../../families/model.js";
@@ -61,7 +60,8 @@ export interface TermWeighterOptions extends AnalyzerOptions {
 export interface TermEncodeOptions {
   role?: "query" | "document";
   tokenBudget?: number;
-  counts?: Pick<TextCounts, "truncatedTexts">;
+  /** Texts longer than the limit are counted there. */
+  counts?: { truncatedTexts: number };
 }
 
 export interface TermWeighter {
@@ -83,8 +83,6 @@ export interface TermWeighter {
   /**
    * What an index keeps of documents, the weights above 0, and what it is asked with, the query's words: see `indexTermWeights`
    * and `numberTerms`.
-   *
-   * @param options `counts`: texts longer than the limit are counted there
    */
   encode(texts: readonly string[], options: TermEncodeOptions): WeightedTerms[];
   dispose(): void;
