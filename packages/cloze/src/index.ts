@@ -161,6 +161,7 @@ export { type PlaidOptions, plaidSettings } from "./retrieval/late-interaction/p
 export { createImpactIndex, type ImpactIndex, type SparseVector } from "./retrieval/learned-sparse/impact-index.js";
 export { quantizeWeights } from "./retrieval/learned-sparse/quantize-weights.js";
 export { type SpladeOptions, spladeVectors } from "./retrieval/learned-sparse/splade.js";
+export type { TermWeights } from "./retrieval/learned-sparse/term-weights.js";
 export { type AnalyzerOptions, createAnalyzer } from "./retrieval/lexical/analyzer.js";
 export { type BertQeOptions, bertQeChunks, bertQeScores, type FeedbackChunk } from "./retrieval/pipeline/bert-qe.js";
 export {
@@ -181,8 +182,20 @@ export {
   expandQueries,
   type QueryExpansion,
 } from "./retrieval/pipeline/expansion.js";
+export {
+  createFeedbackExpansion,
+  type FeedbackExpansion,
+  feedbackExpansions,
+  searchTwice,
+} from "./retrieval/pipeline/feedback/index.js";
 export { type FusionOptions, fuseRankings, fuseRetrievers } from "./retrieval/pipeline/fusion.js";
-export { indexBm25, indexDense, indexLateInteraction, indexSparse } from "./retrieval/pipeline/index-retrievers.js";
+export {
+  indexBm25,
+  indexDense,
+  indexLateInteraction,
+  indexSparse,
+  indexTermWeights,
+} from "./retrieval/pipeline/index-retrievers.js";
 export { indexRm3 } from "./retrieval/pipeline/index-rm3.js";
 export {
   bm25Retriever,
@@ -193,6 +206,7 @@ export {
 export { pipeline, type Reranker, type Retriever, type SearchOptions } from "./retrieval/pipeline/retriever.js";
 export { type Rm3Options, rm3Terms } from "./retrieval/pipeline/rm3.js";
 export type { TextVectors } from "./retrieval/pipeline/text-vectors.js";
+export { memoryWordIndex, storeWordIndex, type WordIndex } from "./retrieval/pipeline/word-index.js";
 export { type WordStates, type WordStatesOptions, wordStates } from "./retrieval/pipeline/word-states.js";
 export { openPostgresStore, type PostgresOptions } from "./retrieval/postgres/postgres-store.js";
 export { type CrossEncoder, type CrossEncoderOptions, crossEncoder } from "./retrieval/rerank/cross-encoder.js";
@@ -258,14 +272,21 @@ export {
   createTermNumbers,
   deepctFrequencies,
   mergePassageFrequencies,
+  numberTerms,
   type PassageFrequencies,
   type TermNumbers,
 } from "./retrieval/term-weighting/term-impacts.js";
+export { createTermReader, type TermReader } from "./retrieval/term-weighting/term-reader.js";
 export {
   createTermWeighter,
   type TermWeighter,
   type TermWeighterOptions,
 } from "./retrieval/term-weighting/term-weighter.js";
+export {
+  loadTermReader,
+  loadTermWeighter,
+  saveTermWeighter,
+} from "./retrieval/term-weighting/term-weighter-folder.js";
 export {
   type TildeOptions,
   type TildeText,
@@ -284,6 +305,13 @@ export {
   trainTermWeighter,
 } from "./retrieval/term-weighting/train-term-weighter.js";
 export * from "./retrieval/test-collection/index.js";
+export {
+  type JudgedDocument,
+  type JudgedQuery,
+  openTrainedPart,
+  type TrainedPart,
+  trainedParts,
+} from "./retrieval/trained-parts/index.js";
 export { fillMask } from "./tasks/fill-mask.js";
 export {
   evaluateRows,

@@ -5,6 +5,8 @@ import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-en
 import { emptyCounts, type TextCounts } from "../embedding/text-roles.js";
 import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
+import { numberTerms } from "../retrieval/term-weighting/term-impacts.js";
+import { isTermWeighterFolder, loadTermWeighter } from "../retrieval/term-weighting/term-weighter-folder.js";
 import type { CollectionIndex, CollectionIndexOptions } from "../retrieval/test-collection/index.js";
 import { vectorsOf } from "./text-vectors.js";
 
@@ -54,7 +56,7 @@ const dense: EncoderOpener = (folder, settings) => {
 };
 
 /** By the pipeline that asks. */
-const openers: Readonly<Record<"dense" | "hybrid" | "splade" | "colbert", EncoderOpener>> = {
+const openers: Readonly<Record<"dense" | "hybrid" | "splade" | "colbert" | "term-weights", EncoderOpener>> = {
   dense,
   hybrid: dense,
   splade(folder, { warnings }) {
@@ -79,11 +81,28 @@ const openers: Readonly<Record<"dense" | "hybrid" | "splade" | "colbert", Encode
       dispose: () => encoder.dispose(),
     };
   },
+  "term-weights"(folder, settings) {
+    if (!isTermWeighterFolder(folder)) {
+      throw new ClozeError("ENCODER_KIND", `${folder} gives no weights of words`, {
+        expected: "a weighter of words",
+        remedy: "Train one: cloze train-retrieval --part deepimpact --data … --model … --out …",
+      });
+    }
+    const weighter = loadTermWeighter(folder);
+    return {
+      parts: { sparse: numberTerms(counting(weighter, settings)) },
+      found: "sparse",
+      dispose: () => weighter.dispose(),
+    };
+  },
 };
 
 /** The pipeline that a model's folder is made for. */
-export const pipelineOf = (folder: string): "dense" | "splade" | "colbert" =>
-  isSparseEncoderFolder(folder) ? "splade" : isTokenEncoderFolder(folder) ? "colbert" : "dense";
+export function pipelineOf(folder: string): "dense" | "splade" | "colbert" | "term-weights" {
+  if (isSparseEncoderFolder(folder)) return "splade";
+  if (isTermWeighterFolder(folder)) return "term-weights";
+  return isTokenEncoderFolder(folder) ? "colbert" : "dense";
+}
 
 /** Opens a folder as the pipeline needs it. @throws ENCODER_KIND, SPLADE_HEAD, and what loading throws */
 export const encoderFor = (pipeline: keyof typeof openers, folder: string, settings: EncoderSettings): OpenedEncoder =>

@@ -1,10 +1,12 @@
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
+import { randomOrder, randomSource } from "../data/random-source.js";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
 import { readRun } from "../retrieval/evaluation/run-file.js";
+import { searchTwice } from "../retrieval/pipeline/feedback/index.js";
 import { chooseFusionWeights, type FusionMethod, floorsOf, fuseRankings } from "../retrieval/pipeline/fusion.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import {
@@ -27,13 +29,14 @@ import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { encoderFor, pipelineOf } from "./encoder-option.js";
+import { type ExpansionOptions, openExpansion, withExpansionOptions } from "./expansion-option.js";
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
-import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
-import { openCrossEncoder, type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { formatTable, printResult, progressFor } from "./output.js";
+import { openReranker, type RerankOptions, withRerankOptions } from "./rerank-options.js";
 import { rerankRun, writeRun } from "./rerank-run.js";
 
-interface EvaluateRetrievalOptions extends CommonOptions, RerankOptions {
+interface EvaluateRetrievalOptions extends ExpansionOptions, RerankOptions {
   rerank?: string;
   writeCandidates?: string;
   candidates: number;
@@ -47,6 +50,7 @@ interface EvaluateRetrievalOptions extends CommonOptions, RerankOptions {
   depth: number;
   fusion: FusionMethod;
   weights?: [number, number];
+  weightQueries: number;
   k1: number;
   b: number;
   stemmer: "none" | "english";
@@ -98,34 +102,46 @@ interface Fused {
   readonly run: Run;
   readonly weights: readonly [number, number];
   readonly chosenOn?: string;
+  /** Training queries that they were chosen on. */
+  readonly chosenBy?: number;
+}
+
+/** So many queries, drawn at random but always the same, in their order. */
+function sampleQueries(queries: ReadonlyMap<string, string>, count: number): ReadonlyMap<string, string> {
+  if (queries.size <= count) return queries;
+  const drawn = new Set(randomOrder(queries.size, randomSource(1)).slice(0, count));
+  return new Map([...queries].filter((_, place) => drawn.has(place)));
 }
 
 /** BM25 and dense scores together, with the weights that were given, or those that score best on training queries. */
 async function hybrid(
-  index: CollectionIndex,
+  retrievers: readonly [words: Retriever, vectors: Retriever],
   queries: ReadonlyMap<string, string>,
   split: string | undefined,
   options: EvaluateRetrievalOptions,
   progress: ProgressReporter,
 ): Promise<Fused> {
-  const retrievers = [index.bm25, index.dense] as [Retriever, Retriever];
   const method = options.fusion;
   const floors = floorsOf(retrievers, options.depth);
   let weights = options.weights ?? usualWeights[method];
   let chosenOn: string | undefined;
+  let chosenBy: number | undefined;
   const training = splitsOf(options.data).find((name) => /^(train|dev|val|validation)/.test(name) && name !== split);
   if (options.weights === undefined && training !== undefined) {
     const files = { qrels: qrelsFile(options.data, training), queries: queriesFile(options.data, training) };
     const read =
       files.qrels && files.queries ? await readJudgedQueries(files as CollectionFiles, createWarnings()) : undefined;
     if (read !== undefined) {
+      const sample = sampleQueries(read.queries, options.weightQueries);
       const found: Ranking[][] = [];
-      for (const one of retrievers) found.push([...(await searchAll(one, read.queries, options, progress)).values()]);
-      const ids = [...read.queries.keys()];
+      for (const one of retrievers) found.push([...(await searchAll(one, sample, options, progress)).values()]);
+      const ids = [...sample.keys()];
+      const judged: Qrels = new Map([...read.qrels].filter(([id]) => sample.has(id)));
       const score = (rankings: readonly Ranking[]) =>
-        measureRun(new Map(ids.map((id, q) => [id, rankings[q]])), read.qrels)["ndcg@10"];
+        measureRun(new Map(ids.map((id, q) => [id, rankings[q]])), judged)["ndcg@10"];
       ({ weights } = chooseFusionWeights([found[0], found[1]], score, { method, floors }));
       chosenOn = training;
+      chosenBy = ids.length;
     }
   }
   const [words, vectors] = [
@@ -133,7 +149,8 @@ async function hybrid(
     await searchAll(retrievers[1], queries, options, progress),
   ];
   const fuse = (id: string) => fuseRankings([words.get(id) ?? [], vectors.get(id) ?? []], { method, weights, floors });
-  return { run: new Map([...queries.keys()].map((id) => [id, fuse(id).slice(0, options.depth)])), weights, chosenOn };
+  const run = new Map([...queries.keys()].map((id) => [id, fuse(id).slice(0, options.depth)]));
+  return { run, weights, chosenOn, chosenBy };
 }
 
 /** Rows of the task ranking: what was found, and what should have been. */
@@ -177,7 +194,7 @@ export function addEvaluateRetrieval(program: Command): void {
     .option("--split <name>", "which judgements (default: test, or the only ones)")
     .option(
       `--model ${modelArgument}`,
-      "an embedder for dense and hybrid, an encoder of cloze train --encoder for splade and colbert",
+      "an embedder for dense and hybrid, an encoder of cloze train --encoder for splade and colbert, a weighter of cloze train-retrieval for term-weights",
     )
     .addOption(
       new Option(
@@ -199,6 +216,12 @@ export function addEvaluateRetrieval(program: Command): void {
       "of hybrid's parts (default: the best on training queries where there are some, else 0.3,0.7)",
       fusionWeights,
     )
+    .option(
+      "--weight-queries <count>",
+      "training queries that hybrid's weights are chosen on at most; of more, so many are drawn, always the same",
+      wholeNumber(1),
+      500,
+    )
     .option("--k1 <number>", "BM25: how soon repeats stop counting", numberBetween(0), 1.2)
     .option("--b <number>", "BM25: how much long documents are held back", numberBetween(0, 1), 0.75)
     .addOption(new Option("--stemmer <language>", "stems for BM25").choices(["none", "english"]).default("none"))
@@ -209,8 +232,11 @@ export function addEvaluateRetrieval(program: Command): void {
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
     .option("--write-candidates <file>", "write what was found with its judgements there, to train a reranker with")
     .option("--candidates <count>", "documents of each query in that file", wholeNumber(1), 20)
-    .option(`--rerank ${modelArgument}`, "a cross-encoder that puts what was found into a new order");
-  withRerankOptions(command).action(evaluateRetrieval);
+    .option(
+      `--rerank ${modelArgument}`,
+      "a cross-encoder, or a PARADE reranker, that puts what was found into a new order",
+    );
+  withExpansionOptions(withRerankOptions(command)).action(evaluateRetrieval);
 }
 
 async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<void> {
@@ -225,6 +251,12 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
       remedy: "Name an embedder, or take --pipeline bm25.",
     });
   }
+  if (options.readRun !== undefined && options.expand !== undefined) {
+    throw new ClozeError("OPTION_CONFLICT", "A run that is read was searched already", {
+      expected: "--read-run or --expand",
+      received: "both",
+    });
+  }
   const files = findCollection(options.data, options.split);
   if (files.split !== undefined && files.split !== (options.split ?? "test"))
     progress.note(`${options.data} has no split test: ${files.split} is scored`);
@@ -237,10 +269,12 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
   if (options.readRun !== undefined) run = await readRun(options.readRun, warnings);
   else {
     const encoder = name === "bm25" ? undefined : encoderFor(name, folder as string, { ...options, warnings });
+    const expanded = await openExpansion(options, name);
     const bytes = createMeter("index", () => 0);
     const index = await indexCollection(withTrecIds(readDocuments(files.corpus, warnings)), {
       lexical: name === "bm25" || name === "hybrid",
       bm25: options,
+      keepTexts: expanded !== undefined,
       ...encoder?.parts,
       warnings,
       onProgress: (count) => progress.update(bytes.event(count)),
@@ -253,14 +287,18 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
       if (same * 2 > queries.size)
         progress.note(`${same} queries have the id of a document: if they are the same texts, add --ignore-identical`);
     }
-    if (name === "hybrid") ({ run, ...fused } = await hybrid(index, queries, files.split, options, progress));
-    else run = await searchAll(index[encoder?.found ?? "bm25"] as Retriever, queries, options, progress);
+    const words = expanded && index.words ? searchTwice(index.words, expanded.expansion) : index.bm25;
+    const vectors = encoder && index[encoder.found];
+    if (words && vectors) {
+      ({ run, ...fused } = await hybrid([words, vectors], queries, files.split, options, progress));
+    } else run = await searchAll((vectors ?? words) as Retriever, queries, options, progress);
     index.dispose();
+    expanded?.dispose();
     encoder?.dispose();
   }
   if (options.writeCandidates !== undefined) await writeCandidates(run, queries, qrels, files.corpus, options);
   if (options.rerank !== undefined) {
-    const model = openCrossEncoder(await modelFolder(options.rerank, options), options);
+    const model = openReranker(await modelFolder(options.rerank, options), options);
     run = (await rerankRun(model, run, queries, { ...options, corpus: files.corpus, progress })).result;
     model.close();
   }
@@ -274,21 +312,26 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
       ...measures,
       documents,
       pipeline: options.readRun === undefined ? name : undefined,
+      expansion: options.expand,
       split: files.split,
       weights: fused?.weights,
       weightsChosenOn: fused?.chosenOn,
+      weightsChosenBy: fused?.chosenBy,
       seconds,
       warnings: warnings.list(),
     },
     () =>
       formatTable([
-        [`${measures.queries} queries`, options.readRun ?? name],
+        [
+          `${measures.queries} queries`,
+          options.readRun ?? (options.expand === undefined ? name : `${name}, ${options.expand}`),
+        ],
         ...(["ndcg@10", "recall@100", "mrr@10", "map"] as const).map((one) => [one, measures[one].toFixed(4)]),
         ...(fused === undefined
           ? []
           : [
               [
-                `weights ${fused.chosenOn === undefined ? "as told" : `chosen on ${fused.chosenOn}`}`,
+                `weights ${fused.chosenOn === undefined ? "as told" : `chosen on ${fused.chosenBy} of ${fused.chosenOn}`}`,
                 fused.weights.join(" : "),
               ],
             ]),

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from "commander";
 
 /** How documents are found. */
-export const pipelines = ["bm25", "dense", "hybrid", "splade", "colbert"] as const;
+export const pipelines = ["bm25", "dense", "hybrid", "splade", "colbert", "term-weights"] as const;
 
 /** Two numbers of at least 0 with a comma between them. */
 export function fusionWeights(text: string): [number, number] {

@@ -13,6 +13,7 @@ import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { TokenFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
+import { isTermWeighterFolder, loadTermWeighter } from "../retrieval/term-weighting/term-weighter-folder.js";
 import { readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
@@ -67,7 +68,7 @@ export function addIndex(program: Command): void {
     )
     .option(
       `--model ${modelArgument}`,
-      "an embedder, for an index of vectors too, or an encoder of cloze train --encoder (needed again to add to it)",
+      "an embedder, for an index of vectors too, an encoder of cloze train --encoder, or a weighter of words of cloze train-retrieval (needed again to add to it)",
     )
     .addOption(new Option("--storage <kind>", "how vectors are kept").choices(vectorStorages).default("float32"))
     .addOption(
@@ -106,6 +107,16 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
       settings: { weights: model },
       encode: async (texts) => ({ weights: counted.encode(texts) }),
       dispose: () => encoder.dispose(),
+    };
+  }
+  if (isTermWeighterFolder(folder)) {
+    const weighter = loadTermWeighter(folder);
+    const counted = counting(weighter, { warnings, tokenBudget: options.tokenBudget });
+    return {
+      fingerprint,
+      settings: { weights: { ...model, terms: "words" } },
+      encode: async (texts) => ({ weights: counted.encode(texts) }),
+      dispose: () => weighter.dispose(),
     };
   }
   if (isTokenEncoderFolder(folder)) {

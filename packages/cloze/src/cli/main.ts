@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   "pretrain-images": async () => (await import("./pretrain-images.js")).addPretrainImages,
   lexicon: async () => (await import("./lexicon.js")).addLexicon,
   train: async () => (await import("./train.js")).addTrain,
+  "train-retrieval": async () => (await import("./train-retrieval.js")).addTrainRetrieval,
   finetune: async () => (await import("./finetune.js")).addFinetune,
   evaluate: async () => (await import("./evaluate.js")).addEvaluate,
   compare: async () => (await import("./compare.js")).addCompare,

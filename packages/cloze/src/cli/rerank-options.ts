@@ -3,14 +3,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
+import { ClozeError } from "../errors.js";
 import { plannedForward } from "../inference/planned-forward.js";
 import { Bm25Index } from "../retrieval/bm25.js";
 import type { Reranker } from "../retrieval/pipeline/retriever.js";
 import { type CrossEncoder, crossEncoder } from "../retrieval/rerank/cross-encoder.js";
 import { bm25BlockScorer, keyBlockEncoder } from "../retrieval/rerank/key-blocks.js";
+import { isParadeFolder, loadParade } from "../retrieval/rerank/parade-folder.js";
 import type { PassageAggregation } from "../retrieval/rerank/passages.js";
 import { rerankBertQe } from "../retrieval/rerank/rerank-bert-qe.js";
-import { type DocumentTexts, rerankPairwise, rerankPointwise } from "../retrieval/rerank/rerankers.js";
+import { type DocumentTexts, rerankPairwise, rerankParade, rerankPointwise } from "../retrieval/rerank/rerankers.js";
 import { loadTaskModel, taskOf } from "../tasks/index.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 
@@ -46,14 +48,54 @@ export const withRerankOptions = (command: Command): Command =>
     .option("--relevant <class>", "the class that means relevant, of a model that classifies")
     .option("--max-length <tokens>", "longest sequence of the reranker (default: as in training)", wholeNumber(8));
 
-/** A cross-encoder with the longest sequence that it reads. */
-export interface CommandCrossEncoder extends CrossEncoder {
-  readonly maxLength: number;
+/** A model that reranks, opened: the stages that the options make of it. */
+export interface OpenedReranker {
+  /** @param collection texts that say how rare words are, for key blocks */
+  stage(texts: DocumentTexts, collection: () => Iterable<string>): Reranker;
   close(): void;
 }
 
-/** Opens a cross-encoder; one without task.json has the task that its head says. */
-export function openCrossEncoder(folder: string, { relevant, maxLength }: RerankOptions): CommandCrossEncoder {
+interface RerankerKind {
+  recognises(folder: string): boolean;
+  open(folder: string, options: RerankOptions): OpenedReranker;
+}
+
+/** Kinds of folders that rerank, the most special first. */
+const kinds: readonly RerankerKind[] = [
+  { recognises: isParadeFolder, open: openParade },
+  { recognises: () => true, open: openCrossEncoder },
+];
+
+/** Opens a model that reranks: a PARADE folder, or a cross-encoder. @throws OPTION_CONFLICT, and what loading throws */
+export const openReranker = (folder: string, options: RerankOptions): OpenedReranker =>
+  (kinds.find(({ recognises }) => recognises(folder)) as RerankerKind).open(folder, options);
+
+/** PARADE has its own passages and lengths. */
+function openParade(folder: string, options: RerankOptions): OpenedReranker {
+  const told = (["passages", "relevant", "maxLength"] as const).filter((name) => options[name] !== undefined);
+  if (options.rerankMode !== "pointwise" || told.length > 0) {
+    const flags = { passages: "--passages", relevant: "--relevant", maxLength: "--max-length" };
+    throw new ClozeError(
+      "OPTION_CONFLICT",
+      `${folder} holds a PARADE reranker, which reads all passages of a document`,
+      {
+        expected: "none of --rerank-mode, --passages, --relevant and --max-length",
+        received: told.length > 0 ? told.map((name) => flags[name]).join(", ") : `--rerank-mode ${options.rerankMode}`,
+        remedy: "Leave them out: what the model was trained with is in its folder.",
+      },
+    );
+  }
+  const parade = loadParade(folder);
+  const { rerankDepth: depth, firstStageWeight } = options;
+  return {
+    stage: (texts) => rerankParade(parade, texts, { depth, firstStageWeight }),
+    close: () => parade.dispose(),
+  };
+}
+
+/** A cross-encoder; one without task.json has the task that its head says. */
+function openCrossEncoder(folder: string, options: RerankOptions): OpenedReranker {
+  const { relevant, maxLength } = options;
   const told = existsSync(join(folder, "task.json"));
   const load = (name?: string) =>
     loadTaskModel(folder, { task: name === undefined ? undefined : taskOf(name), maxLength });
@@ -65,9 +107,9 @@ export function openCrossEncoder(folder: string, { relevant, maxLength }: Rerank
     loaded = load("classification");
   }
   const planned = plannedForward(loaded.model);
+  const model = crossEncoder({ ...loaded, forward: planned.forward }, { relevant });
   return {
-    ...crossEncoder({ ...loaded, forward: planned.forward }, { relevant }),
-    maxLength: loaded.maxLength,
+    stage: (texts, collection) => crossEncoderStage(model, loaded.maxLength, texts, options, collection),
     close() {
       planned.close();
       loaded.model.dispose();
@@ -75,13 +117,9 @@ export function openCrossEncoder(folder: string, { relevant, maxLength }: Rerank
   };
 }
 
-/**
- * The stage that the options describe.
- *
- * @param collection texts that say how rare words are, for key blocks
- */
-export function rerankerOf(
-  model: CommandCrossEncoder,
+function crossEncoderStage(
+  model: CrossEncoder,
+  maxLength: number,
   texts: DocumentTexts,
   options: RerankOptions,
   collection: () => Iterable<string>,
@@ -92,7 +130,7 @@ export function rerankerOf(
   if (passages === "key-blocks") {
     const { statistics } = new Bm25Index(collection());
     // Room for a query, and for words that fall into pieces.
-    const budget = Math.max(8, Math.floor(0.75 * model.maxLength) - Math.min(16, model.maxLength >> 2) - 1);
+    const budget = Math.max(8, Math.floor(0.75 * maxLength) - Math.min(16, maxLength >> 2) - 1);
     const short = keyBlockEncoder(model, bm25BlockScorer(statistics), { budget, words: Math.min(63, budget) });
     return rerankPointwise(short, texts, { depth, firstStageWeight });
   }

@@ -5,9 +5,9 @@ import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
 import { runLines } from "../retrieval/evaluation/run-file.js";
 import { fullText, readCandidateTexts } from "../retrieval/test-collection/index.js";
 import { createMeter, type ProgressReporter } from "../training/progress.js";
-import { type CommandCrossEncoder, type RerankOptions, rerankerOf } from "./rerank-options.js";
+import type { OpenedReranker, RerankOptions } from "./rerank-options.js";
 
-export interface RerankRunOptions extends RerankOptions {
+export interface RerankRunOptions extends Pick<RerankOptions, "rerankDepth"> {
   /** File of the documents. */
   corpus: string;
   progress: ProgressReporter;
@@ -17,16 +17,14 @@ export interface RerankRunOptions extends RerankOptions {
 
 /** Reranks the run's queries that have a text; others are not in what comes out. `name` says how it was done. */
 export async function rerankRun(
-  model: CommandCrossEncoder,
+  model: OpenedReranker,
   run: Run,
   queries: ReadonlyMap<string, string>,
-  { corpus, progress, warnings = createWarnings(), ...options }: RerankRunOptions,
+  { corpus, progress, rerankDepth, warnings = createWarnings() }: RerankRunOptions,
 ): Promise<{ name: string; result: Map<string, Ranking> }> {
-  const texts = await readCandidateTexts(corpus, run.values(), options.rerankDepth, warnings);
-  const reranker = rerankerOf(
-    model,
+  const texts = await readCandidateTexts(corpus, run.values(), rerankDepth, warnings);
+  const reranker = model.stage(
     (id) => texts.get(id),
-    options,
     () => [...texts.values()].map(fullText),
   );
   const result = new Map<string, Ranking>();

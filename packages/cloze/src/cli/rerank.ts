@@ -10,7 +10,7 @@ import { noteWarnings } from "./data-options.js";
 import { textsOf } from "./embed.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
-import { openCrossEncoder, type RerankOptions, rerankerOf, withRerankOptions } from "./rerank-options.js";
+import { type OpenedReranker, openReranker, type RerankOptions, withRerankOptions } from "./rerank-options.js";
 import { rerankRun, writeRun } from "./rerank-run.js";
 
 interface Options extends CommonOptions, RerankOptions {
@@ -28,9 +28,12 @@ interface Options extends CommonOptions, RerankOptions {
 export function addRerank(program: Command): void {
   const command = program
     .command("rerank")
-    .description("put documents into a better order with a cross-encoder: texts for a query, or a TREC run")
+    .description("put documents into a better order with a cross-encoder or PARADE: texts for a query, or a TREC run")
     .argument("[texts...]", "documents for --query; or use --input")
-    .requiredOption(`--model ${modelArgument}`, "a model fine-tuned for ranking, or for classification of pairs")
+    .requiredOption(
+      `--model ${modelArgument}`,
+      "fine-tuned for ranking or for classification of pairs, or of train-retrieval --part parade",
+    )
     .option("--query <text>", "what the documents are ordered for")
     .option("--input <file>", "one document a line; - for standard input")
     .option("--data <folder>", "a test collection, as cloze evaluate retrieval takes")
@@ -48,23 +51,19 @@ export function addRerank(program: Command): void {
         received: options.query === undefined ? "neither" : "both",
       });
     }
-    const model = openCrossEncoder(await modelFolder(options.model, options), options);
+    // A weight is chosen by how the new scores do alone.
+    const alone = options.chooseWeight === true ? { ...options, firstStageWeight: 0 } : options;
+    const model = openReranker(await modelFolder(options.model, options), alone);
     if (options.run !== undefined) await rerankCollection(model, options);
     else await rerankTexts(model, textsOf(given, options.input), options);
     model.close();
   });
 }
 
-async function rerankTexts(
-  model: ReturnType<typeof openCrossEncoder>,
-  texts: string[],
-  options: Options,
-): Promise<void> {
+async function rerankTexts(model: OpenedReranker, texts: string[], options: Options): Promise<void> {
   const ranking: Ranking = texts.map((_, i) => ({ id: String(i), score: -i }));
-  const reranker = rerankerOf(
-    model,
+  const reranker = model.stage(
     (id) => ({ text: texts[Number(id)] }),
-    options,
     () => texts,
   );
   const found = await reranker.rerank(options.query as string, ranking);
@@ -74,7 +73,7 @@ async function rerankTexts(
   );
 }
 
-async function rerankCollection(model: ReturnType<typeof openCrossEncoder>, options: Options): Promise<void> {
+async function rerankCollection(model: OpenedReranker, options: Options): Promise<void> {
   const progress = progressFor(options);
   const warnings = createWarnings();
   const files = findCollection(options.data as string, options.split);
@@ -89,8 +88,12 @@ async function rerankCollection(model: ReturnType<typeof openCrossEncoder>, opti
         id,
       );
   const start = performance.now();
-  const alone = options.chooseWeight === true ? { ...options, firstStageWeight: 0 } : options;
-  const { name, result } = await rerankRun(model, run, queries, { ...alone, corpus: files.corpus, progress, warnings });
+  const { name, result } = await rerankRun(model, run, queries, {
+    ...options,
+    corpus: files.corpus,
+    progress,
+    warnings,
+  });
   let firstStageWeight = options.firstStageWeight;
   if (options.chooseWeight === true) {
     const [before, after] = [run, result].map((of) => ids.map((id) => of.get(id) as Ranking));

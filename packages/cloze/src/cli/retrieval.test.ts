@@ -95,7 +95,9 @@ test("evaluate retrieval: dense, and hybrid with weights chosen on training quer
   const data = ["--data", path("set"), "--model", path("model")];
   expect(await run("evaluate", "retrieval", ...data)).toMatchObject({ queries: 3, pipeline: "dense" });
   const hybrid = await run("evaluate", "retrieval", ...data, "--pipeline", "hybrid");
-  expect(hybrid).toMatchObject({ weightsChosenOn: "train" });
+  expect(hybrid).toMatchObject({ weightsChosenOn: "train", weightsChosenBy: 2 });
+  const drawn = await run("evaluate", "retrieval", ...data, "--pipeline", "hybrid", "--weight-queries", "1");
+  expect(drawn).toMatchObject({ weightsChosenOn: "train", weightsChosenBy: 1 });
   expect(hybrid.weights[0] + hybrid.weights[1]).toBeCloseTo(1, 10);
   const told = await run("evaluate", "retrieval", ...data, "--pipeline", "hybrid", "--weights", "1,0");
   expect(told["ndcg@10"]).toBeCloseTo(2 / 3, 10);

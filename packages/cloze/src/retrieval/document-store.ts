@@ -1,9 +1,9 @@
 // One interface over the embedded index and over PostgreSQL, so that what was written for one runs on the other.
 import type { DataWarning } from "../data/readers/warnings.js";
 import type { Ranking } from "./evaluation/ranking.js";
-import type { SparseVector } from "./learned-sparse/impact-index.js";
+import type { TermWeights } from "./learned-sparse/term-weights.js";
 import type { AnalyzerOptions } from "./lexical/analyzer.js";
-import type { Bm25Parameters } from "./lexical/bm25-formula.js";
+import type { Bm25Parameters, WeightedTerms } from "./lexical/bm25-formula.js";
 import type { EncodedDocuments, IndexedDocument } from "./store/document.js";
 import type { TokenFacts, VectorFacts, WeightFacts } from "./store/manifest.js";
 import type { IndexSearchOptions, SearchIndex } from "./store/search-index.js";
@@ -35,9 +35,14 @@ export interface DocumentStore {
   add(documents: readonly IndexedDocument[], encoded?: EncodedDocuments): Promise<void>;
   /** @returns how many were there */
   remove(ids: readonly string[]): Promise<number>;
-  searchWords(query: string, options: IndexSearchOptions): Promise<Ranking>;
+  /** The terms of a text, as this index reads it. */
+  terms(text: string): string[];
+  /** Documents that can be found and hold each of some terms. */
+  frequencies(terms: readonly string[]): Promise<number[]>;
+  /** The best documents by BM25. */
+  searchWords(query: string | WeightedTerms, options: IndexSearchOptions): Promise<Ranking>;
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Promise<Ranking[]>;
-  searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Promise<Ranking[]>;
+  searchWeights(queries: readonly TermWeights[], options: IndexSearchOptions): Promise<Ranking[]>;
   /** @throws INDEX_NO_TOKENS, always in PostgreSQL */
   searchTokens(queries: readonly Float32Array[], options: TokenSearchOptions): Promise<Ranking[]>;
   /** Gives back the space of what was replaced or removed. */
@@ -54,6 +59,8 @@ export const embeddedStore = (index: SearchIndex): DocumentStore => ({
   get: async (ids) => ids.map((id) => index.get(id)),
   add: async (documents, encoded) => index.add(documents, encoded),
   remove: async (ids) => index.remove(ids),
+  terms: (text) => index.terms(text),
+  frequencies: async (terms) => terms.map((term) => index.frequency(term)),
   searchWords: async (query, options) => index.searchWords(query, options),
   searchVectors: async (queries, options) => index.searchVectors(queries, options),
   searchWeights: async (queries, options) => index.searchWeights(queries, options),

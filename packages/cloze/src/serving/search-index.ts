@@ -6,9 +6,11 @@ import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
-import type { WeightFacts } from "../retrieval/store/manifest.js";
+import type { ModelFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
+import type { TermReader } from "../retrieval/term-weighting/term-reader.js";
+import { loadTermReader } from "../retrieval/term-weighting/term-weighter-folder.js";
 import type { ServedModel } from "./served-model.js";
 
 /**
@@ -20,7 +22,11 @@ const madeParts = {
     title: "vectors",
     fits: ({ abilities }, { vectors }) => abilities.dense !== undefined && abilities.dense.width === vectors?.width,
   },
-  weights: { title: "learned weights of terms", fits: ({ abilities }) => abilities.sparse !== undefined },
+  weights: {
+    title: "learned weights of terms",
+    fits: ({ abilities }) => abilities.sparse !== undefined,
+    readWithoutModel: ({ weights }) => weights?.terms === "words",
+  },
   tokens: {
     title: "token vectors",
     fits: ({ abilities }, { tokens }) => abilities.lateInteraction?.width === tokens?.width,
@@ -30,6 +36,8 @@ const madeParts = {
 interface MadePart {
   readonly title: string;
   fits(model: ServedModel, settings: IndexSettings): boolean;
+  /** Whether queries are read without the model: it is not served for the index. */
+  readWithoutModel?(settings: IndexSettings): boolean;
 }
 
 /** What a model may have made of an index's documents. */
@@ -67,6 +75,8 @@ export interface ServedIndex {
   readonly size: number;
   /** The models of what it holds beside words. */
   readonly models: { readonly [Part in MadePartName]?: ServedModel };
+  /** Reads queries for weights of words, where it holds some. */
+  readonly termReader?: TermReader;
   /** What retrievers look into. */
   readonly searchable: Searchable;
   /** The documents that a retriever finds. */
@@ -114,20 +124,35 @@ export async function openServedIndex(
     const found: Partial<Record<MadePartName, ServedModel>> = {};
     for (const part of Object.keys(madeParts) as MadePartName[]) {
       const made = index.settings[part];
-      if (made !== undefined)
+      const { readWithoutModel }: MadePart = madeParts[part];
+      if (made !== undefined && readWithoutModel?.(index.settings) !== true)
         found[part] = await modelOf(index, part, made, [...models, ...Object.values(found)], load);
     }
-    return serveIndex(index, name, found);
+    return serveIndex(index, name, found, termReaderOf(index, models));
   } catch (error) {
     index.close();
     throw error;
   }
 }
 
+/** What reads queries as the weighter of an index's words does: that stands where the index says, or is served. */
+function termReaderOf({ settings, folder }: SearchIndex, models: readonly ServedModel[]): TermReader | undefined {
+  const { weights } = settings;
+  if (weights?.terms !== "words") return undefined;
+  const places = [weights.model, ...models.map((model) => model.folder)];
+  const place = places.find((one) => existsSync(one) && modelFingerprint(one) === weights.fingerprint);
+  if (place !== undefined) return loadTermReader(place);
+  throw new ClozeError("INDEX_MODEL", `The weighter of ${folder}'s words no longer stands in ${weights.model}`, {
+    expected: `a folder of cloze train-retrieval (${weights.fingerprint.slice(0, 12)})`,
+    received: existsSync(weights.model) ? "another model" : "nothing",
+    remedy: "Put it back, say where it is with --model, or index the documents again.",
+  });
+}
+
 async function modelOf(
   { settings, folder }: SearchIndex,
   part: MadePartName,
-  made: WeightFacts,
+  made: ModelFacts,
   models: readonly ServedModel[],
   load: (model: { folder: string }) => Promise<ServedModel>,
 ): Promise<ServedModel> {
@@ -152,9 +177,15 @@ async function modelOf(
   });
 }
 
-function serveIndex(index: SearchIndex, name: string, models: ServedIndex["models"]): ServedIndex {
+function serveIndex(
+  index: SearchIndex,
+  name: string,
+  models: ServedIndex["models"],
+  termReader: TermReader | undefined,
+): ServedIndex {
   return {
     name,
+    termReader,
     size: index.size,
     models,
     searchable: index,

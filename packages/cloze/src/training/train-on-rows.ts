@@ -14,6 +14,8 @@ export interface RowTrainingOptions
   /** Rows of a batch. */
   batchSize?: number;
   learningRate?: number;
+  /** None on biases and norms. */
+  weightDecay?: number;
 }
 
 /** What is trained, on what, and what stands in where options say nothing. */
@@ -38,10 +40,10 @@ export interface RowTraining<Row> {
  * @throws TRAINING_ROWS without rows, and what `train` throws
  */
 export async function trainOnRows<Row>(
-  { parameters, rows, loss, weightDecay, settings, describe = (row) => row, ...usual }: RowTraining<Row>,
+  { parameters, rows, loss, settings, describe = (row) => row, ...usual }: RowTraining<Row>,
   { epochs, ...options }: RowTrainingOptions,
 ): Promise<TrainResult> {
-  const { seed = 1, learningRate = usual.learningRate } = options;
+  const { seed = 1, learningRate = usual.learningRate, weightDecay = usual.weightDecay } = options;
   if (rows.length === 0) throw new ClozeError("TRAINING_ROWS", "There are no rows to learn from");
   const batchSize = Math.min(options.batchSize ?? usual.batchSize, rows.length);
   const ofEpochs = epochs === undefined ? undefined : Math.max(1, Math.round((epochs * rows.length) / batchSize));
@@ -54,7 +56,7 @@ export async function trainOnRows<Row>(
       optimizer,
       schedule: warmupLinear(0.1),
       source: shuffledBatches(rows.length, batchSize, seed, (positions) => Array.from(positions)),
-      settings: { learningRate, batchSize, ...settings },
+      settings: { learningRate, batchSize, weightDecay, ...settings },
       loss: (batch, context) => loss(batch, context.seed),
       describe: (batch) => batch.slice(0, 8).map((i) => describe(rows[i])),
     });

@@ -5,7 +5,9 @@ import { trainWordPiece } from "../../text/index.js";
 import { Bm25Index } from "../bm25.js";
 import { ceqeWeights, mixQuery } from "./ceqe.js";
 import { ceqeRetriever, rm3Retriever } from "./expanding-retrievers.js";
+import { createFeedbackExpansion, feedbackExpansions, searchTwice } from "./feedback/index.js";
 import { rm3Terms } from "./rm3.js";
+import { memoryWordIndex } from "./word-index.js";
 import { wordStates } from "./word-states.js";
 
 const texts = ["cat purrs on stone", "cat purrs", "purrs and sleeps", "dog barks", "bird sings on stone"];
@@ -52,4 +54,20 @@ test("CEQE as a retriever is BM25 with the weights that ceqeWeights gives", asyn
   const plain = index.search(mixQuery(["cat"], weights), 5);
   expect(found).toEqual(plain.map(({ index: i, score }) => ({ id: ids[i], score })));
   expect(await ceqeRetriever(index, ids, textOf, encoder).search(["nothing"], { depth: 5 })).toEqual([[]]);
+});
+
+test("a way by its name has the defaults of the library", async () => {
+  const encoder = { model, tokenizer };
+  const words = memoryWordIndex(index, ids, textOf);
+  const library = { rm3: rm3Retriever(index, ids, textOf), ceqe: ceqeRetriever(index, ids, textOf, encoder) };
+  for (const { type } of feedbackExpansions) {
+    const named = searchTwice(words, createFeedbackExpansion({ type }, encoder));
+    const same = library[type as keyof typeof library];
+    expect(named.name).toBe(same.name);
+    const asked = [["cat", "stone bird"], { depth: 5 }] as const;
+    expect(await named.search(...asked)).toEqual(await same.search(...asked));
+  }
+  expect(() => createFeedbackExpansion({ type: "ceqe" })).toThrow(/encoder/);
+  expect(() => createFeedbackExpansion({ type: "none" })).toThrow(/rm3, ceqe|none/);
+  expect(await words.texts(["d1", "nobody"])).toEqual(["cat purrs", ""]);
 });

@@ -2,8 +2,10 @@
 import type { Ranking } from "../evaluation/ranking.js";
 import type { LateSearchOptions } from "../late-interaction/late-search.js";
 import type { SparseVector } from "../learned-sparse/impact-index.js";
+import type { TermWeights } from "../learned-sparse/term-weights.js";
 import type { IndexSearchOptions } from "../store/search-index.js";
 import type { TokenSearchOptions } from "../store/token-search.js";
+import type { TermReader } from "../term-weighting/term-reader.js";
 import type { Retriever } from "./retriever.js";
 import type { TextVectors } from "./text-vectors.js";
 
@@ -11,7 +13,7 @@ import type { TextVectors } from "./text-vectors.js";
 export interface Searchable {
   searchWords(query: string, options: IndexSearchOptions): Ranking | Promise<Ranking>;
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[] | Promise<Ranking[]>;
-  searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Ranking[] | Promise<Ranking[]>;
+  searchWeights(queries: readonly TermWeights[], options: IndexSearchOptions): Ranking[] | Promise<Ranking[]>;
   searchTokens(queries: readonly Float32Array[], options: TokenSearchOptions): Ranking[] | Promise<Ranking[]>;
 }
 
@@ -43,6 +45,13 @@ export const indexSparse = (
   name: "splade",
   unfound: 0,
   search: async (queries, options) => index.searchWeights(await encode(queries), options),
+});
+
+/** The weights of words of an index. @param reader reads queries as the model that made them reads documents */
+export const indexTermWeights = (index: Searchable, reader: Pick<TermReader, "weights">): Retriever => ({
+  name: "term weights",
+  unfound: 0,
+  search: async (queries, options) => index.searchWeights(queries.map(reader.weights), options),
 });
 
 /**

@@ -103,6 +103,14 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
       );
       await same(async (store) => (await store.searchWeights(queryWeights, { depth: 50, filter })).map(rounded));
     }
+    const weighted = new Map([
+      ["cat", 0.25],
+      ["bird", 1.5],
+      ["unseen", 2],
+    ]);
+    await same(async (store) => rounded(await store.searchWords(weighted, { depth: 50 })));
+    expect(await same((store) => store.frequencies([...weighted.keys(), "bird"]))).toMatchObject({ 2: 0 });
+    expect(await same(async (store) => store.terms("Birds, cats"))).toEqual(["bird", "cat"]);
     const [words5, vectors5] = [
       await both((store) => store.searchWords("bird", { depth: 5 })),
       await both((store) => store.searchVectors(Float32Array.of(1, 2, 0.5), { depth: 5 })),
@@ -118,6 +126,40 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
     const again = await openPostgresStore(server.url, { fingerprint: "a" });
     expect(await again.size()).toBe(19);
     await again.close();
+  });
+
+  test("weights of words, as in a folder", async () => {
+    const settings = { create: { weights: { ...weights, terms: "words" } as const } };
+    const stores = [
+      embeddedStore(openIndex(mkdtempSync(join(tmpdir(), "cloze-words-")), { write: true, ...settings })),
+      await openPostgresStore(server.url, { schema: "weighed", ...settings }),
+    ];
+    const all = documents.map(({ text }, i) => new Map(text.split(" ").map((word) => [word, (i + word.length) / 7])));
+    const query = new Map([
+      ["cats", 1],
+      ["stones", 2],
+      ["unseen", 1],
+    ]);
+    const found = [];
+    for (const store of stores) {
+      await store.add(documents, { weights: all });
+      await expect(store.add(documents, { weights: weightsOf(documents) })).rejects.toMatchObject({
+        code: "INDEX_TERMS",
+      });
+      await expect(store.searchWeights(queryWeights, { depth: 5 })).rejects.toMatchObject({ code: "INDEX_TERMS" });
+      const [hits] = await store.searchWeights([query], { depth: 50 });
+      found.push(hits.map(({ id, score }) => `${score.toFixed(4)} ${id}`).sort());
+      await store.close();
+    }
+    expect(found[1]).toEqual(found[0]);
+    const plain = documents
+      .map(({ id }, i) => ({ id, score: (all[i].get("cats") ?? 0) + 2 * (all[i].get("stones") ?? 0) }))
+      .filter(({ score }) => score > 0);
+    expect(found[0]).toHaveLength(plain.length);
+    for (const { id, score } of plain) {
+      const line = found[0].find((one) => one.endsWith(` ${id}`)) as string;
+      expect(Math.abs(Number(line.split(" ")[0]) - score), id).toBeLessThan(0.002);
+    }
   });
 
   test("what is wrong has the same codes", async () => {

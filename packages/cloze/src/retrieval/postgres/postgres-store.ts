@@ -3,6 +3,7 @@
 import { createWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { DocumentStore } from "../document-store.js";
+import { termPairs } from "../learned-sparse/term-weights.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { countTerms } from "../lexical/bm25-formula.js";
 import {
@@ -16,7 +17,7 @@ import {
 import { fillSettings, type IndexSettings } from "../store/index-settings.js";
 import { checkFingerprint } from "../store/model-fingerprint.js";
 import { noTokens } from "../store/token-search.js";
-import { encodeWeights, noWeights, weightStep } from "../store/weight-search.js";
+import { checkKind, encodeWeights, noWeights, weightStep } from "../store/weight-search.js";
 import { type Connection, connect } from "./connection.js";
 import { filterSql, storedTerm } from "./filter-sql.js";
 
@@ -59,6 +60,9 @@ async function readSettings(db: Connection, schema: string): Promise<Settings | 
   });
 }
 
+/** What the terms of learned weights are. */
+const termType = (weights: Settings["weights"]): "text" | "int" => (weights?.terms === "words" ? "text" : "int");
+
 async function createTables(db: Connection, schema: string, settings: Settings, approximate: boolean): Promise<void> {
   const { vectors, weights } = settings;
   await db.transaction(async (query) => {
@@ -79,7 +83,7 @@ async function createTables(db: Connection, schema: string, settings: Settings, 
     if (weights !== undefined) {
       await query(
         `CREATE TABLE ${schema}.weights (
-          term int NOT NULL, document bigint NOT NULL REFERENCES ${schema}.documents ON DELETE CASCADE, code int NOT NULL,
+          term ${termType(weights)} NOT NULL, document bigint NOT NULL REFERENCES ${schema}.documents ON DELETE CASCADE, code int NOT NULL,
           PRIMARY KEY (term, document))`,
       );
       await query(`CREATE INDEX ON ${schema}.weights (document)`);
@@ -152,6 +156,7 @@ async function settingsOf(db: Connection, schema: string, url: string, options: 
 function storeOf(db: Connection, schema: string, settings: Settings): DocumentStore {
   const { vectors, weights, bm25 } = settings;
   const analyze = createAnalyzer(settings.analyzer);
+  const termKind = weights?.terms ?? "numbers";
   const warnings = createWarnings();
 
   const checkRows = (documents: readonly IndexedDocument[], rows: Float32Array | undefined) => {
@@ -197,7 +202,7 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
     async add(documents, encoded = {}) {
       const { vectors: rows } = encoded;
       checkRows(documents, rows);
-      const codes = weights === undefined ? undefined : encodeWeights(documents, encoded.weights, warnings);
+      const codes = weights === undefined ? undefined : encodeWeights(documents, encoded.weights, warnings, termKind);
       // The last of those with the same id.
       const places = new Map(documents.map(({ id }, i) => [storedId(id), i]));
       const kept = [...places.values()].map((place) => ({ place, document: documents[place] }));
@@ -256,7 +261,7 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
         const codesOf = ([terms, values]: TermCodes) => terms.map((term, i) => [term, values[i]] as const);
         await insertTerms(
           "weights",
-          "int",
+          termType(weights),
           kept.map(({ place }) => codesOf(codes[place])),
         );
       });
@@ -264,8 +269,17 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
     async remove(ids) {
       return (await db.query(`DELETE FROM ${schema}.documents WHERE id = ANY($1)`, [ids])).rowCount ?? 0;
     },
-    async searchWords(text, { depth, filter }) {
-      const terms = countTerms(analyze(text));
+    terms: (text) => analyze(text),
+    async frequencies(terms) {
+      const { rows } = await db.query(
+        `SELECT term, count(*) AS frequency FROM ${schema}.postings WHERE term = ANY($1::text[]) GROUP BY term`,
+        [terms],
+      );
+      const counts = new Map(rows.map(({ term, frequency }) => [term as string, Number(frequency)]));
+      return terms.map((term) => counts.get(term) ?? 0);
+    },
+    async searchWords(query, { depth, filter }) {
+      const terms = typeof query === "string" ? countTerms(analyze(query)) : query;
       if (terms.size === 0) return [];
       const values: unknown[] = [[...terms.keys()], [...terms.values()], bm25.k1, bm25.b, depth];
       const { rows } = await db.query(
@@ -314,10 +328,12 @@ function storeOf(db: Connection, schema: string, settings: Settings): DocumentSt
       if (weights === undefined) throw noWeights(`The schema ${schema}`);
       const rankings = [];
       for (const query of queries) {
-        const values: unknown[] = [[...query.terms], [...query.weights], weightStep, depth];
+        checkKind(query, termKind);
+        const pairs = termPairs(query);
+        const values: unknown[] = [pairs.map(([term]) => term), pairs.map(([, weight]) => weight), weightStep, depth];
         const { rows } = await db.query(
           `SELECT d.id, sum(q.weight * w.code) * $3::float8 AS score
-           FROM unnest($1::int[], $2::float8[]) AS q(term, weight)
+           FROM unnest($1::${termType(weights)}[], $2::float8[]) AS q(term, weight)
            JOIN ${schema}.weights w USING (term) JOIN ${schema}.documents d ON d.number = w.document
            WHERE ${filterSql(filter, values)}
            GROUP BY d.number, d.id HAVING sum(q.weight * w.code) > 0 ORDER BY score DESC, d.number LIMIT $4`,

@@ -1,6 +1,6 @@
 // A document as an index keeps it, and the terms by which its fields are found.
 import type { JsonObject, JsonValue } from "../../text/index.js";
-import type { SparseVector } from "../learned-sparse/impact-index.js";
+import type { TermWeights } from "../learned-sparse/term-weights.js";
 import { fullText } from "../test-collection/texts.js";
 
 /** What is indexed. A document replaces the one that had its id before. */
@@ -16,14 +16,14 @@ export interface IndexedDocument {
 export interface EncodedDocuments {
   /** [documents, width] */
   readonly vectors?: Float32Array;
-  /** Weights of terms. */
-  readonly weights?: readonly SparseVector[];
+  /** Weights of terms: numbers, or words where the index says so. */
+  readonly weights?: readonly TermWeights[];
   /** Vectors of length 1 of each document's tokens: [tokens, width] */
   readonly tokens?: readonly Float32Array[];
 }
 
 /** Weights of terms as an index keeps them. */
-export type TermCodes = readonly [terms: readonly number[], codes: readonly number[]];
+export type TermCodes = readonly [terms: readonly (number | string)[], codes: readonly number[]];
 
 /** What an index keeps of a document beside what is shown of it. */
 export interface DocumentCodes {

@@ -33,7 +33,14 @@ const manifestSchema = z.object({
     })
     .optional(),
   /** Absent: there are no weights of terms. */
-  weights: z.object({ model: z.string(), fingerprint: z.string() }).optional(),
+  weights: z
+    .object({
+      model: z.string(),
+      fingerprint: z.string(),
+      /** What terms are: words, or (absent) numbers of the model's vocabulary. */
+      terms: z.literal("words").optional(),
+    })
+    .optional(),
   /** Absent: there are no token vectors. */
   tokens: z
     .object({
@@ -52,8 +59,9 @@ const manifestSchema = z.object({
 
 export type Manifest = z.infer<typeof manifestSchema>;
 export type VectorFacts = NonNullable<Manifest["vectors"]>;
-/** The model that made them; {@link VectorFacts} says that too. */
 export type WeightFacts = NonNullable<Manifest["weights"]>;
+/** The model that made something of documents. */
+export type ModelFacts = Pick<WeightFacts, "model" | "fingerprint">;
 export type TokenFacts = Omit<NonNullable<Manifest["tokens"]>, "codec">;
 
 export const manifestPath = (folder: string): string => join(folder, "index.json");

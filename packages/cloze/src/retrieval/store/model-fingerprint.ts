@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join, relative } from "node:path";
 import { ClozeError } from "../../errors.js";
-import type { WeightFacts } from "./manifest.js";
+import type { ModelFacts } from "./manifest.js";
 
 const counts = /\.(safetensors|json|txt|model)$/;
 /** Files that say nothing about vectors. */
@@ -45,7 +45,7 @@ export function modelFingerprint(folder: string): string {
  */
 export function checkFingerprint(
   index: string,
-  made: readonly (WeightFacts | undefined)[],
+  made: readonly (ModelFacts | undefined)[],
   fingerprint: string | undefined,
   model?: string,
 ): void {

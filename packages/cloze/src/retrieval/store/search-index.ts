@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createWarnings, type DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { Ranking } from "../evaluation/ranking.js";
-import type { SparseVector } from "../learned-sparse/impact-index.js";
+import type { TermWeights } from "../learned-sparse/term-weights.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { countTerms, type WeightedTerms } from "../lexical/bm25-formula.js";
 import { type EncodedDocuments, type IndexedDocument, searchedText } from "./document.js";
@@ -29,7 +29,7 @@ import { createTokenKeeper } from "./token-keeper.js";
 import { checkTokens, noTokens, searchTokens, type TokenSearchOptions } from "./token-search.js";
 import { vectorCodec } from "./vector-codec.js";
 import { checkVectors, searchVectors } from "./vector-search.js";
-import { encodeWeights, noWeights, searchWeights } from "./weight-search.js";
+import { checkKind, encodeWeights, noWeights, searchWeights } from "./weight-search.js";
 import { createWordSearch } from "./word-search.js";
 import { lockFolder } from "./write-lock.js";
 
@@ -78,8 +78,8 @@ export interface SearchIndex {
   searchWords(query: string | WeightedTerms, options: IndexSearchOptions): Ranking;
   /** The best documents by inner product, for each query. queries: [count, width] @throws INDEX_WIDTH, INDEX_NO_VECTORS */
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[];
-  /** The best documents by inner product of weights (SPLADE, uniCOIL), for each query. @throws INDEX_NO_WEIGHTS */
-  searchWeights(queries: readonly SparseVector[], options: IndexSearchOptions): Ranking[];
+  /** The best documents by inner product of weights, for each query. @throws INDEX_NO_WEIGHTS, INDEX_TERMS */
+  searchWeights(queries: readonly TermWeights[], options: IndexSearchOptions): Ranking[];
   /**
    * The best documents by late interaction (ColBERT), for each query.
    *
@@ -146,6 +146,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     codec,
     tokenBytes: tokens === undefined ? 0 : tokenBytesOf(tokens),
   };
+  const termKind = weights?.terms ?? "numbers";
   const warnings = createWarnings();
   const keeper = tokens === undefined ? undefined : createTokenKeeper(folder, tokens, warnings);
   let segments: Segment[] = [];
@@ -307,7 +308,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
       if (documents.length === 0) return;
       const { vectors: rows } = encoded;
       if (codec !== undefined) checkVectors(documents, rows, codec, warnings);
-      const codes = weights === undefined ? undefined : encodeWeights(documents, encoded.weights, warnings);
+      const codes = weights === undefined ? undefined : encodeWeights(documents, encoded.weights, warnings, termKind);
       const tokenCodes = encodeTokens(documents, encoded.tokens);
       const segment = grow();
       const first = segment.size;
@@ -356,7 +357,10 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     },
     searchWeights(queries, options) {
       if (weights === undefined) throw noWeights(folder);
-      return queries.map((query) => searchWeights(live, query, options));
+      return queries.map((query) => {
+        checkKind(query, termKind);
+        return searchWeights(live, query, options);
+      });
     },
     searchTokens(queries, options) {
       if (tokens === undefined) throw noTokens(folder);

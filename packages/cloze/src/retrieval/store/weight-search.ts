@@ -2,7 +2,7 @@
 import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
-import type { SparseVector } from "../learned-sparse/impact-index.js";
+import { type TermKind, type TermWeights, termKindOf, termPairs } from "../learned-sparse/term-weights.js";
 import { topScores } from "../top-scores.js";
 import type { IndexedDocument, TermCodes } from "./document.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
@@ -16,31 +16,34 @@ const largestCode = 0xffff;
  * Weights of documents' terms as an index keeps them: whole numbers of {@link weightStep}, at most 65.535 (what is cut is
  * warned of); those that round to 0 are left out.
  *
- * @throws INDEX_VECTOR for weights that are negative or not finite; INDEX_WIDTH where there is not one for each document
+ * @throws INDEX_VECTOR for weights that are negative or not finite; INDEX_WIDTH where there is not one for each document;
+ * INDEX_TERMS where terms are not what the index keeps
  */
 export function encodeWeights(
   documents: readonly IndexedDocument[],
-  weights: readonly SparseVector[] | undefined,
+  weights: readonly TermWeights[] | undefined,
   warnings: DataWarnings,
+  kind: TermKind,
 ): TermCodes[] {
   if (weights?.length !== documents.length) {
     throw new ClozeError("INDEX_WIDTH", "The weights do not fit the documents", {
-      expected: `${documents.length} sparse vectors`,
+      expected: `${documents.length} weights of terms`,
       received: weights === undefined ? "none" : String(weights.length),
       remedy: "Encode the documents with the model that the index was made with.",
     });
   }
-  return weights.map(({ terms, weights: values }, document) => {
-    const kept: [number[], number[]] = [[], []];
-    for (const [i, term] of terms.entries()) {
-      if (!(values[i] >= 0 && values[i] < Number.POSITIVE_INFINITY)) {
+  return weights.map((one, document) => {
+    checkKind(one, kind);
+    const kept: [(number | string)[], number[]] = [[], []];
+    for (const [term, value] of termPairs(one)) {
+      if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) {
         throw new ClozeError("INDEX_VECTOR", `A weight of ${documents[document].id} cannot be searched by`, {
           expected: "finite numbers of at least 0",
-          received: String(values[i]),
+          received: String(value),
           remedy: "Leave the document out, or check the model.",
         });
       }
-      const code = Math.round(values[i] / weightStep);
+      const code = Math.round(value / weightStep);
       if (code > largestCode)
         warnings.add(
           "INDEX_WEIGHT_CUT",
@@ -55,29 +58,40 @@ export function encodeWeights(
   });
 }
 
-/** What a search by weights gets of an index that has none. */
-export const noWeights = (index: string) =>
-  new ClozeError("INDEX_NO_WEIGHTS", `${index} holds no learned weights of terms`, {
-    expected: "an index that was made with an encoder of weighted terms",
+/** Throws where an index of words is given numbers, or one of numbers words. @throws INDEX_TERMS */
+export function checkKind(weights: TermWeights, kind: TermKind): void {
+  if (termKindOf(weights) === kind) return;
+  throw new ClozeError("INDEX_TERMS", `The index keeps weights of ${kind}`, {
+    expected: kind === "words" ? "words with weights" : "numbers of a vocabulary with weights",
+    received: termKindOf(weights),
+    remedy: "Encode texts with the model that the index was made with.",
+  });
+}
+
+/** What a search by weights gets of an index that has none of such terms. */
+export const noWeights = (index: string, kind: TermKind = "numbers") =>
+  new ClozeError("INDEX_NO_WEIGHTS", `${index} holds no learned weights of ${kind === "words" ? "words" : "terms"}`, {
+    expected: "an index that was made with such a model",
     received: "one without",
-    remedy: "Index the documents again, --model being an encoder of cloze train --encoder splade or unicoil.",
+    remedy: `Index the documents again, --model being ${
+      kind === "words"
+        ? "a weighter of cloze train-retrieval --part deepimpact or deepct"
+        : "an encoder of cloze train --encoder splade or unicoil"
+    }.`,
   });
 
 /** The best documents by inner product with a query's weights, of those that share a term with it. */
-export function searchWeights(
-  live: LiveSegments,
-  { terms, weights }: SparseVector,
-  { depth, filter }: IndexSearchOptions,
-): Ranking {
+export function searchWeights(live: LiveSegments, query: TermWeights, { depth, filter }: IndexSearchOptions): Ranking {
   const found: ScoredDocument[] = [];
+  const pairs = termPairs(query);
   for (const segment of live.segments) {
     const scores = new Float64Array(segment.size);
     let any = false;
-    for (const [t, term] of terms.entries()) {
+    for (const [term, queryWeight] of pairs) {
       const list = segment.weights.read(String(term));
       if (list === undefined) continue;
       any = true;
-      const weight = weights[t] * weightStep;
+      const weight = queryWeight * weightStep;
       for (let i = 0; i < list.documents.length; i++) scores[list.documents[i]] += weight * list.counts[i];
     }
     if (!any) continue;

@@ -1,6 +1,7 @@
 // From weights of words to what an inverted index holds.
 import type { SparseVector } from "../learned-sparse/impact-index.js";
 import type { WeightedTerms } from "../lexical/bm25-formula.js";
+import type { TextEncoder } from "../pipeline/text-vectors.js";
 
 /** Which weight of a word that a text repeats counts: the largest, the sum, or the first. */
 export type OccurrenceMerge = "max" | "sum" | "first";
@@ -113,5 +114,24 @@ export function createTermNumbers(): TermNumbers {
       }
       return ofPairs([...counts]);
     },
+  };
+}
+
+/**
+ * An encoder of words as one of numbered terms, for an index of impacts in memory: documents first, so that queries know the
+ * numbers.
+ *
+ * @example
+ * const encoder = numberTerms(weighter);
+ * const index = createImpactIndex(encoder.encode(documents, { role: "document" }));
+ * index.search(encoder.encode(["what is a stoat"], { role: "query" })[0], 10);
+ */
+export function numberTerms(encoder: TextEncoder<WeightedTerms>): TextEncoder<SparseVector> {
+  const numbers = createTermNumbers();
+  return {
+    encode: (texts, options) =>
+      encoder
+        .encode(texts, options)
+        .map((weights) => (options.role === "query" ? numbers.query(weights) : numbers.vector(weights))),
   };
 }

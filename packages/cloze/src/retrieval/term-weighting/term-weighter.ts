@@ -1,13 +1,15 @@
 // Weights of a text's words from the states of an encoder: DeepCT (Dai and Callan 2020, arXiv 1910.10687) and DeepImpact
 // (Mallia 2021, arXiv 2104.12016). A new way is an entry here.
 import { dropout, linear, noGrad, relu, scope, type Tensor, take, tensor } from "@cloze/tensor";
-import { groupByTokenBudget, packSequences, type Sequence } from "../../data/packed-batch.js";
+import { groupByTokenBudget, packSequences } from "../../data/packed-batch.js";
 import { createParameters, lookUp, type ParameterSource } from "../../encoder/parameters.js";
 import type { ParameterSpec } from "../../encoder/part.js";
 import type { Model } from "../../families/model.js";
 import type { Tokenizer } from "../../text/index.js";
-import { type AnalyzerOptions, createAnalyzer } from "../lexical/analyzer.js";
+import type { AnalyzerOptions } from "../lexical/analyzer.js";
+import type { WeightedTerms } from "../lexical/bm25-formula.js";
 import { mergeOccurrences, type OccurrenceMerge } from "./term-impacts.js";
+import { createTermReader, type TextWords } from "./term-reader.js";
 
 export const termWeightings = ["deepct", "deepimpact"] as const;
 export type TermWeighting = (typeof termWeightings)[number];
@@ -55,17 +57,19 @@ export interface TermWeighterOptions extends AnalyzerOptions {
   maxLength?: number;
 }
 
-/** A text as a weighter reads it: its words in order, each with the place of its first piece. */
-export interface TextWords extends Sequence {
-  readonly terms: readonly string[];
-  /** [words] */
-  readonly places: Int32Array;
+export interface TermEncodeOptions {
+  role?: "query" | "document";
+  tokenBudget?: number;
+  /** Texts longer than the limit are counted there. */
+  counts?: { truncatedTexts: number };
 }
 
 export interface TermWeighter {
   readonly type: TermWeighting;
   readonly merge: OccurrenceMerge;
   readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly options: Required<TermWeighterOptions>;
   /** The encoder's by their names, and `termWeight.…`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Words as the analyzer makes them, each with the place of its first piece. */
@@ -76,6 +80,11 @@ export interface TermWeighter {
   weights(texts: readonly TextWords[], options?: { training?: boolean; seed?: number }): Tensor;
   /** One weight for each distinct word of each text. @param tokenBudget tokens per forward pass; 8192 unless told */
   weigh(texts: readonly string[], tokenBudget?: number): Map<string, number>[];
+  /**
+   * What an index keeps of documents, the weights above 0, and what it is asked with, the query's words: see `indexTermWeights`
+   * and `numberTerms`.
+   */
+  encode(texts: readonly string[], options: TermEncodeOptions): WeightedTerms[];
   dispose(): void;
 }
 
@@ -98,31 +107,13 @@ export function createTermWeighter(
   const { hiddenSize, maxPositions, initializerRange } = model.encoder.config;
   const maxLength = Math.min(options.maxLength ?? 256, maxPositions > 0 ? maxPositions : 512);
   const { merge, specs, forward } = heads[options.type];
-  const analyze = createAnalyzer(options);
+  const { stemmer = "none", stopWords = "none" } = options;
+  const reader = createTermReader(tokenizer, options);
   const own = createParameters(specs(hiddenSize), source, initializerRange);
   const parameters = new Map(model.encoder.parameters);
   for (const [name, value] of own) parameters.set(`termWeight.${name}`, value);
 
-  function read(text: string, truncation: false | { maxLength: number }): TextWords {
-    const { ids, wordIds, offsets } = tokenizer.encode(text, { truncation, padding: false });
-    const terms: string[] = [];
-    const places: number[] = [];
-    for (let start = 0; start < ids.length; ) {
-      let end = start + 1;
-      const word = wordIds[start];
-      while (word !== null && end < ids.length && wordIds[end] === word) end++;
-      if (word !== null) {
-        // What an analyzer makes of one word may be nothing (a stop word, a comma), or several terms of the same weight.
-        for (const term of analyze(text.slice(offsets[start][0], offsets[end - 1][1]))) {
-          terms.push(term);
-          places.push(start);
-        }
-      }
-      start = end;
-    }
-    return { ids, terms, places: Int32Array.from(places) };
-  }
-  const words = (text: string): TextWords => read(text, { maxLength });
+  const words = (text: string): TextWords => reader.words(text, maxLength);
   const weights: TermWeighter["weights"] = (texts, { training = false, seed = 0 } = {}) =>
     scope(() => {
       const batch = packSequences(texts.map(({ ids }) => ({ ids })));
@@ -134,30 +125,38 @@ export function createTermWeighter(
         training ? seed : undefined,
       );
     });
+  function weighAll(all: readonly TextWords[], tokenBudget = 8192): Map<string, number>[] {
+    const found: Map<string, number>[] = all.map(() => new Map());
+    const lengths = all.map(({ ids, terms }) => (terms.length === 0 ? 0 : ids.length));
+    for (const group of groupByTokenBudget(lengths, tokenBudget)) {
+      const read = group.filter((i) => lengths[i] > 0);
+      if (read.length === 0) continue;
+      const values = noGrad(() => scope(() => weights(read.map((i) => all[i])).toTypedArray() as Float32Array));
+      let at = 0;
+      for (const text of read) {
+        const { terms } = all[text];
+        found[text] = mergeOccurrences(terms, values.subarray(at, at + terms.length), merge);
+        at += terms.length;
+      }
+    }
+    return found;
+  }
   return {
     type: options.type,
     merge,
     model,
+    tokenizer,
+    options: { type: options.type, maxLength, stemmer, stopWords },
     parameters,
     words,
-    terms: (query) => [...read(query, false).terms],
+    terms: reader.terms,
     weights,
-    weigh(texts, tokenBudget = 8192) {
-      const all = texts.map(words);
-      const found: Map<string, number>[] = texts.map(() => new Map());
-      const lengths = all.map(({ ids, terms }) => (terms.length === 0 ? 0 : ids.length));
-      for (const group of groupByTokenBudget(lengths, tokenBudget)) {
-        const read = group.filter((i) => lengths[i] > 0);
-        if (read.length === 0) continue;
-        const values = noGrad(() => scope(() => weights(read.map((i) => all[i])).toTypedArray() as Float32Array));
-        let at = 0;
-        for (const text of read) {
-          const { terms } = all[text];
-          found[text] = mergeOccurrences(terms, values.subarray(at, at + terms.length), merge);
-          at += terms.length;
-        }
-      }
-      return found;
+    weigh: (texts, tokenBudget) => weighAll(texts.map(words), tokenBudget),
+    encode(texts, { role = "document", tokenBudget, counts }) {
+      if (role === "query") return texts.map(reader.weights);
+      const read = texts.map(words);
+      if (counts !== undefined) counts.truncatedTexts += read.filter(({ cut }) => cut).length;
+      return weighAll(read, tokenBudget).map((weights) => new Map([...weights].filter(([, weight]) => weight > 0)));
     },
     dispose() {
       model.dispose();

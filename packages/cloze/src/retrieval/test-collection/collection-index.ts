@@ -16,12 +16,15 @@ import {
 } from "../pipeline/memory-retrievers.js";
 import type { Retriever } from "../pipeline/retriever.js";
 import type { TextEncoder, TextVectors } from "../pipeline/text-vectors.js";
+import { memoryWordIndex, type WordIndex } from "../pipeline/word-index.js";
 import { type CollectionDocument, fullText } from "./texts.js";
 
 export interface CollectionIndexOptions {
   /** Index words; default true. */
   lexical?: boolean;
   bm25?: Bm25Options;
+  /** Keep the texts with the words, for what searches twice (`words`); default false. */
+  keepTexts?: boolean;
   /** Index vectors with it. */
   vectors?: TextVectors;
   /** Index weighted terms with it. */
@@ -38,6 +41,8 @@ export interface CollectionIndex {
   readonly size: number;
   has(id: string): boolean;
   readonly bm25?: Retriever;
+  /** Where texts were kept. */
+  readonly words?: WordIndex;
   readonly dense?: Retriever;
   readonly sparse?: Retriever;
   readonly tokens?: Retriever;
@@ -83,7 +88,7 @@ function createVectorStore(width: number) {
  */
 export async function indexCollection(
   documents: AsyncIterable<CollectionDocument>,
-  { lexical = true, bm25, vectors, sparse, tokens, warnings, onProgress }: CollectionIndexOptions,
+  { lexical = true, bm25, keepTexts = false, vectors, sparse, tokens, warnings, onProgress }: CollectionIndexOptions,
 ): Promise<CollectionIndex> {
   const analyze = createAnalyzer(bm25);
   const postings = createPostingsBuilder();
@@ -93,6 +98,7 @@ export async function indexCollection(
   const dead = new Set<number>();
   const terms: SparseVector[] = [];
   const tokenVectors: Float32Array[] = [];
+  const kept: string[] = [];
   const encodes = vectors !== undefined || sparse !== undefined || tokens !== undefined;
   let texts: string[] = [];
   const embed = async () => {
@@ -113,6 +119,7 @@ export async function indexCollection(
     ids.push(id);
     const text = fullText(document);
     if (lexical) postings.add(analyze(text));
+    if (lexical && keepTexts) kept.push(text);
     if (encodes) texts.push(text);
     if (texts.length === chunk) await embed();
     if (ids.length % 256 === 0) onProgress?.(ids.length);
@@ -121,10 +128,12 @@ export async function indexCollection(
   onProgress?.(ids.length);
   const exact = store === undefined ? undefined : createExactIndex(store.finish());
   const keep = dead.size === 0 ? undefined : (document: number) => !dead.has(document);
+  const words = lexical ? new Bm25Index(postings, { ...bm25, keep }) : undefined;
   return {
     size: numbers.size,
     has: (id) => numbers.has(id),
-    bm25: lexical ? bm25Retriever(new Bm25Index(postings, { ...bm25, keep }), ids) : undefined,
+    bm25: words && bm25Retriever(words, ids),
+    words: words && keepTexts ? memoryWordIndex(words, ids, (document) => kept[document]) : undefined,
     dense: exact && vectors && denseRetriever(exact, ids, vectors, dead),
     sparse: sparse && impactRetriever(createImpactIndex(terms), ids, sparse, dead),
     tokens:

@@ -3,5 +3,6 @@ export { readCandidateTexts } from "./candidate-texts.js";
 export { type CollectionIndex, type CollectionIndexOptions, indexCollection } from "./collection-index.js";
 export { type CollectionFiles, findCollection, qrelsFile, queriesFile, splitsOf } from "./files.js";
 export { readJudgedQueries } from "./judged-queries.js";
+export { type JudgementOptions, readJudgements } from "./judgements.js";
 export { type Qrels, qrelsLines, readQrels } from "./qrels.js";
 export { type CollectionDocument, fullText, readDocuments, readQueries, withTrecIds } from "./texts.js";

@@ -1,8 +1,15 @@
 // How documents of a served index are found. A pipeline is an entry here, and what models made for it one of `search-index.ts`.
 import { searchedAsUnit } from "../../embedding/embedder.js";
 import { fuseRetrievers } from "../../retrieval/pipeline/fusion.js";
-import { indexBm25, indexDense, indexLateInteraction, indexSparse } from "../../retrieval/pipeline/index-retrievers.js";
+import {
+  indexBm25,
+  indexDense,
+  indexLateInteraction,
+  indexSparse,
+  indexTermWeights,
+} from "../../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../../retrieval/pipeline/retriever.js";
+import type { TermReader } from "../../retrieval/term-weighting/term-reader.js";
 import type { Abilities } from "../abilities/index.js";
 import { compute, type Exchange } from "../http/exchange.js";
 import { type MadePartName, partTitle, type ServedIndex } from "../search-index.js";
@@ -18,9 +25,9 @@ interface Asked {
   readonly weights: readonly [number, number];
 }
 
-/** Looks for words alone, or for what a model made: then it is given that model. */
+/** Looks for what needs no model, where the index has it, or for what a model made: then it is given that model. */
 type Pipeline =
-  | { readonly part?: undefined; retriever(asked: Asked): Retriever }
+  | { readonly part?: undefined; has?(index: ServedIndex): boolean; retriever(asked: Asked): Retriever }
   | { readonly part: MadePartName; retriever(asked: Asked, model: ServedModel): Retriever };
 
 /** Queries are read whole, or what fits of them. */
@@ -74,6 +81,10 @@ const pipelines = {
   dense: { part: "vectors", retriever: dense },
   splade: { part: "weights", retriever: splade },
   colbert: { part: "tokens", retriever: colbert },
+  "term-weights": {
+    has: ({ termReader }) => termReader !== undefined,
+    retriever: ({ index }) => indexTermWeights(index.searchable, index.termReader as TermReader),
+  },
   bm25: { retriever: words },
 } satisfies Record<string, Pipeline>;
 
@@ -82,7 +93,7 @@ export const pipelineNames = Object.keys(pipelines) as [PipelineName, ...Pipelin
 
 /** What is chosen where nothing is said, for people. */
 export const usualPipelines =
-  "default: hybrid where the index has vectors, splade where it has learned weights, colbert where it has token vectors, else bm25";
+  "default: hybrid where the index has vectors, splade where it has learned weights (term-weights where those are of words), colbert where it has token vectors, else bm25";
 
 /**
  * The retriever of a search. Its model reads queries in their turn, as it does all texts.
@@ -95,20 +106,21 @@ export function chooseRetriever(
   name: PipelineName | null | undefined,
 ): { pipeline: PipelineName; retriever: Retriever } {
   const { exchange, index } = asked;
-  const partOf = (one: PipelineName): MadePartName | undefined => (pipelines[one] as Pipeline).part;
-  const modelOf = (part: MadePartName | undefined) => (part === undefined ? undefined : index.models[part]);
-  const possible = pipelineNames.filter((one) => partOf(one) === undefined || modelOf(partOf(one)) !== undefined);
+  const can = (one: PipelineName): boolean => {
+    const asks: Pipeline = pipelines[one];
+    return asks.part === undefined ? (asks.has?.(index) ?? true) : index.models[asks.part] !== undefined;
+  };
+  const possible = pipelineNames.filter(can);
   const pipeline = name ?? possible[0];
   const chosen: Pipeline = pipelines[pipeline];
-  if (chosen.part === undefined) return { pipeline, retriever: chosen.retriever(asked) };
-  const model = modelOf(chosen.part);
-  if (model === undefined) {
-    throw new ServingError(
-      "backend",
-      `${index.name} holds no ${partTitle(chosen.part)}; it is searched by ${possible.join(", ")}`,
-      { field: "pipeline" },
-    );
+  if (!can(pipeline)) {
+    const held = chosen.part === undefined ? "weights of words" : partTitle(chosen.part);
+    throw new ServingError("backend", `${index.name} holds no ${held}; it is searched by ${possible.join(", ")}`, {
+      field: "pipeline",
+    });
   }
+  if (chosen.part === undefined) return { pipeline, retriever: chosen.retriever(asked) };
+  const model = index.models[chosen.part] as ServedModel;
   exchange.cost.model = model.name;
   return { pipeline, retriever: chosen.retriever(asked, model) };
 }

@@ -9,8 +9,11 @@ import { tinyTokenizer, wordModel, writeTinyModel } from "../../../test/tiny-mod
 import { createSparseEncoder, type SparseEncoderOptions } from "../../embedding/sparse-encoder/sparse-encoder.js";
 import { loadSparseEncoder, saveSparseEncoder } from "../../embedding/sparse-encoder/sparse-encoder-folder.js";
 import type { SparseVector } from "../../retrieval/learned-sparse/impact-index.js";
+import { indexTermWeights } from "../../retrieval/pipeline/index-retrievers.js";
 import { modelFingerprint } from "../../retrieval/store/model-fingerprint.js";
 import { openIndex } from "../../retrieval/store/search-index.js";
+import { createTermWeighter } from "../../retrieval/term-weighting/term-weighter.js";
+import { loadTermReader, saveTermWeighter } from "../../retrieval/term-weighting/term-weighter-folder.js";
 import { createServer } from "../server.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-search-weights-"));
@@ -41,11 +44,24 @@ beforeAll(async () => {
     index.close();
     encoder.dispose();
   }
+  const weigher = createTermWeighter(wordModel(tokenizer), tokenizer, { type: "deepct" }, { seed: 4 });
+  const weigherPlace = join(folder, "weigher");
+  saveTermWeighter(weigher, weigherPlace);
+  const made = { model: weigherPlace, fingerprint: modelFingerprint(weigherPlace), terms: "words" } as const;
+  const index = openIndex(join(folder, "words"), { write: true, create: { weights: made } });
+  index.add(documents, {
+    weights: weigher.encode(
+      documents.map(({ text }) => text),
+      {},
+    ),
+  });
+  index.close();
+  weigher.dispose();
   // One stands where the index says, one elsewhere: it is known by its fingerprint.
   renameSync(join(folder, "model-summed"), join(folder, "elsewhere"));
   server = await createServer({
     models: [{ folder: join(folder, "elsewhere"), name: "model-summed" }],
-    indexes: Object.keys(kinds).map((kind) => ({ folder: join(folder, kind) })),
+    indexes: [...Object.keys(kinds), "words"].map((name) => ({ folder: join(folder, name) })),
   });
   await server.load();
 });
@@ -95,6 +111,29 @@ describe.each(Object.keys(kinds))("%s", (kind) => {
     }
     if (role === "document") expect((await ask("/embed_sparse", { inputs: texts, model })).body).toEqual(body);
   });
+});
+
+test("an index of weights of words is searched by them, without a model", async () => {
+  const index = openIndex(join(folder, "words"));
+  const retriever = indexTermWeights(index, loadTermReader(join(folder, "weigher")));
+  const [expected] = await retriever.search([query], { depth: 10 });
+  index.close();
+  expect(expected.length).toBeGreaterThan(0);
+  const { status, body } = await ask("/search", { query, index: "words" });
+  expect([status, body.pipeline]).toEqual([200, "term-weights"]);
+  expect(body.hits.map(({ id, score }: { id: string; score: number }) => [id, score.toFixed(4)])).toEqual(
+    expected.map(({ id, score }) => [id, score.toFixed(4)]),
+  );
+  const refused = await ask("/search", { query, index: "words", pipeline: "splade" });
+  expect(refused.body.error).toBe("words holds no learned weights of terms; it is searched by term-weights, bm25");
+  const without = await ask("/search", { query, index: "splade", pipeline: "term-weights" });
+  expect(without.body.error).toBe("splade holds no weights of words; it is searched by splade, bm25");
+  const gone = { model: join(folder, "gone"), fingerprint: "0", terms: "words" } as const;
+  openIndex(join(folder, "unread"), { write: true, create: { weights: gone } }).close();
+  const wrong = await createServer({ indexes: [{ folder: join(folder, "unread") }] });
+  await expect(wrong.load()).rejects.toMatchObject({ code: "INDEX_MODEL" });
+  await wrong.app.close();
+  wrong.dispose();
 });
 
 test("what an index of weights is not made for is refused, with what it is; words still find", async () => {
