@@ -11,8 +11,8 @@ import { ClozeError } from "../errors.js";
 import { loadModel, type Model } from "../families/index.js";
 import { type CompileOptions, compile } from "../inference/compile.js";
 import { inParts } from "../inference/in-parts.js";
-import { loadTaskModel, type TaskModel, taskParts, tasks } from "../tasks/index.js";
-import { loadTokenizer, type Tokenizer } from "../text/index.js";
+import type { TaskModel } from "../tasks/run.js";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.js";
 import { type ServedPlan, shortRunsAtOnce } from "./short-runs.js";
 
 export interface LoadedModel {
@@ -35,8 +35,12 @@ export interface LoadedModel {
   close(): void;
 }
 
+/** Tasks, with their readers and scores, take as long to load as all the rest; embedders need none of them. */
+const loadTasks = () => import("../tasks/index.js");
+
 /** What the head of a model that another library fine-tuned is for; one number for a pair of texts is a reranker's. */
-function taskOfHead({ head }: Model) {
+async function taskOfHead({ head }: Model) {
+  const { taskParts, tasks } = await loadTasks();
   const { config } = head;
   if (config.type === "sequence-classification" && config.labels === 1) return taskParts.ranking;
   // A language model fills masks as it is, and embeds too.
@@ -70,15 +74,15 @@ function taskModelParts(task: TaskModel<unknown, unknown, unknown>): Parts {
   return { model: task.model, tokenizer: task.tokenizer, maxLength: task.maxLength, task };
 }
 
-function loadParts(folder: string): Parts {
-  if (existsSync(join(folder, "task.json"))) return taskModelParts(loadTaskModel(folder));
+async function loadParts(folder: string): Promise<Parts> {
+  if (existsSync(join(folder, "task.json"))) return taskModelParts((await loadTasks()).loadTaskModel(folder));
   if (isSparseEncoderFolder(folder)) return sparseParts(loadSparseEncoder(folder));
   if (isTokenEncoderFolder(folder)) return tokenEncoderParts(loadTokenEncoder(folder));
   if (existsSync(join(folder, "modules.json"))) return embedderParts(loadEmbedder(folder));
   const model = loadModel(folder);
   try {
     const tokenizer = loadTokenizer(folder);
-    const task = taskOfHead(model);
+    const task = await taskOfHead(model);
     if (task === undefined) return embedderParts(createEmbedder(model, tokenizer));
     // The head was just found to fit.
     const settings = task.fromHead?.(model.head.config);
@@ -100,11 +104,11 @@ function loadParts(folder: string): Parts {
  *
  * @throws what `loadEmbedder`, `loadSparseEncoder`, `loadTokenEncoder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
  */
-export function loadServedFolder(
+export async function loadServedFolder(
   folder: string,
   { name = basename(folder), weights }: { name?: string } & Pick<CompileOptions, "weights"> = {},
-): LoadedModel {
-  const parts = loadParts(folder);
+): Promise<LoadedModel> {
+  const parts = await loadParts(folder);
   const plans = new Map<string, ServedPlan>();
   return {
     ...parts,

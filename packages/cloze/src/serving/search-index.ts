@@ -8,7 +8,7 @@ import type { Filter } from "../retrieval/store/filter.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { WeightFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
-import { openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
+import type { SearchIndex } from "../retrieval/store/search-index.js";
 import type { ServedModel } from "./served-model.js";
 
 /**
@@ -109,6 +109,8 @@ export async function openServedIndex(
   models: readonly ServedModel[],
   load: (model: { folder: string }) => Promise<ServedModel>,
 ): Promise<ServedIndex> {
+  // A server without indexes does not load them.
+  const { openIndex } = await import("../retrieval/store/search-index.js");
   const index = openIndex(folder);
   try {
     const found: Partial<Record<MadePartName, ServedModel>> = {};

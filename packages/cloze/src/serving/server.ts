@@ -99,7 +99,7 @@ export async function createServer({
   const loadModel = async ({ folder, name, source }: ModelToServe): Promise<ServedModel> => {
     // Lets connections in between.
     await new Promise((resolve) => setImmediate(resolve));
-    const served = openServedModel(folder, { name, source, weights });
+    const served = await openServedModel(folder, { name, source, weights });
     if (state.models.has(served.name)) {
       served.close();
       throw nameTaken("models", served.name, "--model");
@@ -116,6 +116,7 @@ export async function createServer({
       state.indexes.set(name, await openServedIndex(folder, name, [...state.models.values()], loadModel));
     }
     state.ready = true;
+    void metrics.load();
   };
   const dispose = (): void => {
     metrics.close();
