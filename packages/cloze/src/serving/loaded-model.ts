@@ -10,6 +10,7 @@ import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encod
 import { ClozeError } from "../errors.js";
 import { loadModel, type Model } from "../families/index.js";
 import { type CompileOptions, compile } from "../inference/compile.js";
+import { type CompiledHead, compileHead } from "../inference/compile-head.js";
 import { inParts } from "../inference/in-parts.js";
 import type { TaskModel } from "../tasks/run.js";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.js";
@@ -32,6 +33,8 @@ export interface LoadedModel {
   readonly task?: TaskModel<unknown, unknown, unknown>;
   /** The model as a plan with that output; made when first asked for, closed with the model. */
   compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">): ServedPlan;
+  /** The head on rows of hidden states, as a plan; the same way. Undefined where plans do not know it. */
+  rowHead(most: number): CompiledHead | undefined;
   close(): void;
 }
 
@@ -110,6 +113,7 @@ export async function loadServedFolder(
 ): Promise<LoadedModel> {
   const parts = await loadParts(folder);
   const plans = new Map<string, ServedPlan>();
+  const heads = new Map<number, CompiledHead | undefined>();
   return {
     ...parts,
     name,
@@ -120,7 +124,12 @@ export async function loadServedFolder(
       plans.set(key, found);
       return found;
     },
+    rowHead(most) {
+      if (!heads.has(most)) heads.set(most, compileHead(parts.model, most));
+      return heads.get(most);
+    },
     close() {
+      for (const head of heads.values()) head?.close();
       for (const plan of plans.values()) plan.close();
       (parts.embedder ?? parts.sparse ?? parts.tokenEncoder ?? parts.model).dispose();
     },

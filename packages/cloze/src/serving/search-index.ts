@@ -9,6 +9,8 @@ import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { WeightFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import type { SearchIndex } from "../retrieval/store/search-index.js";
+import { type NearestProgram, nearestProgram, nearestUnit } from "./nearest-program.js";
+import type { Scheduler } from "./scheduler.js";
 import type { ServedModel } from "./served-model.js";
 
 /**
@@ -69,8 +71,12 @@ export interface ServedIndex {
   readonly models: { readonly [Part in MadePartName]?: ServedModel };
   /** What retrievers look into. */
   readonly searchable: Searchable;
+  /** Its vectors, for queries that wait in their turn; absent where it has none. */
+  readonly nearest?: NearestProgram;
   /** The documents that a retriever finds. */
   search(retriever: Retriever, search: ServedSearch): Promise<readonly FoundDocument[]>;
+  /** Searches once, so that the first request finds its vectors in memory. */
+  warmUp(scheduler: Scheduler): Promise<void>;
   close(): void;
 }
 
@@ -155,11 +161,14 @@ async function modelOf(
 }
 
 function serveIndex(index: SearchIndex, name: string, models: ServedIndex["models"]): ServedIndex {
+  const { vectors } = index.settings;
+  const nearest = vectors === undefined ? undefined : nearestProgram(index, name);
   return {
     name,
     size: index.size,
     models,
     searchable: index,
+    nearest,
     async search(retriever, { query, top, filter, highlight }) {
       const [ranking] = await retriever.search([query], { depth: top, filter });
       return ranking.flatMap(({ id, score }) => {
@@ -167,6 +176,10 @@ function serveIndex(index: SearchIndex, name: string, models: ServedIndex["model
         if (document === undefined) return [];
         return [{ ...document, score, ...(highlight && { highlights: highlightsOf(document, query, index.terms) }) }];
       });
+    },
+    async warmUp(scheduler) {
+      if (nearest === undefined || vectors === undefined) return;
+      await scheduler.submit(nearest, [nearestUnit(new Float32Array(vectors.width), { depth: 1 })]);
     },
     close: () => index.close(),
   };

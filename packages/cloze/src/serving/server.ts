@@ -113,7 +113,9 @@ export async function createServer({
     for (const model of models) await loadModel(model);
     for (const { folder, name = basename(folder) } of indexes) {
       if (state.indexes.has(name)) throw nameTaken("indexes", name, "--index");
-      state.indexes.set(name, await openServedIndex(folder, name, [...state.models.values()], loadModel));
+      const index = await openServedIndex(folder, name, [...state.models.values()], loadModel);
+      state.indexes.set(name, index);
+      if (settings.warmUp) await index.warmUp(scheduler);
     }
     state.ready = true;
     void metrics.load();
