@@ -22,7 +22,7 @@ const tokenizer = tinyTokenizer();
 const unitsOf = (texts: readonly string[]) =>
   texts.map((text) => {
     const ids = tokenizer.encodeIds(text);
-    return { ids, tokens: ids.length, top: 4 };
+    return { ids, tokens: ids.length, top: 4, promptTokens: 0, dropped: 0 };
   });
 /** More masks than rows that are read at once. */
 const texts = Array.from({ length: 12 }, (_, i) => `the ${"[MASK] ".repeat(1 + (i % 5))}cat sat on the [MASK]`);

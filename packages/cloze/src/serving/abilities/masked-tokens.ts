@@ -24,6 +24,9 @@ export const predictsTokens = ({ model }: LoadedModel): boolean => languageHeads
 /** Rows of logits that are held at once: each is as wide as the vocabulary. */
 const rowsAtOnce = 32;
 
+/** Rows of logits that are read at once on this thread: a few milliseconds. */
+const rowsRead = 8;
+
 /** Lets others in between two pieces of work on this thread. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -47,22 +50,24 @@ export async function readLogits(
   rows: Int32Array,
   read: (logits: Tensor, from: number) => void,
 ): Promise<void> {
+  const readNow = (make: () => Tensor, from: number): void => scope(() => noGrad(() => read(make(), from)));
   const head = rows.length > 0 ? rowHead(rowsAtOnce) : undefined;
   for (let from = 0; from < rows.length; from += rowsAtOnce) {
     if (from > 0) await breathe();
     const some = rows.subarray(from, from + rowsAtOnce);
     const states = pickRows(hidden, some, width);
-    const planned = await head?.run(states);
-    scope(() =>
-      noGrad(() => {
-        const all = Int32Array.from(some.keys());
-        const logits =
-          planned === undefined
-            ? model.head.forward(tensor(states, [some.length, width]), batch, { rows: all }).logits
-            : tensor(planned, [some.length, planned.length / some.length]);
-        read(logits as Tensor, from);
-      }),
-    );
+    if (head === undefined) {
+      const all = Int32Array.from(some.keys());
+      const forward = () => model.head.forward(tensor(states, [some.length, width]), batch, { rows: all });
+      readNow(() => forward().logits as Tensor, from);
+      continue;
+    }
+    const logits = await head.run(states);
+    for (let at = 0; at < some.length; at += rowsRead) {
+      if (at > 0) await breathe();
+      const part = logits.subarray(at * head.width, (at + rowsRead) * head.width);
+      readNow(() => tensor(part, [part.length / head.width, head.width]), from + at);
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 import { rowKindCode } from "../backend/contract/nearest.js";
 import { backend } from "../backend/index.js";
 import { ClozeError } from "../errors.js";
-import { createPlan } from "../plan/plan.js";
+import { createPlan } from "./plan.js";
 
 /**
  * How a row of numbers lies: `float32`; `int8`, a float32 scale and a code of 8 bits for each number; `binary`, a bit for the
