@@ -6,6 +6,7 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   resolve: {
     alias: {
+      "@cloze/tensor/errors": source("packages/tensor/src/errors.ts"),
       "@cloze/tensor": source("packages/tensor/src/index.ts"),
       "@cloze/workbench": source("packages/workbench/src/index.ts"),
       "cloze/recipes": source("packages/cloze/src/recipes/index.ts"),

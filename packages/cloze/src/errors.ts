@@ -1,2 +1,3 @@
 // One error type for the whole toolkit: an error a person can act on, with a stable `code` for programs.
-export { ClozeError, type ClozeErrorDetails } from "@cloze/tensor";
+// By its own path: what only reports errors, such as the help of commands, loads no tensors.
+export { ClozeError, type ClozeErrorDetails } from "@cloze/tensor/errors";

@@ -103,6 +103,7 @@ double allocate(double bytes) {
 void release(void* block) { cloze::memory_free(block); }
 void trim() { cloze::memory_trim(); }
 double cached() { return static_cast<double>(cloze::memory_cached()); }
+double address_of(const void* array) { return static_cast<double>(reinterpret_cast<uintptr_t>(array)); }
 void copy_bytes(const void* from, void* to, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
 void move_bytes(const void* from, void* to, int64_t bytes) { std::memmove(to, from, static_cast<size_t>(bytes)); }
 int32_t threads() { return cloze::thread_count(); }
@@ -215,6 +216,7 @@ napi_value initialise(napi_env env, napi_value exports) {
   FUNCTION("free", release);
   FUNCTION("trim", trim);
   FUNCTION("cachedBytes", cached);
+  FUNCTION("addressOf", address_of);
   FUNCTION("copyBytes", copy_bytes);
   FUNCTION("moveBytes", move_bytes);
   FUNCTION("threads", threads);

@@ -49,7 +49,6 @@ export {
   sumTo,
   transpose,
 } from "./ops/movement.js";
-export { createNearest, type Nearest, type NearestHit, type RowKind } from "./ops/nearest.js";
 export { type LayerNormOptions, layerNorm, rmsNorm } from "./ops/norm.js";
 export { packWeights } from "./ops/packed-weights.js";
 export {
@@ -86,6 +85,7 @@ export type {
   PlanRelativeOptions,
   PlanValue,
 } from "./plan/contract.js";
+export { createNearest, type Nearest, type NearestHit, type RowKind } from "./plan/nearest.js";
 export type { PlanSizes } from "./plan/plan.js";
 export type { PlanWeights } from "./plan/products/index.js";
 export type { Int4Weight } from "./plan/products/int4.js";

@@ -1,7 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { hubSettings, pullModel, readHubId, resolveModelFolder } from "../data/hub/index.js";
 import { ClozeError } from "../errors.js";
-import { byteProgress } from "./byte-progress.js";
 import type { CommonOptions } from "./output.js";
 
 /** How commands describe an option that `modelFolder` reads. */
@@ -15,12 +13,16 @@ export const modelArgument = "<folder|id>";
  * @throws MODEL_NOT_FOUND, and what pullModel throws
  */
 export async function modelFolder(idOrFolder: string, options: CommonOptions): Promise<string> {
+  // Most are folders: then the hub is not asked for at all.
+  if (existsSync(idOrFolder)) return idOrFolder;
+  const { hubSettings, pullModel, readHubId, resolveModelFolder } = await import("../data/hub/index.js");
   try {
     return resolveModelFolder(idOrFolder);
   } catch (error) {
     const id = readHubId(idOrFolder);
     if (!(error instanceof ClozeError) || !id?.name.includes("/") || hubSettings().offline) throw error;
   }
+  const { byteProgress } = await import("./byte-progress.js");
   const progress = byteProgress(`pull ${idOrFolder}`, options);
   try {
     return await pullModel(idOrFolder, { progress: progress.update });

@@ -10,9 +10,10 @@ import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encod
 import { ClozeError } from "../errors.js";
 import { loadModel, type Model } from "../families/index.js";
 import { type CompileOptions, compile } from "../inference/compile.js";
+import { type CompiledHead, compileHead } from "../inference/compile-head.js";
 import { inParts } from "../inference/in-parts.js";
-import { loadTaskModel, type TaskModel, taskParts, tasks } from "../tasks/index.js";
-import { loadTokenizer, type Tokenizer } from "../text/index.js";
+import type { TaskModel } from "../tasks/run.js";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.js";
 import { type ServedPlan, shortRunsAtOnce } from "./short-runs.js";
 
 export interface LoadedModel {
@@ -32,11 +33,17 @@ export interface LoadedModel {
   readonly task?: TaskModel<unknown, unknown, unknown>;
   /** The model as a plan with that output; made when first asked for, closed with the model. */
   compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">): ServedPlan;
+  /** The head on rows of hidden states, as a plan; the same way. Undefined where plans do not know it. */
+  rowHead(most: number): CompiledHead | undefined;
   close(): void;
 }
 
+/** Tasks, with their readers and scores, take as long to load as all the rest; embedders need none of them. */
+const loadTasks = () => import("../tasks/index.js");
+
 /** What the head of a model that another library fine-tuned is for; one number for a pair of texts is a reranker's. */
-function taskOfHead({ head }: Model) {
+async function taskOfHead({ head }: Model) {
+  const { taskParts, tasks } = await loadTasks();
   const { config } = head;
   if (config.type === "sequence-classification" && config.labels === 1) return taskParts.ranking;
   // A language model fills masks as it is, and embeds too.
@@ -70,15 +77,15 @@ function taskModelParts(task: TaskModel<unknown, unknown, unknown>): Parts {
   return { model: task.model, tokenizer: task.tokenizer, maxLength: task.maxLength, task };
 }
 
-function loadParts(folder: string): Parts {
-  if (existsSync(join(folder, "task.json"))) return taskModelParts(loadTaskModel(folder));
+async function loadParts(folder: string): Promise<Parts> {
+  if (existsSync(join(folder, "task.json"))) return taskModelParts((await loadTasks()).loadTaskModel(folder));
   if (isSparseEncoderFolder(folder)) return sparseParts(loadSparseEncoder(folder));
   if (isTokenEncoderFolder(folder)) return tokenEncoderParts(loadTokenEncoder(folder));
   if (existsSync(join(folder, "modules.json"))) return embedderParts(loadEmbedder(folder));
   const model = loadModel(folder);
   try {
     const tokenizer = loadTokenizer(folder);
-    const task = taskOfHead(model);
+    const task = await taskOfHead(model);
     if (task === undefined) return embedderParts(createEmbedder(model, tokenizer));
     // The head was just found to fit.
     const settings = task.fromHead?.(model.head.config);
@@ -100,12 +107,13 @@ function loadParts(folder: string): Parts {
  *
  * @throws what `loadEmbedder`, `loadSparseEncoder`, `loadTokenEncoder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
  */
-export function loadServedFolder(
+export async function loadServedFolder(
   folder: string,
   { name = basename(folder), weights }: { name?: string } & Pick<CompileOptions, "weights"> = {},
-): LoadedModel {
-  const parts = loadParts(folder);
+): Promise<LoadedModel> {
+  const parts = await loadParts(folder);
   const plans = new Map<string, ServedPlan>();
+  const heads = new Map<number, CompiledHead | undefined>();
   return {
     ...parts,
     name,
@@ -116,7 +124,12 @@ export function loadServedFolder(
       plans.set(key, found);
       return found;
     },
+    rowHead(most) {
+      if (!heads.has(most)) heads.set(most, compileHead(parts.model, most));
+      return heads.get(most);
+    },
     close() {
+      for (const head of heads.values()) head?.close();
       for (const plan of plans.values()) plan.close();
       (parts.embedder ?? parts.sparse ?? parts.tokenEncoder ?? parts.model).dispose();
     },

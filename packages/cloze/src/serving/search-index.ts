@@ -8,9 +8,10 @@ import type { Filter } from "../retrieval/store/filter.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { ModelFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
-import { openIndex, type SearchIndex } from "../retrieval/store/search-index.js";
+import type { SearchIndex } from "../retrieval/store/search-index.js";
 import type { TermReader } from "../retrieval/term-weighting/term-reader.js";
-import { loadTermReader } from "../retrieval/term-weighting/term-weighter-folder.js";
+import { type NearestProgram, nearestProgram, nearestUnit } from "./nearest-program.js";
+import type { Scheduler } from "./scheduler.js";
 import type { ServedModel } from "./served-model.js";
 
 /**
@@ -79,8 +80,12 @@ export interface ServedIndex {
   readonly termReader?: TermReader;
   /** What retrievers look into. */
   readonly searchable: Searchable;
+  /** Its vectors, for queries that wait in their turn; absent where it has none. */
+  readonly nearest?: NearestProgram;
   /** The documents that a retriever finds. */
   search(retriever: Retriever, search: ServedSearch): Promise<readonly FoundDocument[]>;
+  /** Searches once, so that the first request finds its vectors in memory. */
+  warmUp(scheduler: Scheduler): Promise<void>;
   close(): void;
 }
 
@@ -119,6 +124,8 @@ export async function openServedIndex(
   models: readonly ServedModel[],
   load: (model: { folder: string }) => Promise<ServedModel>,
 ): Promise<ServedIndex> {
+  // A server without indexes does not load them.
+  const { openIndex } = await import("../retrieval/store/search-index.js");
   const index = openIndex(folder);
   try {
     const found: Partial<Record<MadePartName, ServedModel>> = {};
@@ -128,7 +135,7 @@ export async function openServedIndex(
       if (made !== undefined && readWithoutModel?.(index.settings) !== true)
         found[part] = await modelOf(index, part, made, [...models, ...Object.values(found)], load);
     }
-    return serveIndex(index, name, found, termReaderOf(index, models));
+    return serveIndex(index, name, found, await termReaderOf(index, models));
   } catch (error) {
     index.close();
     throw error;
@@ -136,12 +143,16 @@ export async function openServedIndex(
 }
 
 /** What reads queries as the weighter of an index's words does: that stands where the index says, or is served. */
-function termReaderOf({ settings, folder }: SearchIndex, models: readonly ServedModel[]): TermReader | undefined {
+async function termReaderOf(
+  { settings, folder }: SearchIndex,
+  models: readonly ServedModel[],
+): Promise<TermReader | undefined> {
   const { weights } = settings;
   if (weights?.terms !== "words") return undefined;
   const places = [weights.model, ...models.map((model) => model.folder)];
   const place = places.find((one) => existsSync(one) && modelFingerprint(one) === weights.fingerprint);
-  if (place !== undefined) return loadTermReader(place);
+  if (place !== undefined)
+    return (await import("../retrieval/term-weighting/term-weighter-folder.js")).loadTermReader(place);
   throw new ClozeError("INDEX_MODEL", `The weighter of ${folder}'s words no longer stands in ${weights.model}`, {
     expected: `a folder of cloze train-retrieval (${weights.fingerprint.slice(0, 12)})`,
     received: existsSync(weights.model) ? "another model" : "nothing",
@@ -183,12 +194,15 @@ function serveIndex(
   models: ServedIndex["models"],
   termReader: TermReader | undefined,
 ): ServedIndex {
+  const { vectors } = index.settings;
+  const nearest = vectors === undefined ? undefined : nearestProgram(index, name);
   return {
     name,
     termReader,
     size: index.size,
     models,
     searchable: index,
+    nearest,
     async search(retriever, { query, top, filter, highlight }) {
       const [ranking] = await retriever.search([query], { depth: top, filter });
       return ranking.flatMap(({ id, score }) => {
@@ -196,6 +210,10 @@ function serveIndex(
         if (document === undefined) return [];
         return [{ ...document, score, ...(highlight && { highlights: highlightsOf(document, query, index.terms) }) }];
       });
+    },
+    async warmUp(scheduler) {
+      if (nearest === undefined || vectors === undefined) return;
+      await scheduler.submit(nearest, [nearestUnit(new Float32Array(vectors.width), { depth: 1 })]);
     },
     close: () => index.close(),
   };

@@ -26,11 +26,11 @@ export interface ServedModel extends Omit<LoadedModel, "compiled"> {
  * @param options.source what it is called in /info; default the folder
  * @throws what `loadServedFolder` throws
  */
-export function openServedModel(
+export async function openServedModel(
   folder: string,
   options: { name?: string; source?: string } & Pick<CompileOptions, "weights"> = {},
-): ServedModel {
-  const loaded = loadServedFolder(folder, options);
+): Promise<ServedModel> {
+  const loaded = await loadServedFolder(folder, options);
   const abilities = abilitiesOf(loaded);
   return {
     ...loaded,

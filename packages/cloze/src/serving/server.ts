@@ -99,7 +99,7 @@ export async function createServer({
   const loadModel = async ({ folder, name, source }: ModelToServe): Promise<ServedModel> => {
     // Lets connections in between.
     await new Promise((resolve) => setImmediate(resolve));
-    const served = openServedModel(folder, { name, source, weights });
+    const served = await openServedModel(folder, { name, source, weights });
     if (state.models.has(served.name)) {
       served.close();
       throw nameTaken("models", served.name, "--model");
@@ -113,9 +113,12 @@ export async function createServer({
     for (const model of models) await loadModel(model);
     for (const { folder, name = basename(folder) } of indexes) {
       if (state.indexes.has(name)) throw nameTaken("indexes", name, "--index");
-      state.indexes.set(name, await openServedIndex(folder, name, [...state.models.values()], loadModel));
+      const index = await openServedIndex(folder, name, [...state.models.values()], loadModel);
+      state.indexes.set(name, index);
+      if (settings.warmUp) await index.warmUp(scheduler);
     }
     state.ready = true;
+    void metrics.load();
   };
   const dispose = (): void => {
     metrics.close();

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { parseConfig } from "../encoder/registry.js";
 import { ClozeError } from "../errors.js";
 import { loadModel, saveModel } from "../families/index.js";
-import { loadTokenizer } from "../text/index.js";
+import { loadTokenizer } from "../text/tokenizer.js";
 import { checkMaxLength } from "./max-length.js";
 import type { TaskModel } from "./run.js";
 import type { Task } from "./task.js";

@@ -60,6 +60,11 @@ export interface Backend {
   /** Memory for `count` elements, not cleared. Throws OUT_OF_MEMORY. */
   allocate(count: number, dtype: DType): number;
   free(address: number): void;
+  /**
+   * Where an array lies, for kernels that run while JavaScript goes on; valid for as long as something holds the array. Absent
+   * where the backend's memory is apart from JavaScript's.
+   */
+  addressOf?(array: TypedArray): number;
   /** Copies from an address into an array. */
   read(address: number, into: TypedArray): void;
   /** Copies an array to an address. */

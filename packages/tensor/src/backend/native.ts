@@ -14,6 +14,7 @@ interface NativeModule {
   free(address: number): void;
   trim(): void;
   cachedBytes(): number;
+  addressOf(array: TypedArray): number;
   copyBytes(from: number | TypedArray, to: number | TypedArray, bytes: number): void;
   threads(): number;
   setThreads(count: number): void;
@@ -86,6 +87,7 @@ export function createNativeBackend(isa = ""): Backend | undefined {
       return address;
     },
     free: native.free,
+    addressOf: native.addressOf,
     read: (address, into) => native.copyBytes(address, into, into.byteLength),
     write: (from, address) => native.copyBytes(from, address, from.byteLength),
     copy: (from, to, count, dtype) => native.copyBytes(from, to, count * bytesPerElement[dtype]),

@@ -29,7 +29,7 @@ export const indexBm25 = (index: Searchable): Retriever => ({
 });
 
 /** The vectors of an index. @param vectors the model that made them */
-export const indexDense = (index: Searchable, vectors: TextVectors): Retriever => ({
+export const indexDense = (index: Pick<Searchable, "searchVectors">, vectors: TextVectors): Retriever => ({
   name: "dense",
   async search(queries, options) {
     if (queries.length === 0) return [];

@@ -168,7 +168,7 @@ test("filters: values, lists, bounds, not", () => {
   index.close();
 });
 
-test.each(["int8", "binary"] as const)("vectors in %s find the same neighbour", (storage) => {
+test.each(["int8", "binary"] as const)("vectors in %s find the same neighbour", async (storage) => {
   const folder = newFolder();
   const width = 32;
   const index = openIndex(folder, { write: true, create: { vectors: { ...vectors, width, storage } } });
@@ -186,6 +186,14 @@ test.each(["int8", "binary"] as const)("vectors in %s find the same neighbour", 
   expect(index.warnings.list()).toMatchObject([{ code: "INDEX_TEXT_EMPTY", count: 40 }]);
   index.compact();
   for (const [i, row] of rows.entries()) expect(index.searchVectors(row, { depth: 1 })[0][0].id).toBe(`d${i}`);
+  // A second segment, and one that is gone.
+  const more = { id: "more", text: "more" };
+  index.add([more], { vectors: rows[3] });
+  index.remove(["d5"]);
+  const found = index.searchVectors(all, { depth: 7 });
+  expect(found[3].slice(0, 2).map(({ id }) => id)).toEqual(["d3", "more"]);
+  expect(await index.searchVectorsAsync(all, { depth: 7 })).toEqual(found);
+  await expect(index.searchVectorsAsync(all.subarray(1), { depth: 1 })).rejects.toMatchObject({ code: "INDEX_WIDTH" });
   const bytes = statSync(join(folder, "segment-000001.vectors")).size;
   expect(bytes).toBe(40 * (storage === "int8" ? width + 4 : width / 8));
   index.close();

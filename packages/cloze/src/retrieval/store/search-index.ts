@@ -28,7 +28,7 @@ import { tokenBytesOf } from "./token-codes.js";
 import { createTokenKeeper } from "./token-keeper.js";
 import { checkTokens, noTokens, searchTokens, type TokenSearchOptions } from "./token-search.js";
 import { vectorCodec } from "./vector-codec.js";
-import { checkVectors, searchVectors } from "./vector-search.js";
+import { checkVectors, noVectors, searchVectors, searchVectorsAsync } from "./vector-search.js";
 import { checkKind, encodeWeights, noWeights, searchWeights } from "./weight-search.js";
 import { createWordSearch } from "./word-search.js";
 import { lockFolder } from "./write-lock.js";
@@ -78,6 +78,8 @@ export interface SearchIndex {
   searchWords(query: string | WeightedTerms, options: IndexSearchOptions): Ranking;
   /** The best documents by inner product, for each query. queries: [count, width] @throws INDEX_WIDTH, INDEX_NO_VECTORS */
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[];
+  /** The same on other threads. Nothing may be changed, nor the index closed, before it is done. */
+  searchVectorsAsync(queries: Float32Array, options: IndexSearchOptions): Promise<Ranking[]>;
   /** The best documents by inner product of weights, for each query. @throws INDEX_NO_WEIGHTS, INDEX_TERMS */
   searchWeights(queries: readonly TermWeights[], options: IndexSearchOptions): Ranking[];
   /**
@@ -345,16 +347,9 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     frequency: (term) => words.frequency(term),
     searchWords: (query, options) =>
       words.search(typeof query === "string" ? countTerms(settings.analyze(query)) : query, options),
-    searchVectors(queries, options) {
-      if (codec === undefined) {
-        throw new ClozeError("INDEX_NO_VECTORS", `${folder} holds words only`, {
-          expected: "an index that was made with a model",
-          received: "one without",
-          remedy: "Search its words (--pipeline bm25), or index the documents again with --model.",
-        });
-      }
-      return searchVectors(live, codec, queries, options);
-    },
+    searchVectors: (queries, options) => searchVectors(live, codec ?? noVectors(folder), queries, options),
+    searchVectorsAsync: async (queries, options) =>
+      searchVectorsAsync(live, codec ?? noVectors(folder), queries, options),
     searchWeights(queries, options) {
       if (weights === undefined) throw noWeights(folder);
       return queries.map((query) => {

@@ -1,5 +1,5 @@
 // Vectors of an index: what may be added, and the nearest ones over its segments, as if they were one.
-import { createNearest } from "@cloze/tensor";
+import { createNearest, type Nearest } from "@cloze/tensor";
 import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { Ranking } from "../evaluation/ranking.js";
@@ -43,6 +43,50 @@ export function checkVectors(
   }
 }
 
+/** What a search by vectors gets of an index that has none. @throws INDEX_NO_VECTORS */
+export function noVectors(folder: string): never {
+  throw new ClozeError("INDEX_NO_VECTORS", `${folder} holds words only`, {
+    expected: "an index that was made with a model",
+    received: "one without",
+    remedy: "Search its words (--pipeline bm25), or index the documents again with --model.",
+  });
+}
+
+/** A search over the segments of now: how each is visited, and what was found. */
+function startSearch(live: LiveSegments, codec: VectorCodec, queries: Float32Array, options: IndexSearchOptions) {
+  if (queries.length % codec.width !== 0) {
+    throw new ClozeError("INDEX_WIDTH", "A query is as long as the documents' vectors", {
+      expected: `${codec.width} numbers`,
+      received: `${queries.length} numbers`,
+      remedy: "Embed queries and documents with the same model.",
+    });
+  }
+  const { depth, filter } = options;
+  const segments = [...live.segments];
+  const nearest = createNearest(queries, codec.width, Math.min(depth, Math.max(1, live.size)));
+  const firsts: number[] = [];
+  let first = 0;
+  for (const segment of segments) {
+    firsts.push(first);
+    first += segment.size;
+  }
+  return {
+    nearest,
+    *visits(): Generator<Parameters<Nearest["visit"]>> {
+      for (const [i, segment] of segments.entries())
+        yield [codec.storage, segment.vectorRows(), firsts[i], skipped(segment, filter)];
+    },
+    found: (): Ranking[] =>
+      nearest.hits().map((hits) =>
+        hits.map(({ index: number, score }) => {
+          let i = firsts.length - 1;
+          while (firsts[i] > number) i--;
+          return { id: segments[i].idOf(number - firsts[i]), score };
+        }),
+      ),
+  };
+}
+
 /**
  * The best documents by inner product, for each query.
  *
@@ -53,30 +97,21 @@ export function searchVectors(
   live: LiveSegments,
   codec: VectorCodec,
   queries: Float32Array,
-  { depth, filter }: IndexSearchOptions,
+  options: IndexSearchOptions,
 ): Ranking[] {
-  const { segments } = live;
-  if (queries.length % codec.width !== 0) {
-    throw new ClozeError("INDEX_WIDTH", "A query is as long as the documents' vectors", {
-      expected: `${codec.width} numbers`,
-      received: `${queries.length} numbers`,
-      remedy: "Embed queries and documents with the same model.",
-    });
-  }
-  const nearest = createNearest(queries, codec.width, Math.min(depth, Math.max(1, live.size)));
-  const firsts: number[] = [];
-  let first = 0;
-  for (const segment of segments) {
-    firsts.push(first);
-    const rows = segment.vectorRows();
-    nearest.visit(codec.storage, rows, first, skipped(segment, filter));
-    first += segment.size;
-  }
-  return nearest.hits().map((hits) =>
-    hits.map(({ index: number, score }) => {
-      let i = firsts.length - 1;
-      while (firsts[i] > number) i--;
-      return { id: segments[i].idOf(number - firsts[i]), score };
-    }),
-  );
+  const { nearest, visits, found } = startSearch(live, codec, queries, options);
+  for (const visit of visits()) nearest.visit(...visit);
+  return found();
+}
+
+/** The same on other threads. */
+export async function searchVectorsAsync(
+  live: LiveSegments,
+  codec: VectorCodec,
+  queries: Float32Array,
+  options: IndexSearchOptions,
+): Promise<Ranking[]> {
+  const { nearest, visits, found } = startSearch(live, codec, queries, options);
+  for (const visit of visits()) await nearest.visitAsync(...visit);
+  return found();
 }

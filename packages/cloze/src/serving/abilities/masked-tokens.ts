@@ -24,31 +24,50 @@ export const predictsTokens = ({ model }: LoadedModel): boolean => languageHeads
 /** Rows of logits that are held at once: each is as wide as the vocabulary. */
 const rowsAtOnce = 32;
 
+/** Rows of logits that are read at once on this thread: a few milliseconds. */
+const rowsRead = 8;
+
 /** Lets others in between two pieces of work on this thread. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Calls `read` with the logits of some rows at a time. hidden: [tokens, width] of the whole batch */
+/** Some rows of a matrix. values: [rows, width] */
+function pickRows(values: Float32Array, rows: Int32Array, width: number): Float32Array {
+  const picked = new Float32Array(rows.length * width);
+  rows.forEach((row, i) => {
+    picked.set(values.subarray(row * width, (row + 1) * width), i * width);
+  });
+  return picked;
+}
+
+/**
+ * Calls `read` with the logits of some rows at a time: by the head's plan on another thread, else by the head on this one.
+ * hidden: [tokens, width] of the whole batch
+ */
 export async function readLogits(
-  { model }: LoadedModel,
+  { model, rowHead }: Pick<LoadedModel, "model" | "rowHead">,
   batch: PackedBatch,
   { hidden, width }: { hidden: Float32Array; width: number },
   rows: Int32Array,
   read: (logits: Tensor, from: number) => void,
 ): Promise<void> {
+  const readNow = (make: () => Tensor, from: number): void => scope(() => noGrad(() => read(make(), from)));
+  const head = rows.length > 0 ? rowHead(rowsAtOnce) : undefined;
   for (let from = 0; from < rows.length; from += rowsAtOnce) {
     if (from > 0) await breathe();
     const some = rows.subarray(from, from + rowsAtOnce);
-    scope(() =>
-      noGrad(() => {
-        const states = new Float32Array(some.length * width);
-        some.forEach((row, i) => {
-          states.set(hidden.subarray(row * width, (row + 1) * width), i * width);
-        });
-        const all = Int32Array.from(some.keys());
-        const { logits } = model.head.forward(tensor(states, [some.length, width]), batch, { rows: all });
-        read(logits as Tensor, from);
-      }),
-    );
+    const states = pickRows(hidden, some, width);
+    if (head === undefined) {
+      const all = Int32Array.from(some.keys());
+      const forward = () => model.head.forward(tensor(states, [some.length, width]), batch, { rows: all });
+      readNow(() => forward().logits as Tensor, from);
+      continue;
+    }
+    const logits = await head.run(states);
+    for (let at = 0; at < some.length; at += rowsRead) {
+      if (at > 0) await breathe();
+      const part = logits.subarray(at * head.width, (at + rowsRead) * head.width);
+      readNow(() => tensor(part, [part.length / head.width, head.width]), from + at);
+    }
   }
 }
 

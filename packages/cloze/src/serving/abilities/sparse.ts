@@ -45,11 +45,12 @@ function splade(loaded: LoadedModel): Weigh {
       const some = pool(logits).toTypedArray() as Float32Array;
       pooled = pooled?.map((value, v) => join(value, some[v])) ?? some.slice();
     });
-    // The logarithm grows, so it can wait until the largest is known.
-    return Array.from(pooled ?? [], (value, v): [number, number] => [
-      v,
-      summed ? value : Math.log1p(Math.max(0, value)),
-    ]);
+    // The logarithm grows, so it can wait until the largest is known. Most words weigh nothing.
+    const weights: [number, number][] = [];
+    pooled?.forEach((value, v) => {
+      if (value > 0) weights.push([v, summed ? value : Math.log1p(value)]);
+    });
+    return weights;
   };
 }
 

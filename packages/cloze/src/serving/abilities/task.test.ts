@@ -57,7 +57,7 @@ function withoutPlannedHeads(loaded: LoadedModel, asked: unknown[] = []): Loaded
 }
 
 test.each(Object.entries(makers))("the plan's head and the head behind it say the same: %s", async (_, make) => {
-  const loaded = loadServedFolder(make());
+  const loaded = await loadServedFolder(make());
   const runs: unknown[] = [];
   const watched = {
     ...loaded,

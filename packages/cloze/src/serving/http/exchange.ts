@@ -149,16 +149,25 @@ export function countDropped({ cost }: Exchange, units: readonly EncodedInput[])
 }
 
 /** Runs units in their turn. @throws what `Scheduler.submit` throws */
-export async function compute<U extends Unit, Result>(
+export async function inTurn<U extends Unit, Result>(
   { state, signal, cost }: Exchange,
   program: Program<U, Result>,
   units: readonly U[],
 ): Promise<Answer<Result>> {
-  for (const { tokens } of units) cost.tokens += tokens;
   const answer = await state.scheduler.submit(program, units, { signal });
   cost.queueTime += answer.queueTime;
   cost.inferenceTime += answer.computeTime;
   return answer;
+}
+
+/** The same for texts, whose tokens are counted. @throws as `inTurn` */
+export function compute<U extends Unit, Result>(
+  exchange: Exchange,
+  program: Program<U, Result>,
+  units: readonly U[],
+): Promise<Answer<Result>> {
+  for (const { tokens } of units) exchange.cost.tokens += tokens;
+  return inTurn(exchange, program, units);
 }
 
 /** Characters of texts, as text-embeddings-inference counts them for its headers. */

@@ -7,11 +7,14 @@ import {
   indexLateInteraction,
   indexSparse,
   indexTermWeights,
+  type Searchable,
 } from "../../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../../retrieval/pipeline/retriever.js";
 import type { TermReader } from "../../retrieval/term-weighting/term-reader.js";
 import type { Abilities } from "../abilities/index.js";
-import { compute, type Exchange } from "../http/exchange.js";
+import { compute, type Exchange, inTurn } from "../http/exchange.js";
+import { type NearestProgram, nearestUnit } from "../nearest-program.js";
+import { rowsOf } from "../pack-units.js";
 import { type MadePartName, partTitle, type ServedIndex } from "../search-index.js";
 import type { ServedModel } from "../served-model.js";
 import { ServingError } from "../serving-error.js";
@@ -41,17 +44,25 @@ const words = ({ index }: Asked): Retriever => indexBm25(index.searchable);
 function dense({ exchange, index }: Asked, model: ServedModel): Retriever {
   const made = ability(model, "dense");
   const normalize = model.embedder !== undefined && searchedAsUnit(model.embedder.options);
-  return indexDense(index.searchable, {
-    width: made.width,
-    async embed(texts) {
-      const vectors = await embedInputs(exchange, model, made, texts, { ...reading, normalize });
-      const rows = new Float32Array(vectors.length * made.width);
-      vectors.forEach((vector, i) => {
-        rows.set(vector, i * made.width);
-      });
-      return rows;
+  // Queries wait for the index as their texts did for the model: what came together is searched together.
+  const searchVectors: Searchable["searchVectors"] = async (queries, options) => {
+    const units = rowsOf(queries, made.width).map((vector) => nearestUnit(vector, options));
+    return [...(await inTurn(exchange, index.nearest as NearestProgram, units)).results];
+  };
+  return indexDense(
+    { searchVectors },
+    {
+      width: made.width,
+      async embed(texts) {
+        const vectors = await embedInputs(exchange, model, made, texts, { ...reading, normalize });
+        const rows = new Float32Array(vectors.length * made.width);
+        vectors.forEach((vector, i) => {
+          rows.set(vector, i * made.width);
+        });
+        return rows;
+      },
     },
-  });
+  );
 }
 
 function splade({ exchange, index }: Asked, model: ServedModel): Retriever {

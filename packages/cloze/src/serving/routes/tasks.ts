@@ -1,6 +1,6 @@
 // What models were fine-tuned for: the predictions that `cloze predict` writes, and `cloze fill-mask`.
 import { z } from "zod";
-import { splitWords } from "../../data/readers/index.js";
+import { splitWords } from "../../data/readers/span-tags.js";
 import { predictionsOf, type TaskRow } from "../abilities/task.js";
 import { encodeInput } from "../encode-input.js";
 import {

@@ -92,7 +92,46 @@ test("many rows are shared out; NaN is never found", () => {
   expect(search("float32", rows, query, width, 50, 0)[0]).toEqual(plain.slice(0, 50));
 });
 
-test("what is no row is refused", () => {
+test.each(kinds)("%s rows on other threads: the same, also of searches that overlap", async (kind) => {
+  const [count, width, k] = [3000, 33, 20];
+  const rows = rowsOf(kind, count, width, 5);
+  const skip = Uint8Array.from({ length: count }, (_, row) => Number(row % 7 === 0));
+  const runs = Array.from({ length: 6 }, async (_, run) => {
+    const query = new Float32Array(rowsOf("float32", 1 + run, width, run + 1).buffer);
+    const nearest = createNearest(query, width, k);
+    const cut = 1000 * nearestRowBytes(kind, width);
+    await nearest.visitAsync(kind, rows.subarray(0, cut), 0, skip.subarray(0, 1000));
+    await nearest.visitAsync(kind, rows.subarray(cut), 1000, skip.subarray(1000));
+    expect(nearest.hits()).toEqual(search(kind, rows, query, width, k, 1000, skip));
+    expect(nearest.hits()).toHaveLength(1 + run);
+  });
+  await Promise.all(runs);
+});
+
+test("the event loop turns while many rows are compared", async () => {
+  if (backend().addressOf === undefined) return;
+  const width = 384;
+  const rows = new Uint8Array(200_000 * 4 * width);
+  const nearest = createNearest(new Float32Array(8 * width).fill(1), width, 10);
+  let turns = 0;
+  let running = true;
+  const turn = (): void => {
+    turns++;
+    if (running) setImmediate(turn);
+  };
+  const done = nearest.visitAsync("float32", rows, 0);
+  // What blocks has ended by now; what does not has begun, and takes tens of milliseconds.
+  setImmediate(turn);
+  await done;
+  running = false;
+  expect(turns).toBeGreaterThan(1);
+  expect(nearest.hits()[0].map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+test("what is no row is refused", async () => {
   expect(() => createNearest(new Float32Array(7), 3, 1)).toThrow(/multiple of 3/);
   expect(() => createNearest(new Float32Array(3), 3, 1).visit("int8", new Uint8Array(9), 0)).toThrow(/multiple of 8/);
+  await expect(createNearest(new Float32Array(3), 3, 1).visitAsync("int8", new Uint8Array(9), 0)).rejects.toThrow(
+    /multiple of 8/,
+  );
 });
