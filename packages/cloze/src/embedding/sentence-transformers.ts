@@ -157,6 +157,12 @@ export function loadEmbedder(folder: string, { weights, pooled = true }: LoadEmb
   };
   const read = nothingRead();
   try {
+    if (router >= 0 && !pooled) {
+      throw new ClozeError("EMBEDDER_MODULE", `${folder} has several encoders, where one is wanted`, {
+        expected: "a folder of one encoder",
+        received: steps[router].type,
+      });
+    }
     if (router >= 0) return loadRoutes(folder, steps, router, read, settings, routes);
     return loadPipeline(folder, steps, read, settings);
   } catch (error) {

@@ -30,8 +30,8 @@ export interface LoadedModel {
   readonly tokenEncoder?: TokenEncoder;
   /** Present when the model has a task head. */
   readonly task?: TaskModel<unknown, unknown, unknown>;
-  /** The model as a plan with that output; made when first asked for, closed with the model. */
-  compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">): ServedPlan;
+  /** The model (or that of a route) as a plan with that output; made when first asked for, closed with the model. */
+  compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">, model?: Model): ServedPlan;
   close(): void;
 }
 
@@ -105,19 +105,21 @@ export function loadServedFolder(
   { name = basename(folder), weights }: { name?: string } & Pick<CompileOptions, "weights"> = {},
 ): LoadedModel {
   const parts = loadParts(folder);
-  const plans = new Map<string, ServedPlan>();
+  const plans = new Map<Model, Map<string, ServedPlan>>();
   return {
     ...parts,
     name,
     folder,
-    compiled({ outputs, pooling }) {
+    compiled({ outputs, pooling }, model = parts.model) {
+      const ofModel = plans.get(model) ?? new Map<string, ServedPlan>();
+      plans.set(model, ofModel);
       const key = `${outputs} ${pooling}`;
-      const found = plans.get(key) ?? shortRunsAtOnce(inParts(compile(parts.model, { outputs, pooling, weights })));
-      plans.set(key, found);
+      const found = ofModel.get(key) ?? shortRunsAtOnce(inParts(compile(model, { outputs, pooling, weights })));
+      ofModel.set(key, found);
       return found;
     },
     close() {
-      for (const plan of plans.values()) plan.close();
+      for (const ofModel of plans.values()) for (const plan of ofModel.values()) plan.close();
       (parts.embedder ?? parts.sparse ?? parts.tokenEncoder ?? parts.model).dispose();
     },
   };
