@@ -31,17 +31,8 @@ const expected = (name: string) =>
 const names = ["static", "model2vec", "router", "router-behind", "router-mapped"];
 
 test.each(["query", "document"])("cloze embed takes the route of a %s", async (role) => {
-  const out = await runCommand(
-    addEmbed,
-    "embed",
-    "a small cat",
-    "--model",
-    fixture("router"),
-    "--role",
-    role,
-    "--json",
-  );
-  const [{ vector }] = JSON.parse(out) as { vector: number[] }[];
+  const how = ["--model", fixture("router"), "--role", role];
+  const [{ vector }] = await runCommand<{ vector: number[] }[]>(addEmbed, "embed", "a small cat", ...how);
   vector.forEach((value, c) => {
     expect(Math.abs(value - expected("router").embeddings[role][0][c])).toBeLessThan(5e-6);
   });
@@ -100,7 +91,14 @@ test("cloze train makes tables of vectors, goes on with them and with routes", a
 test("cloze evaluate sts compares documents", async () => {
   writeFileSync(path("sts.tsv"), "sentence1\tsentence2\tscore\na cat\ta dog\t1\nthe moon\ta star\t3\na cat\tcats\t4\n");
   for (const name of ["static", "router"]) {
-    const out = await runCommand<{ pairs: number }>(addEvaluateSts, "sts", "--data", path("sts.tsv"), "--model", fixture(name));
+    const out = await runCommand<{ pairs: number }>(
+      addEvaluateSts,
+      "sts",
+      "--data",
+      path("sts.tsv"),
+      "--model",
+      fixture(name),
+    );
     expect(out.pairs).toBe(3);
   }
 });

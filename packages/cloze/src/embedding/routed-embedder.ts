@@ -88,7 +88,7 @@ export function createRoutedEmbedder(
       {
         expected: (["query", "document"] as const).filter((one) => chosen[one] !== undefined).join(" or ") || "no role",
         received: role ?? "none",
-        remedy: 'Say what the texts are: { role: "query" } in the library, --query in cloze embed.',
+        remedy: 'Say what the texts are: { role: "query" } in the library, --role query in cloze embed.',
       },
     );
   };
