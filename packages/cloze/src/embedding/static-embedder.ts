@@ -60,8 +60,8 @@ export interface StaticEmbedderOptions extends Omit<EmbedderParts, "pooling" | "
 }
 
 /**
- * An embedder that is a table of vectors: a text's vector is the mean of its tokens'. It embeds and trains many times as fast
- * as a transformer, and knows no order of words. `saveEmbedder` writes it as sentence-transformers' StaticEmbedding.
+ * An embedder that is a table of vectors: a text's vector is the mean of its tokens'. It has no layers to run (a look-up for each
+ * token), and knows no order of words. `saveEmbedder` writes it as sentence-transformers' StaticEmbedding.
  *
  * @throws EMBEDDER_VOCABULARY where the table has fewer rows than the tokenizer entries
  * @example
