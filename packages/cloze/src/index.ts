@@ -52,6 +52,7 @@ export {
 } from "./embedding/embedder.js";
 export * from "./embedding/evaluation/index.js";
 export { type ExtendEmbedderOptions, extendWithExperts } from "./embedding/extend-experts.js";
+export { type LayerPooling, poolLayers } from "./embedding/layer-pooling.js";
 export {
   type EmbeddedChunk,
   embedLongTexts,
@@ -71,6 +72,7 @@ export * from "./embedding/mining/index.js";
 export { createDense, type DenseOptions, type EmbedderModule } from "./embedding/modules/index.js";
 export * from "./embedding/pair-scorer/index.js";
 export { type Pooling, type PoolingMode, pool } from "./embedding/pooling.js";
+export { createRoutedEmbedder, type EmbedderRoutes, type RouteChoice } from "./embedding/routed-embedder.js";
 export { type LoadEmbedderOptions, loadEmbedder, saveEmbedder } from "./embedding/sentence-transformers.js";
 export {
   createSparseEncoder,
@@ -78,6 +80,7 @@ export {
   type SparseEncoderOptions,
 } from "./embedding/sparse-encoder/sparse-encoder.js";
 export { loadSparseEncoder, saveSparseEncoder } from "./embedding/sparse-encoder/sparse-encoder-folder.js";
+export { createStaticEmbedder, type StaticEmbedderOptions } from "./embedding/static-embedder.js";
 export type { TextCounts } from "./embedding/text-roles.js";
 export {
   createTokenEncoder,

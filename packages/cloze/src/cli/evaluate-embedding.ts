@@ -141,7 +141,7 @@ function bench(command: Command): void {
       const results: { pooling: string; task: string; data: string; scores: EmbeddingScores }[] = [];
       for (const pooling of options.pool ?? [undefined]) {
         const embedder =
-          pooling === undefined || loaded.modules.length > 0
+          pooling === undefined || loaded.modules.length > 0 || loaded.routes !== undefined
             ? loaded
             : createEmbedder(loaded.model, loaded.tokenizer, { ...loaded.options, pooling });
         for (const { data, evaluator } of evaluators) {

@@ -3,24 +3,23 @@ import { z } from "zod";
 import { type DataFormat, dataFormats } from "../data/readers/index.js";
 import { readSimilarityRows } from "../data/readers/similarity-rows.js";
 import { createWarnings } from "../data/readers/warnings.js";
-import { createDocumentEmbedder } from "../embedding/document-embedder.js";
-import { createEmbedder, type Embedder } from "../embedding/embedder.js";
 import { stsEvaluator } from "../embedding/evaluation/sts.js";
 import { embeddingLosses, type LossConfig, rowsOfLoss } from "../embedding/losses/index.js";
 import { poolingModes } from "../embedding/pooling.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
+import { isStaticConfig } from "../embedding/static-embedder.js";
 import { type EmbeddingRow, type TrainEmbedderResult, trainEmbedder } from "../embedding/train-embedder.js";
 import { readEmbeddingRows, rowOf, type TextPair } from "../embedding/training/rows.js";
 import { ClozeError } from "../errors.js";
-import { createModel, type Model } from "../families/index.js";
-import { readLines, type Tokenizer } from "../text/index.js";
+import { readLines } from "../text/index.js";
 import { removeCheckpoints } from "../training/checkpoint.js";
 import type { ProgressReporter } from "../training/progress.js";
 import { numberBetween, partColumn, setting, wholeNumber } from "./arguments.js";
 import { noteGuesses, noteWarnings } from "./data-options.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
-import { encoderOfSize, type ModelSize, modelSizes } from "./model-size.js";
+import { modelSizes } from "./model-size.js";
 import { progressFor } from "./output.js";
+import { type StartEmbedderOptions, startEmbedder } from "./start-embedder.js";
 import {
   type EncoderKind,
   encoderKind,
@@ -30,24 +29,22 @@ import {
   type TrainedEncoder,
   usualLoss,
 } from "./trained-encoder.js";
-import { printRun, type TrainingOptions, tokenizerFor, withTrainingOptions } from "./training-options.js";
+import { printRun, withTrainingOptions } from "./training-options.js";
 
-interface TrainCommandOptions extends TrainingOptions {
-  tokenizer?: string;
+/** The highest learning rate of a table of vectors: a row learns only where its token occurs. */
+const staticRate = 0.05;
+
+interface TrainCommandOptions extends StartEmbedderOptions {
   model?: string;
-  size: ModelSize;
   encoder?: EncoderKind;
   loss?: string;
   set?: Record<string, unknown>;
   column?: Record<string, string | null>;
   format?: DataFormat;
   epochs?: number;
-  maxLength?: number;
-  documentLayers?: number;
   batchSize: number;
   chunkSize?: number;
   temperature: number;
-  pooling?: (typeof poolingModes)[number];
   guide?: string;
   teacher?: string;
   dev?: string;
@@ -141,44 +138,6 @@ Rows of files (TSV, CSV, JSON lines, Parquet; columns are guessed and said, or n
   vector         text (and positive: a translation), label: a teacher's vector (or --teacher)
 docs/embedding.md says which losses suit which data.`;
 
-/** The embedder that training starts from. */
-async function startEmbedder(options: TrainCommandOptions, start: string | undefined): Promise<Embedder> {
-  const { maxLength = newModelLength } = options;
-  const pooling = options.pooling === undefined ? {} : { pooling: options.pooling };
-  const { documentLayers, seed } = options;
-  /** Over the vectors of blocks; --max-length is that of a whole document. */
-  const inBlocks = (model: Model, tokenizer: Tokenizer, layers: number): Embedder => {
-    const { maxPositions } = model.encoder.config;
-    const block = Math.min(32, maxPositions > 0 ? maxPositions : 32);
-    const level = { block, maxBlocks: Math.max(1, Math.ceil(maxLength / block)), document: { layers } };
-    return createDocumentEmbedder(model, tokenizer, level, { seed });
-  };
-  if (start !== undefined) {
-    const opened = loadEmbedder(start);
-    const { model, tokenizer, options: loaded, modules, documentLevel } = opened;
-    if (documentLevel !== undefined) {
-      if (documentLayers === undefined || documentLayers === documentLevel.config.document.layers) return opened;
-      throw new ClozeError("OPTION_CONFLICT", "The model has its own layers over blocks", {
-        expected: String(documentLevel.config.document.layers),
-        received: `--document-layers ${documentLayers}`,
-      });
-    }
-    if (documentLayers !== undefined) return inBlocks(model, tokenizer, documentLayers);
-    return createEmbedder(model, tokenizer, {
-      ...loaded,
-      ...pooling,
-      modules,
-      maxLength: Math.min(options.maxLength ?? loaded.maxLength, loaded.maxLength),
-    });
-  }
-  const tokenizer = tokenizerFor(options);
-  const positions = documentLayers === undefined ? maxLength : 32;
-  const config = encoderOfSize(options.size, tokenizer.vocabularySize, positions);
-  const model = createModel({ architecture: "Model", config, head: { type: "none" }, seed });
-  if (documentLayers !== undefined) return inBlocks(model, tokenizer, documentLayers);
-  return createEmbedder(model, tokenizer, { ...pooling, maxLength });
-}
-
 /** `cloze train` */
 export function addTrain(program: Command): void {
   const command = program
@@ -190,6 +149,12 @@ export function addTrain(program: Command): void {
     .option("--tokenizer <path>", "tokenizer.json or its folder, for a new model")
     .option(`--model ${modelArgument}`, "go on from this model, with its tokenizer")
     .addOption(new Option("--size <size>", "size of a new model").choices(Object.keys(modelSizes)).default("mini"))
+    .addOption(
+      new Option(
+        "--static <width>",
+        "a new model is a table of vectors of so many numbers, and a text the mean of its tokens': very fast",
+      ).argParser(wholeNumber()),
+    )
     .addOption(
       new Option(
         "--loss <loss>",
@@ -265,6 +230,7 @@ export function addTrain(program: Command): void {
     const dev =
       options.dev === undefined ? undefined : stsEvaluator((await readSimilarityRows(options.dev, warnings)).rows);
     noteWarnings(progress, warnings.list());
+    const usualRate = start === undefined ? 5e-4 : 2e-5;
     const training = {
       loss,
       guide,
@@ -272,7 +238,7 @@ export function addTrain(program: Command): void {
       steps: options.steps,
       epochs: options.epochs,
       minutes: options.minutes,
-      learningRate: options.learningRate ?? (start === undefined ? 5e-4 : 2e-5),
+      learningRate: options.learningRate ?? usualRate,
       weightDecay: options.weightDecay,
       batchSize: options.batchSize,
       chunkSize: options.chunkSize,
@@ -286,10 +252,17 @@ export function addTrain(program: Command): void {
     };
     let trained: TrainedEncoder;
     let result: TrainEmbedderResult;
+    if (kind !== "dense" && options.static !== undefined) {
+      throw new ClozeError("OPTION_CONFLICT", "A table of vectors makes embedders of whole texts", {
+        expected: "--encoder dense",
+        received: `--static with ${kind}`,
+      });
+    }
     if (kind === "dense") {
-      const embedder = await startEmbedder(options, start);
+      const embedder = startEmbedder(options, start);
       trained = { encoder: embedder, save: (out) => saveEmbedder(embedder, out), dispose: () => embedder.dispose() };
-      result = await trainEmbedder(embedder, rows, { ...training, dev });
+      const learningRate = options.learningRate ?? (isStaticConfig(embedder.model.config) ? staticRate : usualRate);
+      result = await trainEmbedder(embedder, rows, { ...training, learningRate, dev });
     } else {
       trained = startEncoder(kind, start, options);
       result = await trainEmbedder(trained.encoder, rows, training);

@@ -78,7 +78,8 @@ const starts: Readonly<
   },
   unicoil(start, options) {
     if (start !== undefined && isSparseEncoderFolder(start)) return sparse(loadSparseEncoder(start));
-    const { model, tokenizer } = start === undefined ? newModel(options, "Model") : loadEmbedder(start);
+    const { model, tokenizer } =
+      start === undefined ? newModel(options, "Model") : loadEmbedder(start, { pooled: false });
     const { maxLength, seed } = options;
     return sparse(createSparseEncoder(model, tokenizer, { weighting: "unicoil", maxLength, seed }));
   },

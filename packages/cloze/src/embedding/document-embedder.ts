@@ -11,6 +11,7 @@ import { normalizeRows } from "../objectives/contrastive.js";
 import { splitSentences } from "../text/documents.js";
 import type { Tokenizer } from "../text/index.js";
 import { createEmbedder, type Embedder, type EmbedderOptions, type TextBatch } from "./embedder.js";
+import { layerPoolingOf } from "./layer-pooling.js";
 import { matchingDefaults } from "./losses/pair-matching.js";
 import { emptyCounts, prepareText } from "./text-roles.js";
 
@@ -44,6 +45,15 @@ export function createDocumentEmbedder(
   level: DocumentLevel | DocumentLevelInput = {},
   { seed = 1, ...options }: DocumentEmbedderOptions & { seed?: number } = {},
 ): Embedder {
+  if (layerPoolingOf(model) !== undefined) {
+    throw new ClozeError(
+      "INVALID_OPTION",
+      "Blocks are read by an encoder whose last layer gives the vectors of tokens",
+      {
+        received: "an encoder with weights of layers",
+      },
+    );
+  }
   const upper = "blockVectors" in level ? level : createDocumentLevel(level, model.encoder.config, { seed });
   const { block, maxBlocks } = upper.config;
   const { maxPositions } = model.encoder.config;

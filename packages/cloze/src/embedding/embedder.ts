@@ -5,21 +5,15 @@ import type { DocumentLevel } from "../encoder/document-level.js";
 import type { EncoderOptions } from "../encoder/encoder.js";
 import { ClozeError } from "../errors.js";
 import type { Model } from "../families/model.js";
-import { type CompiledModel, type CompileOptions, compile } from "../inference/compile.js";
+import type { CompiledModel, CompileOptions } from "../inference/compile.js";
 import { normalizeRows } from "../objectives/contrastive.js";
 import type { Tokenizer } from "../text/index.js";
+import { freshPlan } from "./fresh-plan.js";
 import { createSlice, type EmbedderModule, embedderModules } from "./modules/index.js";
 import { modesOf, type Pooling, pool } from "./pooling.js";
-import {
-  emptyCounts,
-  frameOf,
-  packIds,
-  type TextCounts,
-  type TextLayout,
-  type TextRole,
-  type TextRoles,
-  tokenizeTexts,
-} from "./text-roles.js";
+import type { EmbedderRoutes } from "./routed-embedder.js";
+import { createTextReader } from "./text-reader.js";
+import { emptyCounts, type TextCounts, type TextRoles } from "./text-roles.js";
 import { checkPart, type TruncateOptions, truncateModel } from "./truncate.js";
 
 /** How the likeness of two vectors is measured. */
@@ -102,6 +96,11 @@ export interface Embedder {
    * blocks end to end; what takes a text for one sequence of the encoder does not apply.
    */
   readonly documentLevel?: DocumentLevel;
+  /**
+   * Present where the role of a text says which embedder reads it: `createRoutedEmbedder`. What takes the model, tokenizer or
+   * settings of an embedder asks `routeFor` first.
+   */
+  readonly routes?: EmbedderRoutes;
   /** Length of what the first of them takes. */
   readonly pooledWidth: number;
   /** What is trained: the encoder's by their names, those of modules as `modules.0.linear.weight`. */
@@ -127,7 +126,7 @@ export interface Embedder {
   /** The same while the event loop stays free: batches run on another thread, and the next texts are tokenized meanwhile. */
   embedAsync(texts: readonly string[], options?: EmbedOptions): Promise<Tensor>;
   /** What the encoder makes of tokens, without gradients: [tokens, hidden] */
-  hiddenOf(batch: PackedBatch): Tensor;
+  hiddenOf(batch: TextBatch): Tensor;
   /** A smaller embedder with copies of the weights: the first layers, the first numbers of a vector. @throws INVALID_OPTION */
   truncate(options: TruncateOptions): Embedder;
   dispose(): void;
@@ -143,7 +142,15 @@ export const searchedAsUnit = ({
 export interface TrainableEncoder
   extends Pick<
       Embedder,
-      "model" | "parameters" | "width" | "tokenize" | "packTokens" | "embedBatch" | "poolTokens" | "documentLevel"
+      | "model"
+      | "parameters"
+      | "width"
+      | "tokenize"
+      | "packTokens"
+      | "embedBatch"
+      | "poolTokens"
+      | "documentLevel"
+      | "routes"
     >,
     Partial<Pick<Embedder, "fieldIndex">> {
   readonly options: Pick<Embedder["options"], "normalize">;
@@ -162,28 +169,6 @@ export type EmbedderParts = EmbedderOptions & {
 /** Texts that are tokenized ahead of their batches. */
 const blockTexts = 8192;
 
-/** A compiled model that follows the weights: it is made again after they were written. */
-function freshPlan(model: Model, weights: CompileOptions["weights"]) {
-  let compiled: CompiledModel | undefined;
-  let made = "";
-  return {
-    get(output: "mean" | "first" | "hidden"): CompiledModel {
-      const versions = [...model.parameters.values()].map(({ storage }) => storage.version);
-      const wanted = `${output} ${versions.join()}`;
-      if (compiled === undefined || made !== wanted) {
-        compiled?.close();
-        compiled =
-          output === "hidden"
-            ? compile(model, { outputs: output, weights })
-            : compile(model, { outputs: "pooled", pooling: output, weights });
-        made = wanted;
-      }
-      return compiled;
-    },
-    close: () => compiled?.close(),
-  };
-}
-
 const isFilled = ({ offsets }: PackedBatch): boolean => offsets.every((end, s) => s === 0 || end > offsets[s - 1]);
 
 function checkVocabulary(model: Model, tokenizer: Tokenizer): void {
@@ -196,36 +181,12 @@ function checkVocabulary(model: Model, tokenizer: Tokenizer): void {
   });
 }
 
-function checkPrompt(prompts: Readonly<Record<string, string>>, name: string | undefined): void {
-  if (name === undefined || Object.hasOwn(prompts, name)) return;
-  throw new ClozeError("PROMPT_UNKNOWN", `The embedder has no prompt of the name "${name}"`, {
-    expected: Object.keys(prompts).join(", ") || "no name, since it has no prompts",
-  });
-}
-
 /** What stands behind an embedder's pooling, with copies of the weights. */
 export const copyModules = ({ modules, pooledWidth }: Pick<Embedder, "modules" | "pooledWidth">): EmbedderModule[] =>
   modules.map((module, i) => {
     const kind = embedderModules.find(({ type }) => type === module.type);
     const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
     return kind?.load(module.config(), i === 0 ? pooledWidth : modules[i - 1].width, weight) ?? module;
-  });
-
-/** @throws FIELD_UNKNOWN */
-function fieldPlace(fields: readonly string[], field: string): number {
-  const place = fields.indexOf(field);
-  if (place >= 0) return place;
-  throw new ClozeError("FIELD_UNKNOWN", `The embedder has no field of the name "${field}"`, {
-    expected: fields.join(", ") || "no field, since it has none",
-    remedy: "Fields are given by extendWithExperts, or by the option fields of createEmbedder.",
-  });
-}
-
-const noPlaceForField = (field: string | undefined): ClozeError =>
-  new ClozeError("FIELD_TOKEN", "A field's token stands in place of the first special token of a text", {
-    expected: "texts that begin with a special token",
-    received: `the field "${field}", and no such token`,
-    remedy: "Leave specialTokens on, or take field names that are no tokens.",
   });
 
 /**
@@ -252,8 +213,9 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     roles: options.roles ?? {},
     fields: options.fields ?? [],
   };
-  const { pooling, prompts, roles } = settings;
-  checkPrompt(prompts, settings.defaultPrompt);
+  const { pooling } = settings;
+  const reader = createTextReader(tokenizer, settings);
+  const { tokenize, packTokens } = reader;
   const modules = options.modules ?? [];
   const pooledWidth = hiddenSize * modesOf(pooling).length;
   const width = modules.at(-1)?.width ?? pooledWidth;
@@ -262,53 +224,6 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     for (const [name, value] of module.parameters) parameters.set(`modules.${i}.${name}`, value);
   });
 
-  const promptOf: Embedder["promptOf"] = ({ role, promptName, prompt } = {}) => {
-    if (prompt !== undefined) return prompt;
-    checkPrompt(prompts, promptName);
-    const names = role === "query" ? ["query"] : role === "document" ? ["document", "passage", "corpus"] : [];
-    const name = promptName ?? names.find((one) => Object.hasOwn(prompts, one)) ?? settings.defaultPrompt;
-    return name === undefined ? "" : prompts[name];
-  };
-  const roleOf = ({ role = "document" }: TextKind): TextRole => roles[role] ?? {};
-  const layoutOf = (kind: TextKind): TextLayout => ({ ...settings, prompt: promptOf(kind) });
-  const promptLengths = new Map<string, number>();
-  /** Tokens of a prompt, the special ones before it included. */
-  const promptTokens = (kind: TextKind): number => {
-    const prompt = promptOf(kind);
-    if (settings.includePrompt || prompt === "") return 0;
-    let length = promptLengths.get(prompt);
-    if (length === undefined) {
-      const [ids] = tokenizeTexts(tokenizer, [""], layoutOf({ prompt }));
-      length = ids.length - Number(ids.length > 0 && tokenizer.specialIds.has(ids[ids.length - 1]));
-      promptLengths.set(prompt, length);
-    }
-    return length;
-  };
-  const fieldIndex: Embedder["fieldIndex"] = (field) => fieldPlace(settings.fields, field);
-  /** The token of a field, where it has one. */
-  const fieldToken = (field: string | undefined): number | undefined =>
-    field === undefined ? undefined : tokenizer.tokenToId(settings.fields[fieldIndex(field)]);
-  const tokenize: Embedder["tokenize"] = (texts, kind = {}, counts) => {
-    const ids = tokenizeTexts(tokenizer, texts, layoutOf(kind), roleOf(kind), counts);
-    const token = fieldToken(kind.field);
-    if (token === undefined) return ids;
-    if (!settings.specialTokens || frameOf(tokenizer).before === 0) throw noPlaceForField(kind.field);
-    for (const text of ids) text[0] = token;
-    return ids;
-  };
-  const packTokens: Embedder["packTokens"] = (ids, kind = {}) => {
-    const skip = promptTokens(kind);
-    const batch = packIds(ids, roleOf(kind));
-    return {
-      ...batch,
-      ...(skip === 0 ? {} : { promptTokens: skip }),
-      ...(kind.field === undefined ? {} : { routes: new Int32Array(ids.length).fill(fieldIndex(kind.field)) }),
-    };
-  };
-  const pack: Embedder["pack"] = (texts, kind = {}) => {
-    const whole = typeof kind === "string" ? { role: kind } : kind;
-    return packTokens(tokenize(texts, whole), whole);
-  };
   const throughModules = (pooled: Tensor): Tensor => modules.reduce((x, module) => module.forward(x), pooled);
   const poolTokens: Embedder["poolTokens"] = (hidden, batch) =>
     throughModules(pool(hidden, batch.offsets, pooling, batch.promptTokens));
@@ -358,11 +273,7 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     pooledWidth,
     parameters,
     width,
-    promptOf,
-    tokenize,
-    fieldIndex,
-    packTokens,
-    pack,
+    ...reader,
     embedBatch,
     poolTokens,
     hiddenOf: (batch) =>

@@ -4,6 +4,7 @@ import { addSpecialTokens } from "../text/index.js";
 import { type ExtendModelOptions, extendModelWithExperts } from "../training/extend-experts.js";
 import { growVocabulary } from "../training/extend-vocabulary.js";
 import { copyModules, createEmbedder, type Embedder } from "./embedder.js";
+import { layerPoolingOf } from "./layer-pooling.js";
 
 export interface ExtendEmbedderOptions extends Omit<ExtendModelOptions, "count"> {
   /** Names of the fields, an expert each: "[COPD]" … */
@@ -39,8 +40,11 @@ export function extendWithExperts(
       received: `${fields.length} fields (${fields.join(", ")}), ${count} experts`,
     });
   }
-  if (embedder.documentLevel !== undefined) {
-    throw new ClozeError("INVALID_OPTION", "An embedder of documents in blocks cannot get experts");
+  if (embedder.documentLevel !== undefined || embedder.routes !== undefined || layerPoolingOf(embedder.model)) {
+    throw new ClozeError("INVALID_OPTION", "This embedder cannot get experts", {
+      expected: "one encoder, whose last layer gives the vectors of tokens",
+      received: "an embedder of documents in blocks, with routes, or with weights of layers",
+    });
   }
   const tokenizer = fieldTokens ? addSpecialTokens(embedder.tokenizer, fields) : embedder.tokenizer;
   const [first] = embedder.tokenize([""], { prompt: "" })[0];

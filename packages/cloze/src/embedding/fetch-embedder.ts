@@ -2,6 +2,7 @@
 import { holdFiles } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { Embedder } from "./embedder.js";
+import { lastSegment, routerFile, routerTypes, type Step } from "./folder/router-file.js";
 import { type LoadEmbedderOptions, loadEmbedder } from "./sentence-transformers.js";
 
 /** What has arrived of the file that is being fetched. */
@@ -16,6 +17,7 @@ export interface FetchEmbedderOptions extends LoadEmbedderOptions {
   onProgress?: (progress: FetchProgress) => void;
 }
 
+/** What a folder has whose first module is a transformer, or that is a plain model. */
 const required = ["config.json", "tokenizer.json"];
 const besides = [
   "modules.json",
@@ -25,6 +27,8 @@ const besides = [
   "special_tokens_map.json",
 ];
 const weightsName = "model.safetensors";
+/** What modules of routes may have: an encoder of one file, its tokenizer, or a few weights. */
+const ofRoutes = ["config.json", weightsName, ...required.slice(1), ...besides.slice(2)];
 const indexName = "model.safetensors.index.json";
 
 /** The bytes of a file; undefined where there is none. A server may answer with a page instead of an error. */
@@ -64,12 +68,24 @@ async function fetchFile(
 
 const json = (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(bytes));
 
-/** Folders of what stands behind the transformer, as modules.json names them. */
-function moduleFolders(bytes: Uint8Array | undefined): string[] {
+/** What modules.json lists, paths without a dot for the folder itself. */
+function modulesIn(bytes: Uint8Array | undefined): Step[] {
   const modules = bytes === undefined ? [] : json(bytes);
   if (!Array.isArray(modules)) return [];
-  return modules.map((one: { path?: unknown }) => String(one?.path ?? "")).filter((path) => path !== "");
+  return modules.map((one: { path?: unknown; type?: unknown }) => ({
+    path: String(one?.path ?? "").replace(/^\.$/, ""),
+    type: lastSegment(String(one?.type ?? "")),
+  }));
 }
+
+/** The folders of a router's modules. */
+function routedFolders(router: Step, contents: ReadonlyMap<string, Uint8Array>): string[] {
+  const [file] = [routerFile, "config.json"].flatMap((name) => contents.get(placeIn(router.path, name)) ?? []);
+  const { types } = (file === undefined ? {} : json(file)) as { types?: object };
+  return Object.keys(types ?? {}).map((id) => placeIn(router.path, id));
+}
+
+const placeIn = (path: string, name: string): string => (path === "" ? name : `${path}/${name}`);
 
 let count = 0;
 
@@ -104,11 +120,19 @@ export async function fetchEmbedder(
       remedy: "Give the URL of a folder that saveEmbedder or sentence-transformers wrote.",
     });
   await Promise.all([...required, ...besides].map(get));
-  for (const name of required) if (!contents.has(name)) throw missing(name);
-  for (const path of moduleFolders(contents.get("modules.json"))) {
-    await Promise.all([get(`${path}/config.json`), get(`${path}/${weightsName}`)]);
+  const modules = modulesIn(contents.get("modules.json"));
+  const [first] = modules;
+  const hasModel = first === undefined || first.type.endsWith("Transformer");
+  if (hasModel) for (const name of required) if (!contents.has(name)) throw missing(name);
+  const getAll = (path: string, names: readonly string[]) =>
+    Promise.all(names.map((name) => placeIn(path, name)).map((name) => contents.has(name) || get(name)));
+  for (const { path } of modules) if (path !== "") await getAll(path, ["config.json", weightsName]);
+  if (!hasModel) await getAll(first.path, [weightsName, "tokenizer.json"]);
+  for (const router of modules.filter(({ type }) => routerTypes.includes(type))) {
+    await getAll(router.path, [routerFile]);
+    for (const path of routedFolders(router, contents)) await getAll(path, ofRoutes);
   }
-  if (!(await get(weightsName))) {
+  if (hasModel && !(await get(weightsName))) {
     if (!(await get(indexName))) throw missing(weightsName);
     const { weight_map: shards = {} } = json(contents.get(indexName) as Uint8Array) as { weight_map?: object };
     for (const shard of new Set(Object.values(shards).map(String))) if (!(await get(shard))) throw missing(shard);

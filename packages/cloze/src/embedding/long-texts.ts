@@ -4,6 +4,7 @@ import { groupByTokenBudget } from "../data/packed-batch.js";
 import { ClozeError } from "../errors.js";
 import { normalizeRows } from "../objectives/contrastive.js";
 import type { Embedder, EmbedOptions } from "./embedder.js";
+import { routeFor } from "./routed-embedder.js";
 import { emptyCounts, frameOf, prepareText, type TextCounts } from "./text-roles.js";
 
 /**
@@ -108,10 +109,11 @@ function checkSizes(room: number, chunkTokens: number, overlap: number): void {
  * const { vectors, chunks, counts } = embedLongTexts(embedder, texts, { strategy: "chunk", overlap: 32 });
  */
 export function embedLongTexts(
-  embedder: Embedder,
+  given: Embedder,
   texts: readonly string[],
   { strategy = "truncate", overlap = 0, tokenBudget = 4096, onProgress, ...options }: LongTextOptions = {},
 ): LongTextVectors {
+  const embedder = routeFor(given, options.role);
   const { tokenizer, width, options: settings } = embedder;
   if (embedder.documentLevel !== undefined) {
     throw new ClozeError("INVALID_OPTION", "This embedder reads long texts in blocks of its own", {

@@ -1,35 +1,19 @@
 // Training of an embedder by any loss over vectors.
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { add, concat, createAdamW, scope, segmentMean, slice, type Tensor, tensor } from "@cloze/tensor";
-import { normalize as applyFinalNorm } from "../encoder/norm.js";
+import { createAdamW, scope, type Tensor } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
-import { cachedLoss, normalizeRows } from "../objectives/contrastive.js";
-import { type RouterLossWeights, routerLoss } from "../objectives/router-losses.js";
+import type { RouterLossWeights } from "../objectives/router-losses.js";
 import { type EvaluationRecord, followBest } from "../training/best-checkpoint.js";
 import { findCheckpoint, removeCheckpoints } from "../training/checkpoint.js";
 import { silentProgress } from "../training/progress.js";
-import { type StepContext, type TrainOptions, type TrainResult, train } from "../training/trainer.js";
-import type { Embedder, TextBatch, TrainableEncoder } from "./embedder.js";
+import { type TrainOptions, type TrainResult, train } from "../training/trainer.js";
+import type { Embedder, TrainableEncoder } from "./embedder.js";
 import type { EmbeddingEvaluator } from "./evaluation/evaluator.js";
-import {
-  createLoss,
-  type EmbeddingLoss,
-  innermostKind,
-  isCacheable,
-  type LossConfig,
-  type LossInput,
-  rowsOfLoss,
-} from "./losses/index.js";
+import { createLoss, innermostKind, isCacheable, type LossConfig, rowsOfLoss } from "./losses/index.js";
 import { emptyCounts, type TextCounts } from "./text-roles.js";
-import {
-  batchMaker,
-  type EmbeddingBatch,
-  epochPlan,
-  labelsOf,
-  plannedBatches,
-  sliceBatch,
-} from "./training/batches.js";
+import { batchMaker, type EmbeddingBatch, epochPlan, labelsOf, plannedBatches } from "./training/batches.js";
+import { lossRunner } from "./training/loss-runner.js";
 import { type EmbeddingRow, rowOf, type TextPair } from "./training/rows.js";
 
 export type { EmbeddingRow, TextPair } from "./training/rows.js";
@@ -101,13 +85,6 @@ export interface TrainEmbedderResult extends TrainResult {
   readonly best?: EvaluationRecord;
 }
 
-/** Texts of rows, column by column as their vectors are. */
-const textColumns = (rows: readonly EmbeddingRow[], positions: Int32Array): string[][] => {
-  const texts = Array.from(positions, (i) => rows[i].texts);
-  const columns = [0, 1].map((column) => texts.flatMap((row) => (row.length > column ? [row[column]] : [])));
-  return [...columns, texts.flatMap((row) => row.slice(2))].filter((column) => column.length > 0);
-};
-
 /** Rows with the teacher's vectors for labels. */
 function taught(rows: readonly EmbeddingRow[], teacher: Embedder): EmbeddingRow[] {
   return scope(() => {
@@ -119,116 +96,6 @@ function taught(rows: readonly EmbeddingRow[], teacher: Embedder): EmbeddingRow[
   });
 }
 
-/** The columns of [rows, width], one after the other. */
-function columnsOf(rows: Tensor, counts: readonly number[]): Tensor[] {
-  if (counts.length === 1) return [rows];
-  const ends = counts.map((_, i) => counts.slice(0, i + 1).reduce((sum, count) => sum + count, 0));
-  return counts.map((count, i) => slice(rows, [{ start: ends[i] - count, end: ends[i] }]));
-}
-
-/** The columns of a batch; several rows a text where there are offsets. */
-const shaped = (all: Tensor, batch: EmbeddingBatch, offsets?: readonly Int32Array[]) => ({
-  columns: columnsOf(all, offsets?.map((column) => column[column.length - 1]) ?? batch.counts),
-  ...(offsets === undefined ? {} : { offsets }),
-});
-
-/** What the forward passes of a batch give a loss. */
-function lossRunner(
-  embedder: TrainableEncoder,
-  rows: readonly EmbeddingRow[],
-  loss: EmbeddingLoss,
-  { depth, router }: Pick<TrainEmbedderOptions, "depth" | "router">,
-) {
-  const { encoder } = embedder.model;
-  // Tensor are normalised as the embedder does it, unless that changes nothing.
-  const finish = (x: Tensor) => (embedder.options.normalize && !loss.scaleInvariant ? normalizeRows(x) : x);
-  const { rowOffsets } = embedder;
-  /** Where the rows of each text begin, column by column. */
-  const offsetsOf = (batch: EmbeddingBatch): Int32Array[] | undefined => {
-    if (rowOffsets === undefined) return undefined;
-    const lengths = batch.parts.flatMap((part) => {
-      const offsets = rowOffsets(part);
-      return Array.from(offsets.subarray(1), (end, s) => end - offsets[s]);
-    });
-    return batch.counts.map((count) => {
-      let end = 0;
-      return Int32Array.from([0, ...lengths.splice(0, count).map((length) => (end += length))]);
-    });
-  };
-  const input = (batch: EmbeddingBatch, all: Tensor, { step, seed }: StepContext): LossInput => ({
-    ...shaped(all, batch, offsetsOf(batch)),
-    labels: batch.labels,
-    labelWidth: batch.labelWidth,
-    seed,
-    step,
-    ...(loss.needs?.texts ? { texts: textColumns(rows, batch.positions) } : {}),
-  });
-  const embed = (batch: TextBatch, seed: number) => finish(embedder.embedBatch(batch, { training: true, seed, depth }));
-  const join = (parts: readonly Tensor[]) => (parts.length === 1 ? parts[0] : concat(parts, 0));
-  /** After each layer, the last one last: [rows, width] */
-  const embedDepths = (batch: TextBatch, seed: number): Tensor[] => {
-    const { hiddenStates = [], beforeFinalNorm } = encoder.forward(batch, { training: true, seed, hiddenStates: true });
-    return hiddenStates.map((state, i) => {
-      const isLast = i === hiddenStates.length - 1;
-      const normed =
-        isLast || beforeFinalNorm === undefined
-          ? state
-          : applyFinalNorm(state, encoder.parameters, "finalNorm", encoder.config);
-      return finish(embedder.poolTokens(normed, batch));
-    });
-  };
-  /** The loss, and what routers are asked about the same texts. */
-  const withRouter = (batch: EmbeddingBatch, context: StepContext, weights: RouterLossWeights): Tensor => {
-    const { seed } = context;
-    const parts = batch.parts.map((part, place) => {
-      const how = { training: true, seed: partSeed(seed, place), depth, routerLogits: true };
-      const { hidden, routerLogits = [] } = encoder.forward(part, how);
-      const sequences = part.offsets.length - 1;
-      const perText = routerLogits.map((logits) =>
-        logits.shape[0] === sequences ? logits : segmentMean(logits, tensor(part.offsets)),
-      );
-      return { vectors: finish(embedder.poolTokens(hidden, part)), perText, fields: part.routes ?? new Int32Array(0) };
-    });
-    const value = loss.forward(input(batch, join(parts.map(({ vectors }) => vectors)), context));
-    const layers = parts[0].perText.map((_, layer) => join(parts.map(({ perText }) => perText[layer])));
-    const asked = routerLoss(layers, Int32Array.from(parts.flatMap(({ fields }) => Array.from(fields))), weights);
-    return asked === undefined ? value : add(value, asked);
-  };
-  const partSeed = (seed: number, place: number) => (seed * 31 + place) | 0;
-  return {
-    plain(batch: EmbeddingBatch, context: StepContext): Tensor {
-      const { seed } = context;
-      if (router !== undefined) return withRouter(batch, context, router);
-      if (!loss.needs?.depths) {
-        const all = join(batch.parts.map((part, place) => embed(part, partSeed(seed, place))));
-        return loss.forward(input(batch, all, context));
-      }
-      const parts = batch.parts.map((part, place) => embedDepths(part, partSeed(seed, place)));
-      const depths = parts[0].map((_, layer) => join(parts.map((part) => part[layer])));
-      const last = depths.pop() as Tensor;
-      return loss.forward({
-        ...input(batch, last, context),
-        depths: depths.map((layer) => columnsOf(layer, batch.counts)),
-      });
-    },
-    inChunks(batch: EmbeddingBatch, context: StepContext, size: number): number {
-      const { seed } = context;
-      const pieces = batch.parts.flatMap((part) => {
-        const sequences = part.offsets.length - 1;
-        return Array.from({ length: Math.ceil(sequences / size) }, (_, i) =>
-          sliceBatch(part, i * size, Math.min(sequences, (i + 1) * size)),
-        );
-      });
-      return cachedLoss(
-        pieces.length,
-        (i) => embed(pieces[i], partSeed(seed, i)),
-        (all) => loss.forward(input(batch, all, context)),
-        loss.parameters?.values(),
-      );
-    },
-  };
-}
-
 const hasField = ({ field }: EmbeddingRow): boolean => field !== undefined;
 
 /** AdamW with the tables in a group of their own; vectors and tables do not decay. */
@@ -238,7 +105,7 @@ function optimizerFor(
 ) {
   const { learningRate = 2e-5, weightDecay = 0.01, beta2 = 0.999 } = options;
   const { tableLearningRate = learningRate } = options;
-  const isTable = (name: string) => name.startsWith("embeddings.");
+  const isTable = (name: string) => /^(routes\.[^.]*\.)?embeddings\./.test(name);
   const group = (name: string, wanted: (key: string, parameter: Tensor) => boolean, rate: number, decay: number) => ({
     name,
     parameters: [...parameters].filter(([key, parameter]) => wanted(key, parameter)),
@@ -311,6 +178,10 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
     guide: guide === undefined ? undefined : (texts) => guide.embed(texts),
   });
   const byToken = embedder.rowOffsets !== undefined;
+  const severalEncoders =
+    embedder.documentLevel !== undefined
+      ? "an embedder of documents, which has two"
+      : embedder.routes && "an embedder with routes, which have their own";
   if (byToken !== (loss.needs?.offsets === true)) {
     throw new ClozeError("LOSS_OPTIONS", "This loss is not for this kind of encoder", {
       expected: byToken ? "a loss over the vectors of tokens: colbert" : "a loss over one vector for each text",
@@ -318,9 +189,9 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
       remedy: byToken ? undefined : "Train a ColBERT encoder with it (--encoder colbert).",
     });
   }
-  if (loss.needs?.depths && embedder.documentLevel !== undefined) {
+  if (loss.needs?.depths && severalEncoders !== undefined) {
     throw new ClozeError("LOSS_OPTIONS", "This loss wants the vectors of texts after each layer of one encoder", {
-      received: "an embedder of documents, which has two",
+      received: severalEncoders,
     });
   }
   const parameters = new Map(embedder.parameters);
@@ -337,7 +208,7 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
       remedy: "Leave the size of chunks out.",
     });
   }
-  const oneVector = !byToken && !loss.needs?.depths && embedder.documentLevel === undefined;
+  const oneVector = !byToken && !loss.needs?.depths && severalEncoders === undefined;
   if (options.router !== undefined && (chunkSize < batchSize || !oneVector || !rows.every(hasField))) {
     throw new ClozeError(
       "LOSS_OPTIONS",

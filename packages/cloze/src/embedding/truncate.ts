@@ -2,6 +2,7 @@
 import { copiesOf } from "../encoder/parameters.js";
 import { ClozeError } from "../errors.js";
 import { buildModel, type Model } from "../families/model.js";
+import { layerPoolingOf, poolLikewise } from "./layer-pooling.js";
 
 /** What is left of an embedder. */
 export interface TruncateOptions {
@@ -22,19 +23,20 @@ export function checkPart(name: string, value: number, least: number, most: numb
 
 /**
  * A model of the embeddings and the first layers of another, with copies of their weights; a final norm stays. Its hidden
- * states are those of the other at that depth, bit for bit.
+ * states are those of the other at that depth, bit for bit. Weighted means of layers need all of them.
  *
  * @throws INVALID_OPTION
  */
 export function truncateModel(model: Model, layers: number): Model {
   const { config } = model;
-  checkPart("layers", layers, 0, config.layers.length);
+  checkPart("layers", layers, layerPoolingOf(model) === undefined ? 0 : config.layers.length, config.layers.length);
   const { num_hidden_layers: _, ...source } = model.source ?? {};
-  return buildModel(
+  const copy = buildModel(
     { ...config, layers: config.layers.slice(0, layers) },
     model.head.config,
     { load: copiesOf(model.parameters, "encoder.") },
     { load: copiesOf(model.parameters, "head.") },
     model.source === undefined ? {} : { source },
   );
+  return poolLikewise(model, copy);
 }

@@ -31,8 +31,8 @@ export interface LoadedModel {
   readonly tokenEncoder?: TokenEncoder;
   /** Present when the model has a task head. */
   readonly task?: TaskModel<unknown, unknown, unknown>;
-  /** The model as a plan with that output; made when first asked for, closed with the model. */
-  compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">): ServedPlan;
+  /** The model (or that of a route) as a plan with that output; made when first asked for, closed with the model. */
+  compiled(wanted: Pick<CompileOptions, "outputs" | "pooling">, model?: Model): ServedPlan;
   /** The head on rows of hidden states, as a plan; the same way. Undefined where plans do not know it. */
   rowHead(most: number): CompiledHead | undefined;
   close(): void;
@@ -112,16 +112,18 @@ export async function loadServedFolder(
   { name = basename(folder), weights }: { name?: string } & Pick<CompileOptions, "weights"> = {},
 ): Promise<LoadedModel> {
   const parts = await loadParts(folder);
-  const plans = new Map<string, ServedPlan>();
+  const plans = new Map<Model, Map<string, ServedPlan>>();
   const heads = new Map<number, CompiledHead | undefined>();
   return {
     ...parts,
     name,
     folder,
-    compiled({ outputs, pooling }) {
+    compiled({ outputs, pooling }, model = parts.model) {
+      const ofModel = plans.get(model) ?? new Map<string, ServedPlan>();
+      plans.set(model, ofModel);
       const key = `${outputs} ${pooling}`;
-      const found = plans.get(key) ?? shortRunsAtOnce(inParts(compile(parts.model, { outputs, pooling, weights })));
-      plans.set(key, found);
+      const found = ofModel.get(key) ?? shortRunsAtOnce(inParts(compile(model, { outputs, pooling, weights })));
+      ofModel.set(key, found);
       return found;
     },
     rowHead(most) {
@@ -130,7 +132,7 @@ export async function loadServedFolder(
     },
     close() {
       for (const head of heads.values()) head?.close();
-      for (const plan of plans.values()) plan.close();
+      for (const ofModel of plans.values()) for (const plan of ofModel.values()) plan.close();
       (parts.embedder ?? parts.sparse ?? parts.tokenEncoder ?? parts.model).dispose();
     },
   };

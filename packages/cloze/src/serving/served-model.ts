@@ -1,7 +1,8 @@
 // A model that is served: what it can do, and what it says about itself.
+import type { Embedder } from "../embedding/embedder.js";
 import type { CompileOptions } from "../inference/compile.js";
 import { type Abilities, abilitiesOf } from "./abilities/index.js";
-import { readText, type TextInput } from "./abilities/read-text.js";
+import { readText, roleNames, type TextInput } from "./abilities/read-text.js";
 import { type LoadedModel, loadServedFolder } from "./loaded-model.js";
 import type { Scheduler } from "./scheduler.js";
 
@@ -32,23 +33,28 @@ export async function openServedModel(
 ): Promise<ServedModel> {
   const loaded = await loadServedFolder(folder, options);
   const abilities = abilitiesOf(loaded);
+  const routes = loaded.embedder?.routes;
+  const { parameters } = routes === undefined ? loaded.model : (loaded.embedder as Embedder);
   return {
     ...loaded,
     abilities,
     source: options.source ?? folder,
     dtype: options.weights ?? "float32",
     created: Math.floor(Date.now() / 1000),
-    bytes: [...loaded.model.parameters.values()].reduce((sum, { size }) => sum + 4 * size, 0),
+    bytes: [...parameters.values()].reduce((sum, { size }) => sum + 4 * size, 0),
     async warmUp(scheduler) {
       // Any token there is: a vocabulary need not be able to write a given text.
       const ids = Array.from(loaded.tokenizer.specialIds).slice(0, 2);
-      const unit = readText(loaded, ids.length > 0 ? ids : [0], { truncate: true, direction: "right" });
+      const roles = routes === undefined ? [undefined] : roleNames.filter((role) => routes.chosen[role] !== undefined);
+      const units = roles.map((role) =>
+        readText(loaded, ids.length > 0 ? ids : [0], { role, truncate: true, direction: "right" }),
+      );
       const program =
         abilities.dense?.program ??
         abilities.task?.program ??
         abilities.sparse?.program ??
         abilities.lateInteraction?.program;
-      if (program !== undefined) await scheduler.submit<TextInput, unknown>(program, [unit]);
+      if (program !== undefined) await scheduler.submit<TextInput, unknown>(program, units);
     },
   };
 }

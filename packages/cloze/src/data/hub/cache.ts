@@ -44,19 +44,30 @@ function readJson(path: string): unknown {
  */
 export function missingFromSnapshot(folder: string): string | undefined {
   const has = (name: string) => existsSync(join(folder, name));
+  const listed = readJson(join(folder, "modules.json"));
+  const modules = (Array.isArray(listed) ? listed : []) as { path?: unknown; type?: unknown }[];
+  // Tables of vectors and routers have no model in the folder itself.
+  const [first] = modules;
+  if (first !== undefined && !String(first.type).endsWith("Transformer")) return missingModule(first, has);
   if (!has("config.json")) return "config.json";
   const index = readJson(join(folder, "model.safetensors.index.json")) as { weight_map?: Record<string, string> };
   if (!has("model.safetensors") && index !== undefined) {
     const shard = [...new Set(Object.values(index?.weight_map ?? {}))].find((name) => !has(name));
     if (shard !== undefined) return shard;
   } else if (!has("model.safetensors") && !has("pytorch_model.bin")) return "model.safetensors";
-  const modules = readJson(join(folder, "modules.json"));
-  if (!Array.isArray(modules)) return undefined;
-  for (const { path, type } of modules as { path?: unknown; type?: unknown }[]) {
+  for (const { path, type } of modules) {
     if (typeof path !== "string" || path === "" || String(type).endsWith("Normalize")) continue;
-    if (!has(join(path, "config.json"))) return `${path}/config.json`;
+    const settings = ["config.json", "router_config.json"].map((name) => join(path, name));
+    if (!settings.some(has)) return `${path}/config.json`;
   }
   return undefined;
+}
+
+/** What a first module that is no transformer lacks: a router its settings, any other its weights. */
+function missingModule({ path }: { path?: unknown }, has: (name: string) => boolean): string | undefined {
+  const place = (name: string) => join(typeof path === "string" ? path : "", name);
+  const found = ["router_config.json", "model.safetensors", "pytorch_model.bin"].some((name) => has(place(name)));
+  return found ? undefined : place("model.safetensors");
 }
 
 /**

@@ -4,7 +4,7 @@ import type { HubFile } from "./listing.js";
 
 // What Cloze reads of a model, and what a person wants to read about it.
 const wanted = [
-  /^(config|modules|config_sentence_transformers|sentence_\w+_config)\.json$/,
+  /^(config|modules|router_config|config_sentence_transformers|sentence_\w+_config)\.json$/,
   /\.safetensors(\.index\.json)?$/,
   /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$/,
   /^(vocab|merges)\.txt$/,

@@ -6,6 +6,8 @@ import { ClozeError } from "../../errors.js";
 import type { ModelFacts } from "./manifest.js";
 
 const counts = /\.(safetensors|json|txt|model)$/;
+/** Folders of modules: 1_Pooling, and of a router's routes query_0_StaticEmbedding. */
+const isModule = (name: string): boolean => /^(\w+_)?\d+_/.test(name);
 /** Files that say nothing about vectors. */
 const silent = /^(README\.md|log\.jsonl|config_sentence_transformers\.json|trainer_state\.json)$/;
 /** Where encoders of tokens, and they alone, keep what their vectors depend on: lengths, markers, what is skipped. */
@@ -16,7 +18,7 @@ function filesOf(folder: string): string[] {
   const speaks = (name: string) => !silent.test(name) || (name === tokenSettings && saysLengths(join(folder, name)));
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return /^\d+_/.test(entry.name) ? filesOf(path) : [];
+    if (entry.isDirectory()) return isModule(entry.name) ? filesOf(path) : [];
     return counts.test(entry.name) && speaks(entry.name) ? [path] : [];
   });
 }

@@ -1,5 +1,6 @@
 // One vector for each text.
 import { noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
+import { routeFor } from "../../embedding/routed-embedder.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { packUnits, rowsOf } from "../pack-units.js";
 import type { Program } from "../scheduler.js";
@@ -16,9 +17,7 @@ export interface DenseAbility {
 export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
   const { embedder, name } = loaded;
   if (embedder === undefined) return undefined;
-  const { width, modules, options } = embedder;
-  // Poolings that plans know; the others start from the vectors of tokens.
-  const planned = options.pooling === "mean" ? "mean" : options.pooling === "cls" ? "first" : undefined;
+  const { width } = embedder;
   const finish = (make: () => Tensor): Float32Array[] =>
     rowsOf(
       scope(() => noGrad(() => make().toTypedArray() as Float32Array)),
@@ -26,7 +25,12 @@ export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
     );
   const embedGroup = async (units: readonly TextInput[], promptTokens: number, alone = false) => {
     const batch = packUnits(units);
-    if (planned !== undefined && promptTokens === 0) {
+    const { role } = units[0];
+    const { model, modules, options } = routeFor(embedder, role);
+    // Poolings that plans know; the others start from the vectors of tokens, as texts without any do.
+    const planned = options.pooling === "mean" ? "mean" : options.pooling === "cls" ? "first" : undefined;
+    const filled = units.every(({ ids }) => ids.length > 0);
+    if (planned !== undefined && promptTokens === 0 && filled && embedder.routes === undefined) {
       const compiled = loaded.compiled({ outputs: "pooled", pooling: planned });
       const pooled = await compiled.run(batch, { alone });
       if (modules.length === 0) return rowsOf(pooled, width);
@@ -34,22 +38,27 @@ export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
         modules.reduce((x, module) => module.forward(x), tensor(pooled, [units.length, compiled.width])),
       );
     }
-    const compiled = loaded.compiled({ outputs: "hidden" });
+    const compiled = loaded.compiled({ outputs: "hidden" }, model);
     const hidden = await compiled.run(batch, { alone });
     return finish(() =>
-      embedder.poolTokens(tensor(hidden, [batch.ids.length, compiled.width]), { ...batch, promptTokens }),
+      embedder.poolTokens(tensor(hidden, [batch.ids.length, compiled.width]), { ...batch, promptTokens, role }),
     );
   };
   return {
     width,
     program: {
       name: `${name} embed`,
-      // A prompt's tokens do not count in the pooling.
+      // Roles may have encoders of their own; a prompt's tokens do not count in the pooling.
       compute: (units, alone) =>
         inGroups(
           units,
-          ({ promptTokens }) => promptTokens,
-          (group, promptTokens) => embedGroup(group, promptTokens, alone),
+          ({ role }) => (embedder.routes === undefined ? undefined : routeFor(embedder, role)),
+          (ofRoute) =>
+            inGroups(
+              ofRoute,
+              ({ promptTokens }) => promptTokens,
+              (group, promptTokens) => embedGroup(group, promptTokens, alone),
+            ),
         ),
     },
   };

@@ -1,7 +1,10 @@
 // Texts of requests as models that embed read them.
 import type { Embedder, TextKind } from "../../embedding/embedder.js";
+import { routeFor } from "../../embedding/routed-embedder.js";
 import { emptyCounts, prepareText, type TextRoles } from "../../embedding/text-roles.js";
 import type { TokenEncoder } from "../../embedding/token-encoder/token-encoder.js";
+import { ClozeError } from "../../errors.js";
+import type { Tokenizer } from "../../text/index.js";
 import { type CutOptions, type EncodedInput, encodeIdsInput, encodeInput, tooLong } from "../encode-input.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { ServingError } from "../serving-error.js";
@@ -28,7 +31,8 @@ export interface TextInput extends EncodedInput {
 /** What reading a text needs to know of a model. */
 export type TextModel = Pick<LoadedModel, "tokenizer" | "maxLength" | "embedder" | "sparse" | "tokenEncoder">;
 
-const roleNames = ["query", "document"] as const;
+/** What texts may be. */
+export const roleNames = ["query", "document"] as const;
 
 const noSuchPrompt = (names: readonly string[]): ServingError =>
   new ServingError(
@@ -47,22 +51,42 @@ function roleOf({ sparse, tokenEncoder }: TextModel, { promptName, role }: TextR
 }
 
 /** @throws ServingError "validation" */
-function kindOf({ options }: Embedder, { promptName, role }: TextReading): TextKind {
+function kindOf({ options, routes }: Embedder, { promptName, role }: TextReading): TextKind {
   if (promptName === undefined) return role === undefined ? {} : { role };
   const named = roleNames.find((name) => name === promptName);
   if (Object.hasOwn(options.prompts, promptName)) return { promptName, role: named };
-  if (named !== undefined && Object.keys(options.roles).length > 0) return { role: named };
-  const names = [...Object.keys(options.prompts), ...(Object.keys(options.roles).length > 0 ? roleNames : [])];
-  throw noSuchPrompt(names);
+  const apart = routes !== undefined || Object.keys(options.roles).length > 0;
+  if (named !== undefined && apart) return { role: named };
+  throw noSuchPrompt([...Object.keys(options.prompts), ...(apart ? roleNames : [])]);
 }
 
-/** @throws ServingError "validation", for models without prompts too */
-export function promptOf(model: TextModel, promptName: string): string {
+/** What reads texts of a role. @throws ServingError "validation" where none does, or no role was said */
+function readerOf(embedder: Embedder, { role }: TextKind): Embedder {
+  try {
+    return routeFor(embedder, role);
+  } catch (cause) {
+    if (!(cause instanceof ClozeError)) throw cause;
+    throw new ServingError(
+      "validation",
+      role === undefined
+        ? "The model reads queries and documents differently: say `prompt_name`"
+        : `The model does not read a ${role}`,
+      { field: "prompt_name", cause },
+    );
+  }
+}
+
+/** A prompt, and the tokenizer of texts with it. @throws ServingError "validation", for models without prompts too */
+export function promptOf(model: TextModel, promptName: string): { prompt: string; tokenizer: Tokenizer } {
   const { embedder } = model;
-  if (embedder !== undefined)
-    return embedder.promptOf(kindOf(embedder, { promptName, truncate: true, direction: "right" }));
-  roleOf(model, { promptName, truncate: true, direction: "right" });
-  return "";
+  const reading = { promptName, truncate: true, direction: "right" } as const;
+  if (embedder !== undefined) {
+    const kind = kindOf(embedder, reading);
+    const reader = readerOf(embedder, kind);
+    return { prompt: reader.promptOf(kind), tokenizer: reader.tokenizer };
+  }
+  roleOf(model, reading);
+  return { prompt: "", tokenizer: model.tokenizer };
 }
 
 /** A text as an encoder of tokens reads it: with a token that says what it is. @throws ServingError "validation" */
@@ -84,17 +108,20 @@ function readMarked(model: TextModel, encoder: TokenEncoder, text: string, readi
  * @throws ServingError "validation", "empty", "tokenizer"
  */
 export function readText(model: TextModel, input: string | readonly number[], reading: TextReading): TextInput {
-  const { tokenizer, maxLength, embedder, tokenEncoder } = model;
+  const { embedder: served, tokenEncoder } = model;
   const { truncate, direction, field } = reading;
   if (tokenEncoder !== undefined && typeof input === "string") return readMarked(model, tokenEncoder, input, reading);
-  if (embedder === undefined) {
+  if (served === undefined) {
+    const { tokenizer, maxLength } = model;
     const cut: CutOptions = { maxLength, truncate, direction, field };
     const encoded =
       typeof input === "string" ? encodeInput(tokenizer, { text: input }, cut) : encodeIdsInput(tokenizer, input, cut);
     return { ...encoded, promptTokens: 0, role: roleOf(model, reading) };
   }
-  const { options } = embedder;
-  const kind = kindOf(embedder, reading);
+  const kind = kindOf(served, reading);
+  const embedder = readerOf(served, kind);
+  const { tokenizer, options } = embedder;
+  const { maxLength } = options;
   const role = options.roles[kind.role ?? "document"] ?? {};
   const cut: CutOptions = { maxLength: Math.min(maxLength, role.maxLength ?? maxLength), truncate, direction, field };
   const prompt = typeof input === "string" ? embedder.promptOf(kind) : "";
@@ -114,5 +141,6 @@ export function readText(model: TextModel, input: string | readonly number[], re
     ...(segment === 0 ? {} : { segments: new Int32Array(encoded.ids.length).fill(segment) }),
     positionOffset,
     promptTokens: skipped,
+    role: kind.role,
   };
 }

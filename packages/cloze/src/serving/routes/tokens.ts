@@ -1,9 +1,9 @@
 // Texts to tokens and back, as text-embeddings-inference gives them.
 import { z } from "zod";
+import type { Tokenizer } from "../../text/index.js";
 import { promptOf } from "../abilities/read-text.js";
 import { checkBatchSize, chooseModel, encodeAll } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
-import type { ServedModel } from "../served-model.js";
 import { inputList, modelField, promptNameField, textsField } from "./fields.js";
 
 const tokenSchema = z.object({
@@ -18,7 +18,7 @@ type Token = z.output<typeof tokenSchema>;
 const anyModel = (): boolean => true;
 
 /** Tokens with their places in bytes, as text-embeddings-inference counts. */
-function tokensOf({ tokenizer }: ServedModel, text: string, addSpecialTokens: boolean): Token[] {
+function tokensOf(tokenizer: Tokenizer, text: string, addSpecialTokens: boolean): Token[] {
   const encoding = tokenizer.encode(text, { addSpecialTokens, truncation: false, padding: false });
   // Offsets grow but for odd tokenizers, so bytes are counted from the last place on.
   let [unit, bytes] = [0, 0];
@@ -63,8 +63,9 @@ const tokenize = defineRoute({
     const texts = inputList(inputs) as string[];
     const served = chooseModel(exchange, model, anyModel, "a model");
     checkBatchSize(texts.length, exchange.state.settings.maxClientBatchSize, "inputs");
-    const prompt = prompt_name == null ? "" : promptOf(served, prompt_name);
-    return encodeAll(exchange, texts, (text) => tokensOf(served, prompt + text, add_special_tokens));
+    const { prompt, tokenizer } =
+      prompt_name == null ? { prompt: "", tokenizer: served.tokenizer } : promptOf(served, prompt_name);
+    return encodeAll(exchange, texts, (text) => tokensOf(tokenizer, prompt + text, add_special_tokens));
   },
 });
 

@@ -1,0 +1,320 @@
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { memory, scope } from "@cloze/tensor";
+import { afterAll, describe, expect, test } from "vitest";
+import type { Embedder, EmbedOptions } from "../embedder.js";
+import { layerPoolingOf } from "../layer-pooling.js";
+import { embedLongTexts } from "../long-texts.js";
+import { createRoutedEmbedder } from "../routed-embedder.js";
+import { loadEmbedder, saveEmbedder } from "../sentence-transformers.js";
+import { createStaticEmbedder } from "../static-embedder.js";
+import { trainEmbedder } from "../train-embedder.js";
+
+const fixtures = fileURLToPath(new URL("../../../test/fixtures/embedders/folders", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "cloze-embedder-folders-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const fixture = (name: string): string => join(fixtures, name);
+/** A copy that may be changed. */
+function copyOf(name: string, target = `${name}-copy`): string {
+  rmSync(join(folder, target), { recursive: true, force: true });
+  cpSync(fixture(name), join(folder, target), { recursive: true });
+  return join(folder, target);
+}
+
+interface Expected {
+  texts: string[];
+  embeddings: Record<string, number[][]>;
+  similarity: string;
+}
+const expectedOf = (name: string): Expected => JSON.parse(readFileSync(join(fixture(name), "expected.json"), "utf8"));
+const rows = (embedder: Embedder, texts: readonly string[], options: EmbedOptions = {}): number[][] =>
+  scope(() => embedder.embed(texts, options).toArray() as number[][]);
+const calls: Record<string, EmbedOptions> = { default: {}, query: { role: "query" }, document: { role: "document" } };
+
+function expectNear(received: readonly number[][], expected: readonly number[][]): void {
+  expect(received.map((row) => row.length)).toEqual(expected.map((row) => row.length));
+  const differences = received.flatMap((row, i) => row.map((value, c) => Math.abs(value - expected[i][c])));
+  expect(Math.max(...differences)).toBeLessThan(5e-6);
+}
+
+const code = (wanted: string) => expect.objectContaining({ code: wanted });
+const sources = readdirSync(fixtures);
+
+describe("folders that sentence-transformers wrote", () => {
+  test.each(sources)("%s: the same vectors, also after saving, and without waiting", async (name) => {
+    const { texts, embeddings, similarity } = expectedOf(name);
+    const embedder = loadEmbedder(fixture(name));
+    const saved = join(folder, `${name}-saved`);
+    saveEmbedder(embedder, saved);
+    const loaded = loadEmbedder(saved);
+    for (const one of [embedder, loaded]) {
+      expect(one.options.similarity).toBe(similarity);
+      for (const [call, expected] of Object.entries(embeddings)) {
+        expect(one.width).toBe(expected[0].length);
+        expectNear(rows(one, texts, calls[call]), expected);
+        const later = await one.embedAsync(texts, { ...calls[call], tokenBudget: 9 });
+        expectNear(later.toArray() as number[][], expected);
+        later.dispose();
+      }
+    }
+    expect(loaded.options).toEqual(embedder.options);
+    expect([...loaded.parameters.keys()]).toEqual([...embedder.parameters.keys()]);
+    embedder.dispose();
+    loaded.dispose();
+  });
+
+  test.each(sources)("%s: what is loaded is freed, and what fails to load", (name) => {
+    const before = memory.stats().liveBytes;
+    const embedder = loadEmbedder(fixture(name));
+    expect(memory.stats().liveBytes).toBeGreaterThan(before);
+    embedder.dispose();
+    expect(memory.stats().liveBytes).toBe(before);
+    const broken = copyOf(name);
+    const modules = JSON.parse(readFileSync(join(broken, "modules.json"), "utf8")) as object[];
+    writeFileSync(join(broken, "modules.json"), JSON.stringify([...modules, { path: "9_Dense", type: "Dense" }]));
+    expect(() => loadEmbedder(broken)).toThrow(code("EMBEDDER_FILE"));
+    expect(memory.stats().liveBytes).toBe(before);
+  });
+
+  test("gradients flow through every kind: a step changes each parameter that texts reach", async () => {
+    for (const name of sources) {
+      const embedder = loadEmbedder(fixture(name));
+      const before = new Map([...embedder.parameters].map(([key, value]) => [key, value.toTypedArray()]));
+      const pairs = [
+        { query: "a small cat", document: "cats and dogs" },
+        { query: "the moon", document: "a star far away" },
+      ];
+      const options = { batchSize: 2, learningRate: 0.02, tableLearningRate: 0.1 };
+      await trainEmbedder(embedder, pairs, { ...options, steps: 60 });
+      const [queries, documents] = (["query", "document"] as const).map((role) =>
+        rows(
+          embedder,
+          pairs.map((pair) => pair[role]),
+          { role },
+        ),
+      );
+      const score = (q: number, d: number) => queries[q].reduce((sum, value, c) => sum + value * documents[d][c], 0);
+      for (const [own, other] of [
+        [0, 1],
+        [1, 0],
+      ])
+        expect(score(own, own)).toBeGreaterThan(score(own, other));
+      const still = [...embedder.parameters].filter(
+        ([key, value]) => String(value.toTypedArray()) === String(before.get(key)),
+      );
+      expect(still.map(([key]) => key)).toEqual([]);
+      embedder.dispose();
+    }
+  });
+});
+
+describe("static embeddings", () => {
+  test("the rows of model2vec's folder are written as sentence-transformers has them", () => {
+    const saved = join(folder, "model2vec-saved");
+    const embedder = loadEmbedder(fixture("model2vec"));
+    saveEmbedder(embedder, saved);
+    expect(existsSync(join(saved, "config.json"))).toBe(false);
+    const [first] = JSON.parse(readFileSync(join(saved, "modules.json"), "utf8")) as { type: string }[];
+    expect(first.type).toBe("sentence_transformers.models.StaticEmbedding");
+    embedder.dispose();
+  });
+
+  test("a plan gives what the engine gives, a mean of rows, and nothing for a text without tokens", () => {
+    const { tokenizer } = loadEmbedder(fixture("static"));
+    const embedder = createStaticEmbedder(tokenizer, { width: 5, normalize: false, seed: 3 });
+    const table = embedder.parameters.get("embeddings.word.weight")?.toArray() as number[][];
+    const texts = ["the cat and the dog", "", "a moon"];
+    const plain = texts.map((text) => {
+      const ids = [...tokenizer.encodeIds(text, { addSpecialTokens: false })];
+      return table[0].map((_, c) => ids.reduce((sum, id) => sum + table[id][c], 0) / Math.max(1, ids.length));
+    });
+    expectNear(rows(embedder, texts), plain);
+    expectNear(
+      scope(() => embedder.embedBatch(embedder.pack(texts)).toArray() as number[][]),
+      plain,
+    );
+    embedder.dispose();
+  });
+
+  test("a limit of tokens stands in tokenizer.json, where sentence-transformers reads it", () => {
+    const { tokenizer } = loadEmbedder(fixture("static"));
+    const embedder = createStaticEmbedder(tokenizer, { width: 4, maxLength: 3 });
+    const saved = join(folder, "limited");
+    saveEmbedder(embedder, saved);
+    const { truncation } = JSON.parse(readFileSync(join(saved, "tokenizer.json"), "utf8")) as { truncation: object };
+    expect(truncation).toEqual({ direction: "Right", max_length: 3, strategy: "LongestFirst", stride: 0 });
+    const loaded = loadEmbedder(saved);
+    expect(loaded.options).toEqual(embedder.options);
+    expect(rows(loaded, ["a cat and a moon"])).toEqual(rows(embedder, ["a cat and"]));
+    embedder.dispose();
+    loaded.dispose();
+  });
+
+  test("a step visits the rows of its tokens only, and loses nothing of memory", async () => {
+    const { tokenizer } = loadEmbedder(fixture("static"));
+    const embedder = createStaticEmbedder(tokenizer, { width: 8 });
+    const table = embedder.parameters.get("embeddings.word.weight");
+    const before = table?.toArray() as number[][];
+    const pairs = [
+      { query: "cat", document: "cats" },
+      { query: "moon", document: "star" },
+    ];
+    await trainEmbedder(embedder, pairs, { steps: 5, batchSize: 2, learningRate: 0.1 });
+    const after = table?.toArray() as number[][];
+    const ids = new Set(
+      pairs.flatMap(({ query, document }) => embedder.tokenize([query, document])).flatMap((x) => [...x]),
+    );
+    after.forEach((row, id) => {
+      if (ids.has(id)) expect(row).not.toEqual(before[id]);
+      else expect(row).toEqual(before[id]);
+    });
+    embedder.dispose();
+  });
+});
+
+describe("weights of layers", () => {
+  test("without the states of layers in config.json the module does nothing, as in sentence-transformers", () => {
+    const path = copyOf("weighted-layers");
+    const config = JSON.parse(readFileSync(join(path, "config.json"), "utf8")) as Record<string, unknown>;
+    writeFileSync(join(path, "config.json"), JSON.stringify({ ...config, output_hidden_states: false }));
+    const embedder = loadEmbedder(path);
+    expect(layerPoolingOf(embedder.model)).toBeUndefined();
+    embedder.dispose();
+  });
+
+  test("vectors are shortened, layers are not left out, and single layers not asked for", async () => {
+    const { texts, embeddings } = expectedOf("weighted-layers");
+    const embedder = loadEmbedder(fixture("weighted-layers"));
+    const cut = embedder.truncate({ dims: 16 });
+    expectNear(rows(cut, texts), embeddings.default);
+    expect(() => embedder.truncate({ layers: 2 })).toThrow(code("INVALID_OPTION"));
+    const pairs = [
+      { query: "a", document: "cat" },
+      { query: "moon", document: "star" },
+    ];
+    const options = { steps: 1, batchSize: 2, loss: { type: "matryoshka2d", base: "multiple-negatives", dims: [16] } };
+    await expect(trainEmbedder(embedder, pairs, options)).rejects.toThrow(code("CONFIG_UNSUPPORTED"));
+    cut.dispose();
+    embedder.dispose();
+  });
+});
+
+describe("routes", () => {
+  test("texts without a role are refused where the folder has no default", () => {
+    const embedder = loadEmbedder(fixture("router-behind"));
+    expect(() => embedder.embed(["a cat"])).toThrow(code("ROUTE_UNKNOWN"));
+    expect(() => embedder.pack(["a cat"])).toThrow(code("ROUTE_UNKNOWN"));
+    embedder.dispose();
+  });
+
+  test("old folders call the class Asym, and its file config.json", () => {
+    const path = copyOf("router-behind");
+    renameSync(join(path, "2_Router", "router_config.json"), join(path, "2_Router", "config.json"));
+    const modules = readFileSync(join(path, "modules.json"), "utf8");
+    writeFileSync(
+      join(path, "modules.json"),
+      modules.replace(/"[\w.]*\.Router"/, '"sentence_transformers.models.Asym"'),
+    );
+    const embedder = loadEmbedder(path);
+    const { texts, embeddings } = expectedOf("router-behind");
+    expectNear(rows(embedder, texts, { role: "query" }), embeddings.query);
+    embedder.dispose();
+  });
+
+  test("what routes share is one, before and after saving", () => {
+    const embedder = loadEmbedder(fixture("router-mapped"));
+    const names = [...embedder.parameters.keys()];
+    expect(names.some((name) => name.startsWith("routes.long."))).toBe(true);
+    expect(names.some((name) => name.startsWith("routes.short."))).toBe(false);
+    const saved = join(folder, "shared");
+    saveEmbedder(embedder, saved);
+    expect(readdirSync(saved).filter((name) => name.endsWith("Transformer"))).toEqual(["long_0_Transformer"]);
+    embedder.dispose();
+  });
+
+  test.each([
+    ["a rule for no route", { parameters: { route_mappings: { "('query', None)": "nowhere" } } }],
+    ["a module that is not listed", { structure: { query: ["query_7_Dense"] } }],
+    ["no route", { structure: {} }],
+  ])("%s is said", (_, change) => {
+    const path = copyOf("router-mapped");
+    const file = join(path, "router_config.json");
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), ...change }));
+    expect(() => loadEmbedder(path)).toThrow(code("EMBEDDER_FILE"));
+  });
+
+  test("a route within a route, a pooling behind a table of vectors, and vectors of two lengths are refused", () => {
+    const path = copyOf("router-mapped");
+    const file = join(path, "router_config.json");
+    const text = readFileSync(file, "utf8");
+    writeFileSync(file, text.replace(/"[\w.]*\.Pooling"/, '"a.Router"'));
+    expect(() => loadEmbedder(path)).toThrow(code("EMBEDDER_MODULE"));
+    const pooled = copyOf("static");
+    writeFileSync(
+      join(pooled, "modules.json"),
+      JSON.stringify([
+        { path: "", type: "StaticEmbedding" },
+        { path: "1_Pooling", type: "Pooling" },
+      ]),
+    );
+    expect(() => loadEmbedder(pooled)).toThrow(code("EMBEDDER_MODULE"));
+    const { tokenizer } = loadEmbedder(fixture("static"));
+    const [query, document] = [4, 5].map((width) => createStaticEmbedder(tokenizer, { width }));
+    expect(() => createRoutedEmbedder({ query, document })).toThrow(code("INVALID_OPTION"));
+    expect(() => createRoutedEmbedder({ query }, { query: "other" })).toThrow(code("INVALID_OPTION"));
+    for (const one of [query, document]) one.dispose();
+  });
+
+  test("where one route alone ends with vectors of length 1, training sees them so", () => {
+    const embedder = loadEmbedder(fixture("router-mapped"));
+    const { texts, embeddings } = expectedOf("router-mapped");
+    expect(embedder.options.normalize).toBe(false);
+    for (const role of ["query", "document"] as const) {
+      const batch = embedder.pack(texts, role);
+      expectNear(
+        scope(() => embedder.embedBatch(batch).toArray() as number[][]),
+        embeddings[role],
+      );
+      expectNear(
+        scope(() => embedder.poolTokens(embedder.hiddenOf(batch), batch).toArray() as number[][]),
+        embeddings[role],
+      );
+    }
+    embedder.dispose();
+  });
+
+  test("losses that want every layer of one encoder are refused", async () => {
+    const embedder = loadEmbedder(fixture("router"));
+    const pairs = [
+      { query: "a", document: "cat" },
+      { query: "moon", document: "star" },
+    ];
+    const options = { steps: 1, batchSize: 2, loss: { type: "matryoshka2d", base: "multiple-negatives", dims: [16] } };
+    await expect(trainEmbedder(embedder, pairs, options)).rejects.toThrow(code("LOSS_OPTIONS"));
+    embedder.dispose();
+  });
+
+  test("long texts are read by the route of their role", () => {
+    const embedder = loadEmbedder(fixture("router"));
+    const { texts, embeddings } = expectedOf("router");
+    const long = scope(() => embedLongTexts(embedder, texts, { role: "query", strategy: "chunk" }).vectors.toArray());
+    expectNear(long as number[][], embeddings.query);
+    const { chunks } = embedLongTexts(embedder, [texts[4]], { role: "document", strategy: "chunk", chunkTokens: 6 });
+    expect(chunks.map(({ tokens }) => tokens)).toEqual([6, 6, 2]);
+    embedder.dispose();
+  });
+
+  test("cut vectors are those of each route", () => {
+    const embedder = loadEmbedder(fixture("router-behind"));
+    const cut = embedder.truncate({ dims: 3 });
+    for (const role of ["query", "document"] as const) {
+      const whole = rows(embedder, ["a cat"], { role, normalize: false });
+      expect(rows(cut, ["a cat"], { role, normalize: false })).toEqual(whole.map((row) => row.slice(0, 3)));
+    }
+    cut.dispose();
+    embedder.dispose();
+  });
+});
