@@ -143,6 +143,102 @@ void product(const Job& job) {
   });
 }
 
+// ---- Blocks of 16 outputs where there are few registers ----
+// There the 16 sums of a vector of tokens leave no register for what is multiplied. So lanes are outputs, as in a dense product:
+// a tile is some rows of tokens by one group, its activations packed [k][rows], and results lie as they are wanted.
+
+constexpr int64_t group_outputs = 16;
+constexpr int64_t nearest_elements = 3 * int64_t{1} << 11;  // of a tile in the first-level cache
+constexpr int64_t range_elements = 3 * int64_t{1} << 14;  // weights of a range of groups
+constexpr int group_vectors = static_cast<int>(group_outputs / VW);
+constexpr bool lanes_are_outputs = vector_registers < 32 && group_vectors == tile_vectors;
+
+// Rows [row, row + T) of one group. x: [k, T]
+template <int T, Activation kind>
+void tile_of_rows(const Job& job, int64_t group, const float* x, int64_t row) {
+  const int64_t column = group * group_outputs, columns = least(group_outputs, job.n - column);
+  const int64_t first = job.starts[group], last = job.starts[group + 1];
+  const float* w = job.values + first * group_outputs;
+  const int64_t at = row * job.n + column;
+  fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, T, columns);
+  vf sum[T][group_vectors];
+#pragma GCC unroll 8
+  for (int i = 0; i < T; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < group_vectors; ++v) sum[i][v] = vzero();
+  }
+  for (int64_t b = first; b < last; ++b, w += group_outputs) {
+    const float* values = x + static_cast<int64_t>(job.inputs[b]) * T;
+    vf ws[group_vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < group_vectors; ++v) ws[v] = loadu(w + v * VW);
+#pragma GCC unroll 8
+    for (int i = 0; i < T; ++i) {
+      const vf value = broadcast(values[i]);
+#pragma GCC unroll 4
+      for (int v = 0; v < group_vectors; ++v) sum[i][v] = fma(value, ws[v], sum[i][v]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < group_vectors; ++v) {
+    const int64_t width = columns - v * VW;
+    if (width <= 0) break;
+    const bool whole = width >= VW;
+    const auto read = [&](const float* from) { return whole ? loadu(from) : load_part(from, width); };
+    const vf bias = job.bias ? read(job.bias + column + v * VW) : vzero();
+#pragma GCC unroll 8
+    for (int i = 0; i < T; ++i) {
+      const int64_t to = at + i * job.n + v * VW;
+      vf value = activate<kind>(sum[i][v] + bias);
+      if (job.residual) value += read(job.residual + to);
+      if (whole) storeu(job.y + to, value);
+      else store_part(job.y + to, value, width);
+    }
+  }
+}
+
+template <int T, Activation kind>
+void tile_of_height(const Job& job, int64_t group, const float* x, int64_t row, int64_t height) {
+  if (height == T) return tile_of_rows<T, kind>(job, group, x, row);
+  if constexpr (T > 1) tile_of_height<T - 1, kind>(job, group, x, row, height);
+}
+
+template <Activation kind>
+void product_by_rows(const Job& job) {
+  // Packed rows of a task stay in the second-level cache.
+  const int64_t chunk = tile_rows * most(1, line_elements / most(1, job.k) / tile_rows);
+  const int64_t chunks = divide_up(job.m, chunk), groups = divide_up(job.n, group_outputs);
+  const int64_t chunk_elements = divide_up(chunk * job.k + VW, 16) * 16;  // packing writes a little beyond its end
+  float* const packed = thread_scratch(0, static_cast<size_t>(chunks * chunk_elements) * sizeof(float), slot_activations);
+  parallel(chunks, [&](int64_t c, int) {
+    float* to = packed + c * chunk_elements;
+    const int64_t end = least(job.m, (c + 1) * chunk);
+    for (int64_t row = c * chunk; row < end; row += tile_rows) {
+      const int height = static_cast<int>(least(tile_rows, end - row));
+      pack_panel(to, height, height, job.k, job.x + row * job.k, job.k, 1);
+      to += height * job.k;
+    }
+  });
+  // Inputs are read here and there, weights one after another: so a tile of rows stays in the first-level cache while groups
+  // pass by (those of a range stay in the second-level one). Where it does not fit, tiles pass by a group.
+  const bool tile_fits = tile_rows * job.k <= nearest_elements;
+  const int64_t weights = tile_fits ? job.starts[groups] * group_outputs : 0;
+  const int64_t ranges = least(groups, most(divide_up(4 * thread_count(), chunks), divide_up(weights, range_elements)));
+  parallel(chunks * ranges, [&](int64_t index, int) {
+    const int64_t c = index % chunks, range = index / chunks;
+    const float* x = packed + c * chunk_elements;
+    const int64_t start = c * chunk, end = least(job.m, start + chunk);
+    const int64_t first = groups * range / ranges, last = groups * (range + 1) / ranges;
+    const int64_t tiles = divide_up(end - start, tile_rows), count = tiles * (last - first);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t tile = tile_fits ? i / (last - first) : i % tiles;
+      const int64_t group = first + (tile_fits ? i % (last - first) : i / tiles);
+      const int64_t row = start + tile * tile_rows;
+      tile_of_height<tile_rows, kind>(job, group, x + tile * tile_rows * job.k, row, least(tile_rows, end - row));
+    }
+  });
+}
+
 }  // namespace
 
 void linear_sparse_f32(const float* x, const int32_t* starts, const int32_t* inputs, const float* values, const float* bias,
@@ -152,6 +248,9 @@ void linear_sparse_f32(const float* x, const int32_t* starts, const int32_t* inp
   // As many sums as the registers hold beside the lines and a weight.
   constexpr bool wide = vector_registers >= 32;
   with_activation(static_cast<Activation>(activation), [&]<Activation kind>() {
+    if constexpr (lanes_are_outputs) {
+      if (height == group_outputs) return product_by_rows<kind>(job);
+    }
     if (height == 16) product<16, 1, kind>(job);
     else if (height == 4 && wide && k <= 1024) product<4, 6, kind>(job);
     else if (height == 4) product<4, wide ? 3 : 2, kind>(job);
