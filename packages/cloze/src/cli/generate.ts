@@ -40,7 +40,7 @@ export function addGenerate(program: Command): void {
       1,
     )
     .option("--top-k <count>", "only so many of the likeliest tokens may come", wholeNumber(), 50)
-    .option("--seed <number>", "decides random choices", wholeNumber(0), 1)
+    .option("--seed <number>", "decides random choices (--beams makes none)", wholeNumber(0), 1)
     .option("--samples <count>", "texts, each with the next seed; with --beams the best ones", wholeNumber(), 1)
     .option(
       "--beams <count>",
