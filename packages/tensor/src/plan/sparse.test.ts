@@ -57,6 +57,8 @@ const sizes = [
   [97, 70, 17],
   [200, 3, 1100],
   [130, 200, 64],
+  [100, 70, 1100],
+  [100, 200, 900],
 ];
 
 test.each([16, 4, 1] as const)("blocks of %i outputs: the dense product, for odd sizes and any sparsity", (height) => {
