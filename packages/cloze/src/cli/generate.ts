@@ -97,19 +97,15 @@ export function addGenerate(program: Command): void {
       // Texts that end early leave tokens that are never drawn.
       let done = 0;
       const meter = createMeter("generate", () => done / (samples * Math.max(1, maxNewTokens)));
-      const common = { maxNewTokens, topK, filters, count: samples };
-      const texts: GeneratedText[] =
-        beams > 1
-          ? generateTexts(model, tokenizer, prompt, { ...common, temperature, beams, lengthPenalty })
-          : generateTexts(model, tokenizer, prompt, {
-              ...common,
-              temperature,
-              seed,
-              onToken() {
-                done++;
-                progress.update(meter.event(done));
-              },
-            });
+      const onToken = () => {
+        done++;
+        progress.update(meter.event(done));
+      };
+      const how = beams > 1 ? { beams, lengthPenalty } : { seed, onToken };
+      const texts: GeneratedText[] = generateTexts(model, tokenizer, prompt, {
+        ...{ maxNewTokens, temperature, topK, filters, count: samples },
+        ...how,
+      });
       progress.done();
       for (const filter of filters) filter.dispose?.();
       model.dispose();

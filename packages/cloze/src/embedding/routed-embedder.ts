@@ -98,8 +98,11 @@ export function createRoutedEmbedder(
   const all = [...embedders.values()];
   const normalize = all.every(({ options }) => options.normalize);
   /** Where only some routes end with vectors of length 1, that is a step of theirs. */
-  const finish = ({ options }: Embedder, x: Tensor): Tensor =>
-    options.normalize && !normalize ? scope(() => normalizeRows(x)) : x;
+  const finished = (role: TextKind["role"], run: (embedder: Embedder) => Tensor): Tensor => {
+    const embedder = of(role);
+    const x = run(embedder);
+    return embedder.options.normalize && !normalize ? scope(() => normalizeRows(x)) : x;
+  };
   return {
     ...main,
     options: { ...main.options, normalize },
@@ -113,8 +116,8 @@ export function createRoutedEmbedder(
       const whole = typeof kind === "string" ? { role: kind } : kind;
       return { ...forKind(whole).pack(texts, whole), role: whole.role };
     },
-    embedBatch: (batch, options) => finish(of(batch.role), of(batch.role).embedBatch(batch, options)),
-    poolTokens: (hidden, batch) => finish(of(batch.role), of(batch.role).poolTokens(hidden, batch)),
+    embedBatch: (batch, options) => finished(batch.role, (embedder) => embedder.embedBatch(batch, options)),
+    poolTokens: (hidden, batch) => finished(batch.role, (embedder) => embedder.poolTokens(hidden, batch)),
     hiddenOf: (batch) => of(batch.role).hiddenOf(batch),
     embed: (texts, options) => forKind(options).embed(texts, options),
     embedAsync: async (texts, options) => forKind(options).embedAsync(texts, options),

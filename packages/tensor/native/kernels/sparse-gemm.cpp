@@ -229,12 +229,15 @@ void product_by_rows(const Job& job) {
     const float* x = packed + c * chunk_elements;
     const int64_t start = c * chunk, end = least(job.m, start + chunk);
     const int64_t first = groups * range / ranges, last = groups * (range + 1) / ranges;
-    const int64_t tiles = divide_up(end - start, tile_rows), count = tiles * (last - first);
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t tile = tile_fits ? i / (last - first) : i % tiles;
-      const int64_t group = first + (tile_fits ? i % (last - first) : i / tiles);
-      const int64_t row = start + tile * tile_rows;
-      tile_of_height<tile_rows, kind>(job, group, x + tile * tile_rows * job.k, row, least(tile_rows, end - row));
+    const auto multiply = [&](int64_t row, int64_t group) {
+      tile_of_height<tile_rows, kind>(job, group, x + (row - start) * job.k, row, least(tile_rows, end - row));
+    };
+    if (tile_fits) {
+      for (int64_t row = start; row < end; row += tile_rows)
+        for (int64_t group = first; group < last; ++group) multiply(row, group);
+    } else {
+      for (int64_t group = first; group < last; ++group)
+        for (int64_t row = start; row < end; row += tile_rows) multiply(row, group);
     }
   });
 }

@@ -1,20 +1,7 @@
 // Causal attention of new tokens to those that a cache holds and to each other.
-import {
-  add,
-  concat,
-  contiguous,
-  matmul,
-  mul,
-  permute,
-  reshape,
-  selfAttention,
-  slice,
-  softmax,
-  type Tensor,
-  tensor,
-} from "@cloze/tensor";
+import { concat, contiguous, matmul, permute, reshape, selfAttention, slice, type Tensor } from "@cloze/tensor";
 import type { SlotCache, SlotContext } from "../part.js";
-import { splitColumns } from "./composed-attention.js";
+import { attentionProbabilities, distanceMask, splitColumns } from "./composed-attention.js";
 
 export interface CachedAttentionOptions {
   readonly heads: number;
@@ -39,17 +26,12 @@ function attendSequence(q: Tensor, keyValue: Tensor, { heads, scale, window }: C
   // Where the window of the first new token begins.
   const low = window > 0 ? Math.max(0, earlier - window) : 0;
   const [k, v] = splitColumns(slice(keyValue, [{ start: low }]), 2).map((x) => byHead(x, heads));
-  let scores = mul(matmul(byHead(q, heads), permute(k, [0, 2, 1])), scale);
-  if (count > 1) {
-    const keys = total - low;
-    const mask = Float32Array.from({ length: count * keys }, (_, at) => {
-      const distance = earlier + Math.floor(at / keys) - (low + (at % keys));
-      return distance < 0 || (window > 0 && distance > window) ? -1e30 : 0;
-    });
-    scores = add(scores, tensor(mask, [count, keys], scores.dtype));
-  }
-  const mixed = matmul(softmax(scores), v); // [heads, new, size]
-  return reshape(contiguous(permute(mixed, [1, 0, 2])), [count, inner]);
+  const sequence = { index: 0, start: 0, end: count, length: count, seen: total - low };
+  // One new token sees all that is left.
+  const hides = count > 1 ? distanceMask({ causal: true, window }) : undefined;
+  const mask = hides && ((query: number, key: number) => hides(earlier - low + query, key, sequence));
+  const probabilities = attentionProbabilities(byHead(q, heads), k, sequence, { heads, scale, mask });
+  return reshape(contiguous(permute(matmul(probabilities, v), [1, 0, 2])), [count, inner]);
 }
 
 /**
