@@ -24,14 +24,16 @@ CLOZE_INLINE void fetch_ahead(Ahead& ahead) {
   }
 }
 
-// Rows [rows, columns] of results, `ld` apart, and of what is added to them (or null): asked for before their sums are computed,
-// they are there when these are done.
-CLOZE_INLINE void fetch_results(const float* results, const float* residual, int64_t ld, int64_t rows, int64_t columns) {
+// Rows [rows, columns] from `place` on of results, `ld` apart, and of what is added to them (or null): asked for before their sums
+// are computed, they are there when these are done.
+CLOZE_INLINE void fetch_results(const float* results, const float* residual, int64_t place, int64_t ld, int64_t rows,
+                                int64_t columns) {
   constexpr int64_t line = cache_line / sizeof(float);
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < columns; j += line) {
-      __builtin_prefetch(results + i * ld + j, 1);
-      if (residual) __builtin_prefetch(residual + i * ld + j);
+      const int64_t at = place + i * ld + j;
+      __builtin_prefetch(results + at, 1);
+      if (residual) __builtin_prefetch(residual + at);
     }
   }
 }

@@ -109,8 +109,7 @@ void finish(const Job& job, const Tile& tile) {
 
 // The place of a tile in C, and what is added there.
 CLOZE_INLINE void fetch_tile(const Job& job, int64_t row, int64_t column, int rows, int columns) {
-  const int64_t at = row * job.ldc + column;
-  if (job.col_c == 1) fetch_results(job.c + at, job.residual ? job.residual + at : nullptr, job.ldc, rows, columns);
+  if (job.col_c == 1) fetch_results(job.c, job.residual, row * job.ldc + column, job.ldc, rows, columns);
 }
 
 // Whether sums may go straight into C, and if so whether they are added to what is there.

@@ -41,11 +41,6 @@ struct Job {
 
 CLOZE_INLINE vi codes_at(vi word, int step) { return (word >> (4 * step)) & static_cast<int32_t>(step_mask); }
 
-CLOZE_INLINE void fetch_tile(const Job& job, int64_t row, int rows, int64_t panel) {
-  const int64_t column = panel * tile_columns, at = row * job.n + column;
-  fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, rows, least(tile_columns, job.n - column));
-}
-
 template <int H, Activation kind>
 void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   vi sum[H][tile_vectors];
@@ -53,7 +48,8 @@ void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
     for (int j = 0; j < tile_vectors; ++j) sum[i][j] = vi{};
   const int32_t* a[H];
   for (int i = 0; i < H; ++i) a[i] = job.a + (row + i) * job.steps;
-  fetch_tile(job, row, H, panel);
+  const int64_t first = panel * tile_columns;
+  fetch_results(job.y, job.residual, row * job.n + first, job.n, H, least(tile_columns, job.n - first));
   const int64_t words = divide_up(job.steps, per_word);
   const int32_t* b = job.b + panel * words * tile_columns;
   const auto step = [&](int64_t s, vi b0, vi b1) __attribute__((always_inline)) {
@@ -73,7 +69,7 @@ void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   }
   for (int u = 0; s + u < job.steps; ++u) step(s + u, codes_at(loadu_i(b), u), codes_at(loadu_i(b + VW), u));
   for (int j = 0; j < tile_vectors; ++j) {
-    const int64_t column = panel * tile_columns + j * VW;
+    const int64_t column = first + j * VW;
     const int64_t count = least(VW, job.n - column);
     if (count <= 0) break;
     const bool whole = count == VW;

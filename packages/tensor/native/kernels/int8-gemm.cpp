@@ -64,11 +64,6 @@ CLOZE_INLINE void finish(const Job& job, int64_t row, int rows, int64_t column, 
   }
 }
 
-CLOZE_INLINE void fetch_tile(const Job& job, int64_t row, int rows, int64_t panel) {
-  const int64_t column = panel * tile_columns, at = row * job.n + column;
-  fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, rows, least(tile_columns, job.n - column));
-}
-
 // Rows [row, row + H) of one panel.
 template <int H, Activation kind>
 void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
@@ -77,7 +72,8 @@ void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
     for (int j = 0; j < tile_vectors; ++j) sum[i][j] = vi{};
   const int32_t* a[H];
   for (int i = 0; i < H; ++i) a[i] = job.a + (row + i) * job.steps;
-  fetch_tile(job, row, H, panel);
+  const int64_t column = panel * tile_columns;
+  fetch_results(job.y, job.residual, row * job.n + column, job.n, H, least(tile_columns, job.n - column));
   const int32_t* b = job.b + panel * job.steps * tile_columns;
   for (int64_t s = 0; s < job.steps; ++s, b += tile_columns) {
     if (s % round_steps == 0) fetch_ahead(ahead);
@@ -90,7 +86,7 @@ void tile(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
     }
   }
   for (int j = 0; j < tile_vectors; ++j)
-    finish<kind>(job, row, H, panel * tile_columns + j * VW, [&](int i) __attribute__((always_inline)) { return sum[i][j]; });
+    finish<kind>(job, row, H, column + j * VW, [&](int i) __attribute__((always_inline)) { return sum[i][j]; });
 }
 
 #if defined(__AMX_INT8__)
@@ -101,7 +97,8 @@ void tile_registers(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   const int64_t line_a = job.steps * static_cast<int64_t>(sizeof(int32_t));
   const int32_t* a = job.a + row * job.steps;
   const int32_t* b = job.b + panel * job.steps * tile_columns;
-  fetch_tile(job, row, R * tile_side, panel);
+  const int64_t column = panel * tile_columns;
+  fetch_results(job.y, job.residual, row * job.n + column, job.n, R * tile_side, least(tile_columns, job.n - column));
   _tile_zero(0);
   _tile_zero(1);
   if constexpr (R == 2) _tile_zero(2);
@@ -124,7 +121,7 @@ void tile_registers(const Job& job, int64_t row, int64_t panel, Ahead ahead) {
   if constexpr (R == 2) _tile_stored(2, sums[tile_side], line_bytes);
   if constexpr (R == 2) _tile_stored(3, sums[tile_side] + VW, line_bytes);
   for (int j = 0; j < tile_vectors; ++j)
-    finish<kind>(job, row, R * tile_side, panel * tile_columns + j * VW, [&](int i) __attribute__((always_inline)) { return loadu_i(sums[i] + j * VW); });
+    finish<kind>(job, row, R * tile_side, column + j * VW, [&](int i) __attribute__((always_inline)) { return loadu_i(sums[i] + j * VW); });
 }
 
 constexpr int group_rows = 2 * tile_side, group_round = tile_side;

@@ -130,8 +130,7 @@ void product(const Job& job) {
       for (int64_t g = first; g < last; ++g) {
         // Each group fetches a part of the results' places.
         const int64_t from = rows * (g - first) / (last - first), to = rows * (g - first + 1) / (last - first);
-        const int64_t at = (c * chunk + from) * job.n + column;
-        fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, to - from, columns);
+        fetch_results(job.y, job.residual, (c * chunk + from) * job.n + column, job.n, to - from, columns);
         const int64_t blocks = job.starts[g + 1] - job.starts[g];
         const int count = static_cast<int>(least(H, job.n - g * H));
         for (int64_t t = 0; t < rows; t += step)
@@ -160,7 +159,7 @@ void tile_of_rows(const Job& job, int64_t group, const float* x, int64_t row) {
   const int64_t first = job.starts[group], last = job.starts[group + 1];
   const float* w = job.values + first * group_outputs;
   const int64_t at = row * job.n + column;
-  fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, T, columns);
+  fetch_results(job.y, job.residual, at, job.n, T, columns);
   vf sum[T][group_vectors];
 #pragma GCC unroll 8
   for (int i = 0; i < T; ++i) {

@@ -198,8 +198,7 @@ void product(const Job& job) {
       for (int64_t g = first; g < last; ++g) {
         // Each group fetches a part of the results' places.
         const int64_t fetch_from = rows * (g - first) / (last - first), fetch_to = rows * (g - first + 1) / (last - first);
-        const int64_t at = (c * chunk + fetch_from) * job.n + column;
-        fetch_results(job.y + at, job.residual ? job.residual + at : nullptr, job.n, fetch_to - fetch_from, columns);
+        fetch_results(job.y, job.residual, (c * chunk + fetch_from) * job.n + column, job.n, fetch_to - fetch_from, columns);
         const int64_t begin = job.starts[g], count = job.starts[g + 1] - begin;
         const int32_t* weights = job.weights + begin * H;
         int32_t* const to = sums + (g - first) * H * chunk;
