@@ -103,10 +103,11 @@ export class Server {
   }
 }
 
-/** The environment of a peer: two threads, and OpenBLAS free to pick its kernel. */
+/** The environment of a peer: two threads, and OpenBLAS not held to the kernel that this process was told. */
 export function peerEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = {
-    ...process.env,
+  const { OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE, ...own } = process.env;
+  return {
+    ...own,
     OMP_NUM_THREADS: String(threads),
     MKL_NUM_THREADS: String(threads),
     OPENBLAS_NUM_THREADS: String(threads),
@@ -114,9 +115,17 @@ export function peerEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv
     TOKENIZERS_PARALLELISM: "true",
     ...more,
   };
-  delete environment.OPENBLAS_CORETYPE;
-  delete environment.OPENBLAS_L2_SIZE;
-  return environment;
+}
+
+/**
+ * The kernel that OpenBLAS is told. Debian's release takes an Intel processor that is newer than itself for one of 2004
+ * ("Prescott", a tenth of the speed), which would be no peer; others it knows.
+ */
+function openblasKernel(): NodeJS.ProcessEnv {
+  const processor = existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "";
+  if (!processor.includes("GenuineIntel")) return {};
+  if (/\bavx512f\b/.test(processor)) return { OPENBLAS_CORETYPE: "SkylakeX" };
+  return /\bavx2\b/.test(processor) ? { OPENBLAS_CORETYPE: "Haswell" } : {};
 }
 
 export const python = join(peersFolder, "py", "bin", "python");
@@ -126,7 +135,12 @@ const nodePeer = (name: string): string => join(peersFolder, "node", "node_modul
 /** Each peer: the file whose absence means that it is not installed, and how it starts. */
 const peers: Record<string, { needs: string[]; command: string; args: string[]; environment?: NodeJS.ProcessEnv }> = {
   peak: { needs: [join(peersFolder, "bin", "peak")], command: join(peersFolder, "bin", "peak"), args: [] },
-  openblas: { needs: [join(peersFolder, "bin", "openblas")], command: join(peersFolder, "bin", "openblas"), args: [] },
+  openblas: {
+    needs: [join(peersFolder, "bin", "openblas")],
+    command: join(peersFolder, "bin", "openblas"),
+    args: [],
+    environment: openblasKernel(),
+  },
   pytorch: { needs: [python], command: python, args: [script("pytorch.py")] },
   numpy: { needs: [python], command: python, args: [script("nearest.py")] },
   faiss: { needs: [python], command: python, args: [script("nearest.py")] },
