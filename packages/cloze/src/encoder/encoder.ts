@@ -83,7 +83,7 @@ export interface Encoder {
    * @throws PLAN_UNSUPPORTED naming the part that plans do not know
    */
   plan(builder: PlanBuilder, conditions?: PlanCondition[]): PlanValue;
-  /** The integers that a plan of this encoder takes for a batch. @throws what `forward` throws about batches */
+  /** What a plan of this encoder takes for a batch. @throws what `forward` throws about batches */
   planBatch(batch: EncoderBatch): PlanBatch;
   /**
    * Writes the forward pass into an ONNX graph. -> [batch, sequence, hidden]

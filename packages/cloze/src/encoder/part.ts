@@ -210,7 +210,7 @@ export interface BoundEmbeddings {
   forward(batch: EncoderBatch, parameters: ReadonlyMap<string, Tensor>, dropoutSeed: number | undefined): Tensor;
   /** The same in a plan; absent: models with these embeddings run without. */
   plan?(parameters: ReadonlyMap<string, Tensor>, builder: PlanBuilder): PlanValue;
-  /** The integers that the plan takes for a batch. Default: the batch's own. */
+  /** What the plan takes for a batch. Default: the batch's own integers. */
   planBatch?(batch: EncoderBatch): PlanBatch;
   /** The same in an ONNX graph, from its inputs. -> [batch, sequence, hidden]. Absent: models with these are not exported. */
   onnx?(parameters: ReadonlyMap<string, Tensor>, graph: OnnxGraph): OnnxValue;

@@ -151,7 +151,7 @@ function checkThreads(threads: number | undefined): void {
 /**
  * Compiles a model, or an encoder alone. Matrices are copied into the order of the kernels, so compile again after training
  * on; tables of embeddings are shared. A model with a part that plans do not know runs through the engine, and says why;
- * so do batches that the plan does not take (pixels, global tokens, padding that looks, longer sequences than positions).
+ * so do batches that the plan does not take (global tokens, padding that looks, longer sequences than positions).
  *
  * @throws HEAD_MISMATCH, OPTION_INVALID
  * @example
@@ -193,9 +193,9 @@ export function compile(compiled: Model | Encoder, options: CompileOptions = {})
     return encoder.planBatch(batch);
   };
   const { maxPositions } = encoder.config;
-  // Padding that looks and is not seen, pixels: rare enough to leave to the engine.
-  const takes = (batch: EncoderBatch, longest: number): boolean => {
-    if (batch.visible !== undefined || batch.values !== undefined) return false;
+  const takes = (batch: EncoderBatch, { longest, valueWidth }: BatchPlan): boolean => {
+    // Padding that looks and is not seen: rare enough to leave to the engine, which also says what is wrong with pixels.
+    if (batch.visible !== undefined || (batch.values !== undefined) !== valueWidth > 0) return false;
     // Tables of angles end where the model's positions do; the engine computes any.
     if (!batch.positions.every((place) => place >= 0 && place < maxPositions)) return false;
     if (batch.offsets.some((end, s) => s > 0 && end - batch.offsets[s - 1] > longest)) return false;
@@ -208,7 +208,7 @@ export function compile(compiled: Model | Encoder, options: CompileOptions = {})
   const planFor = (batch: EncoderBatch): BatchPlan | undefined => {
     if (closed) throw new ClozeError("PLAN_CLOSED", "This plan was closed", { remedy: "Compile the model again." });
     checkOffsets(batch);
-    return plan !== undefined && takes(batch, plan.longest) ? plan : undefined;
+    return plan !== undefined && takes(batch, plan) ? plan : undefined;
   };
   return {
     ...shape,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { concat, noGrad, reshape, scope } from "@cloze/tensor";
 import { expect, test } from "vitest";
+import { type ImageBatch, packImages, patchGrid } from "../data/image-batch.js";
 import { type PackedBatch, packSequences } from "../data/packed-batch.js";
 import { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "../encoder/config.js";
 import { createModel, loadModel, type Model } from "../families/index.js";
@@ -20,11 +21,20 @@ const unplanned: Readonly<Record<string, string>> = {
   "deberta-v2-large": "convolution",
   fnet: "fourier",
   nystromformer: "nystrom",
-  vit: "patches",
 };
+
+/** Three images, some of whose patches are hidden where the model knows that. */
+function imagesFor(layout: Extract<EncoderConfig["embeddings"], { type: "patches" }>): ImageBatch {
+  const { imageSize, channels, maskToken } = layout;
+  const [rows, columns] = patchGrid(layout);
+  const pixels = Float32Array.from({ length: 3 * channels * imageSize[0] * imageSize[1] }, (_, i) => Math.sin(i));
+  const masked = Uint8Array.from({ length: 3 * rows * columns }, (_, patch) => Number(patch % 3 === 1));
+  return packImages(pixels, layout, maskToken ? masked : undefined);
+}
 
 /** Sequences of one token, of a few, and of nearly as many as the model has positions. */
 function batchFor(config: EncoderConfig): PackedBatch {
+  if (config.embeddings.type === "patches") return imagesFor(config.embeddings);
   const { vocabularySize, maxPositions, segmentVocabularySize } = config;
   // BigBird's blocks are for longer sequences; there it is the engine that knows them.
   const mixer = config.layers[0]?.mixer;
@@ -131,6 +141,14 @@ const configs: Record<string, EncoderConfigInput> = {
     mixer: { type: "disentangled-attention", heads: 4, maxDistance: 30, buckets: 6, contentToPosition: false },
     channel: mlp,
   }),
+  "patches that may be hidden": {
+    ...layers({ mixer: attention, channel: mlp }),
+    embeddings: { type: "patches", imageSize: [10, 13], patchSize: [3, 4], channels: 2, maskToken: true },
+  },
+  "patches alone": {
+    ...layers({ mixer: attention, channel: mlp }),
+    embeddings: { type: "patches", imageSize: [9, 8], patchSize: [3, 4], classToken: false, positions: "none" },
+  },
 };
 
 test.each(Object.entries(configs))("%s", async (_, config) => {

@@ -58,6 +58,7 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
     positions: value(1, "token", "integers"),
     offsets: value(1, "sequence", "integers"),
   };
+  let given: PlanValue | undefined;
   const call: PlanBuilder["call"] = (kernel, operands, about) => {
     const reads = about.reads.filter((value) => value !== undefined);
     calls.push({ kernel, operands, reads, writes: about.writes });
@@ -112,6 +113,11 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
     value,
     call,
     own: tools.own,
+    tokenValues(width) {
+      if (given !== undefined) throw new ClozeError("INTERNAL", "A batch brings one kind of numbers for each token");
+      given = value(width);
+      return given;
+    },
     linear(x, weight, bias, { activation = "none", residual, inputRange, weights: wanted = weights } = {}) {
       const request = { x, weight, bias, activation, residual, inputRange };
       for (const product of products[wanted]) {
@@ -276,7 +282,8 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
       for (const release of owned.splice(0)) release();
     },
     build(output, options) {
-      const all = Object.values(inputs) as PlanValue[];
+      const values = given;
+      const all: PlanValue[] = [...Object.values(inputs), ...(values === undefined ? [] : [values])];
       const { columns, numbers, integers } = placeValues(calls, all, output);
       const arenas = { numbers, integers };
       const pointer = (target: PlanValue, shift: number): PlanArgument => {
@@ -321,6 +328,15 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
         for (const name of ["ids", "segments", "positions", "offsets"] as const) {
           memory.writeIntegers(plan.offsetOf(place(inputs[name]), sizes), batch[name]);
         }
+        if (values === undefined) return;
+        const expected = sizes.tokens * values.width;
+        if (batch.values?.length !== expected) {
+          throw new ClozeError("INTERNAL", "This plan takes numbers for each token", {
+            expected: String(expected),
+            received: String(batch.values?.length),
+          });
+        }
+        memory.writeNumbers(plan.offsetOf(place(values), sizes), batch.values);
       };
       const read = (sizes: PlanSizes) => (memory: PlanMemory) => {
         const rows = output.per === "token" ? sizes.tokens : sizes.sequences;
@@ -330,6 +346,7 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
       };
       return {
         longest,
+        valueWidth: values?.width ?? 0,
         run(batch) {
           const sizes = sizesOf(batch);
           return plan.run(sizes, fill(batch, sizes), read(sizes));

@@ -37,6 +37,8 @@ export interface PlanBatch {
   readonly segments: Int32Array;
   readonly positions: Int32Array;
   readonly offsets: Int32Array;
+  /** What the plan's `tokenValues` take. [tokens, width] */
+  readonly values?: Float32Array;
 }
 
 /** A plan with its inputs and its output. */
@@ -47,6 +49,8 @@ export interface BatchPlan {
   runAsync(batch: PlanBatch, most?: number): Promise<Float32Array>;
   /** Tokens of the longest sequence that it takes. */
   readonly longest: number;
+  /** Numbers that a batch brings for each token; 0: it brings none. */
+  readonly valueWidth: number;
   /** Bytes of scratch memory that a batch of these sizes takes. */
   bytes(sizes: PlanSizes): number;
   /** Frees weights and scratch memory. */
@@ -103,6 +107,8 @@ export interface PlanBuilderOptions {
 
 export interface PlanBuilder {
   readonly inputs: PlanInputs;
+  /** Numbers that the batch brings for each token (`PlanBatch.values`), once in a plan. -> [tokens, width] */
+  tokenValues(width: number): PlanValue;
   /** How matrices are multiplied that ask for nothing else. */
   readonly weights: PlanWeights;
   /** activation(x weight^T + bias) + residual. weight: [outputs, inputs] */

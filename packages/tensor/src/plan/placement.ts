@@ -16,10 +16,7 @@ export function placeValues(
   calls.forEach(({ reads, writes }, i) => {
     for (const value of [...reads, ...writes]) touch(value, i);
   });
-  for (const input of inputs) {
-    touch(input, -1);
-    touch(input, calls.length);
-  }
+  for (const input of inputs) touch(input, -1);
   touch(output, calls.length);
   const columns = new Map<PlanValue, number>();
   const sizes = { numbers: { token: 0, sequence: 0 }, integers: { token: 0, sequence: 0 } };

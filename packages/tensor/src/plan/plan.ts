@@ -53,6 +53,7 @@ export interface PlanDescription {
 /** The scratch memory of one run. Offsets are in elements. */
 export interface PlanMemory {
   writeIntegers(offset: number, values: Int32Array): void;
+  writeNumbers(offset: number, values: Float32Array): void;
   readNumbers(offset: number, into: Float32Array): void;
 }
 
@@ -157,6 +158,7 @@ export function createPlan(
   };
   const memoryOf = (arena: Arena): PlanMemory => ({
     writeIntegers: (offset, values) => owner.write(values, arena.integers + 4 * offset),
+    writeNumbers: (offset, values) => owner.write(values, arena.numbers + 4 * offset),
     readNumbers: (offset, into) => owner.read(arena.numbers + 4 * offset, into),
   });
   const variablesOf = ({ tokens, sequences }: PlanSizes, arena: Arena): Float64Array =>

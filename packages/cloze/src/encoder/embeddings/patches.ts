@@ -5,8 +5,10 @@ import {
   contiguous,
   dropout,
   linear,
+  type PlanBatch,
   permute,
   reshape,
+  scope,
   slice,
   type Tensor,
   take,
@@ -103,6 +105,35 @@ function tokenRows({ ids, positions }: EncoderBatch, { classToken, maskToken }: 
   });
 }
 
+/** Rows beside the projection: what is added to a patch, to the token of the image, to a masked patch. */
+const rowNames = ({ classToken, maskToken }: Config): string[] => [
+  "projection.bias",
+  ...(classToken ? ["class"] : []),
+  ...(maskToken ? ["mask"] : []),
+];
+
+/** What a plan takes: the pixels of each token that shows some, zeros for the others, and which row is added to it. */
+function planTokens(batch: EncoderBatch, config: Config): PlanBatch {
+  const { channels, patchSize, classToken, maskToken } = config;
+  const pixels = scope(
+    () => unfold(batch.values as Float32Array, batch.offsets.length - 1, config).toTypedArray() as Float32Array,
+  );
+  const width = channels * patchSize[0] * patchSize[1];
+  const values = new Float32Array(batch.ids.length * width);
+  const ids = new Int32Array(batch.ids.length);
+  let patch = 0;
+  ids.forEach((_, token) => {
+    if (classToken && batch.positions[token] === 0) {
+      ids[token] = 1;
+      return;
+    }
+    const own = patch++;
+    if (maskToken && batch.ids[token] === 1) ids[token] = 1 + Number(classToken);
+    else values.set(pixels.subarray(own * width, (own + 1) * width), token * width);
+  });
+  return { ...batch, ids, values };
+}
+
 /** A matrix over the pixels of each patch, learned positions (or none), and vectors for the image and for masked patches. */
 export const patches = defineEmbeddings({
   schema,
@@ -138,6 +169,19 @@ export const patches = defineEmbeddings({
         const state = placed ? add(tokens, take(named("position.weight"), tensor(batch.positions))) : tokens;
         return dropoutSeed === undefined ? state : dropout(state, config.dropout, dropoutSeed);
       },
+      plan(parameters, builder) {
+        const named = (name: string): Tensor => lookUp(parameters, name);
+        const added = concat(
+          rowNames(config).map((name) => reshape(named(name), [1, hiddenSize])),
+          0,
+        );
+        const { ids, positions } = builder.inputs;
+        const row = builder.take(added, ids);
+        const residual = placed ? builder.add(row, builder.take(named("position.weight"), positions)) : row;
+        const pixels = builder.tokenValues(channels * patchSize[0] * patchSize[1]);
+        return builder.linear(pixels, named("projection.weight"), undefined, { residual });
+      },
+      planBatch: (batch) => planTokens(batch, config),
     };
   },
 });
