@@ -1,6 +1,6 @@
 // Products with sparse weights in float32. A block is `height` consecutive outputs at one input: 16, 4, or 1 for weights
-// without structure. The lanes of a vector are tokens, so every block reads one line of transposed activations for all its
-// outputs and nothing is gathered; but lanes are the outputs of a block of 16 where 16 sums would leave no register (AVX2).
+// without structure. The lanes of a vector are tokens, so every block reads one line of packed activations for all its outputs
+// and nothing is gathered; but lanes are the outputs of a block of 16 where 16 sums would leave no register (AVX2).
 #pragma once
 #include <cstdint>
 

@@ -344,6 +344,12 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
         if (result.length > 0) memory.readNumbers(plan.offsetOf(place(output), sizes), result);
         return result;
       };
+      let running = 0;
+      let closed = false;
+      // A run that has begun still reads the weights.
+      const release = (): void => {
+        if (closed && running === 0) builder.discard();
+      };
       return {
         longest,
         valueWidth: values?.width ?? 0,
@@ -353,12 +359,19 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
         },
         async runAsync(batch, most) {
           const sizes = sizesOf(batch);
-          return plan.runAsync(sizes, fill(batch, sizes), read(sizes), most);
+          running++;
+          try {
+            return await plan.runAsync(sizes, fill(batch, sizes), read(sizes), most);
+          } finally {
+            running--;
+            release();
+          }
         },
         bytes: plan.bytes,
         close() {
           plan.close();
-          for (const release of owned.splice(0)) release();
+          closed = true;
+          release();
         },
       };
     },
