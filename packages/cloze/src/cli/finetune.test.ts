@@ -107,6 +107,11 @@ describe("cloze finetune", () => {
 
     const evaluated = JSON.parse((await cloze("evaluate", "--model", out, "--data", dev, "--json")).output);
     expect(evaluated).toMatchObject({ rows: 10, scores: report.scores.test });
+    expect(evaluated.warnings).toMatchObject([{ code: "LABEL_UNSEEN", count: 1 }]);
+    expect(JSON.parse(readFileSync(join(out, "scores.json"), "utf8")).warnings).toEqual(evaluated.warnings);
+    // Quiet means no progress; what is odd about the data is still said.
+    const quiet = await cloze("evaluate", "--model", out, "--data", dev, "--quiet");
+    expect(quiet.notes).toMatch(/^LABEL_UNSEEN: 1 × [^\n]*\n$/);
     const predicted = (await cloze("predict", "--model", out, "--data", train)).output.trim().split("\n");
     expect(predicted.map((line) => JSON.parse(line).label)).toEqual(rows.map(({ label }) => label));
 
