@@ -117,6 +117,8 @@ export async function runOnce(
   }
   rmSync(join(folder, reportName), { force: true });
   const { train, dev, test } = data;
+  // What could not be scored is found before the training, not after it.
+  if (test !== undefined && test.rows.length > 0) task.checkGold?.(test.rows);
   const lora = options.loraRank;
   const made = start === undefined ? newModel(task, train.rows, options, seed) : undefined;
   const result = await finetune<unknown, unknown, unknown>({

@@ -148,6 +148,12 @@ describe("cloze finetune", () => {
     expect(JSON.parse(output).scores).toEqual({ dev: JSON.parse(before).dev, test: JSON.parse(before).test });
     expect(readFileSync(join(out, "scores.json"), "utf8")).toBe(before);
   });
+  test("looks at the rows to score before it trains", async () => {
+    const at = join(folder, "unlabelled-test");
+    const some = file("unlabelled.jsonl", [...rows, { text: "a film" }]);
+    await expect(cloze(...common(at, "--test", some))).rejects.toThrow(/Row 37 has no label/);
+    expect(existsSync(join(at, "model.safetensors"))).toBe(false);
+  });
   test("runs with several seeds, and on folds", async () => {
     const seeds = JSON.parse((await cloze(...common(join(folder, "seeds"), "--dev", train, "--seeds", "2"))).output);
     expect(seeds.runs).toBe(2);

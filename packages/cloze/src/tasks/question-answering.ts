@@ -63,6 +63,13 @@ const unlabelled = (row: number): ClozeError =>
     remedy: "Give answers with their places, or is_impossible for questions that have none.",
   });
 
+/** @throws ROW_UNLABELLED where no question has an answer, and none is known to have none */
+function checkGold(rows: readonly QuestionRow[]): void {
+  if (rows.every(({ answers, impossible }) => answers.length === 0 && impossible === undefined)) {
+    throw unlabelled(rows[0]?.row ?? 1);
+  }
+}
+
 /** Whether a question is known to have no answer. */
 const isUnanswerable = ({ answers, impossible }: QuestionRow, settings: Pick<Settings, "unanswerable">): boolean =>
   impossible === true || (answers.length === 0 && (impossible === false || settings.unanswerable));
@@ -250,10 +257,9 @@ export const questionAnswering = defineTask<QuestionRow, Settings, AnswerPredict
     );
     return { ...settings, noAnswerThreshold: bestNoAnswerThresholds(questions).f1.threshold };
   },
+  checkGold,
   score(rows, predictions, settings, warnings) {
-    if (rows.every(({ answers, impossible }) => answers.length === 0 && impossible === undefined)) {
-      throw unlabelled(rows[0]?.row ?? 1);
-    }
+    checkGold(rows);
     const without = rows.filter(({ answers }) => answers.length === 0);
     const version = settings.unanswerable ? "2.0" : "1.1";
     if (version === "1.1" && without.length > 0) {

@@ -308,6 +308,12 @@ describe("bad input", () => {
     await expect(run({ task, train: same })).rejects.toThrow(code("LABELS_ONE_CLASS"));
     await expect(run({ task, train: [] })).rejects.toThrow(code("ROWS_EMPTY"));
     await expect(run({ task, train: [{ text: "a film", row: 1 }] })).rejects.toThrow(code("ROW_UNLABELLED"));
+    // Rows to score are looked at before anything is trained.
+    const started = join(folder, "unlabelled-dev");
+    await expect(
+      run({ task, train: sentiments, dev: [...sentiments, { text: "a film", row: 65 }], folder: started }),
+    ).rejects.toThrow(code("ROW_UNLABELLED"));
+    expect(existsSync(started)).toBe(false);
     await expect(run({ task, train: sentiments, maxLength: 65 })).rejects.toThrow(code("SEQUENCE_TOO_LONG"));
     await expect(run({ task, train: sentiments, freeze: ["encoder.layer.0.*"] })).rejects.toThrow(
       code("FREEZE_UNMATCHED"),

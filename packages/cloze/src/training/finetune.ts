@@ -150,6 +150,8 @@ export async function finetune<Row, Settings, Prediction>(
   if (options.train.length === 0) {
     throw new ClozeError("ROWS_EMPTY", "There is no row to train on", { remedy: "Check the training file." });
   }
+  // Not after the first epoch.
+  if (options.dev !== undefined && options.dev.length > 0) task.checkGold?.(options.dev);
   const warnings = createWarnings();
   const tokenizer = tokenizerOf(options.model, options.tokenizer);
   const asked = parseConfig(task.options, taskOptions, `The options of ${task.name}`, "TASK_OPTIONS");
