@@ -70,6 +70,17 @@ function checkGold(rows: readonly QuestionRow[]): void {
   }
 }
 
+/**
+ * The official search ends on the score of the last question that is answered, so that one a little less sure would not be.
+ * Half way to the next score decides the same questions, and leaves room on both sides.
+ */
+function betweenScores(threshold: number, predictions: readonly { readonly noAnswerScore?: number }[]): number {
+  const scores = predictions.map(({ noAnswerScore = 0 }) => noAnswerScore);
+  const next = scores.reduce((least, score) => (score > threshold ? Math.min(least, score) : least), Infinity);
+  const middle = threshold + (next - threshold) / 2;
+  return scores.includes(threshold) && middle < next ? middle : threshold;
+}
+
 /** Whether a question is known to have no answer. */
 const isUnanswerable = ({ answers, impossible }: QuestionRow, settings: Pick<Settings, "unanswerable">): boolean =>
   impossible === true || (answers.length === 0 && (impossible === false || settings.unanswerable));
@@ -255,7 +266,8 @@ export const questionAnswering = defineTask<QuestionRow, Settings, AnswerPredict
     const questions = predictions.map(({ candidates, noAnswerScore }, i) =>
       asked(rows[i], candidates[0]?.text ?? "", noAnswerScore),
     );
-    return { ...settings, noAnswerThreshold: bestNoAnswerThresholds(questions).f1.threshold };
+    const { threshold } = bestNoAnswerThresholds(questions).f1;
+    return { ...settings, noAnswerThreshold: betweenScores(threshold, predictions) };
   },
   checkGold,
   score(rows, predictions, settings, warnings) {
