@@ -88,5 +88,5 @@ export function noteGuesses(progress: ProgressReporter, source: { path: string; 
 /** A line for each kind of oddity. */
 export function noteWarnings(progress: ProgressReporter, warnings: readonly DataWarning[]): void {
   for (const { code, message, count, first } of warnings)
-    progress.note(`${code}: ${count} × ${message} (first: ${first})`);
+    (progress.warn ?? progress.note)(`${code}: ${count} × ${message} (first: ${first})`);
 }

@@ -35,14 +35,18 @@ export function addEvaluateTask(program: Command): void {
       warnings,
     });
     const seconds = (performance.now() - start) / 1000;
-    noteWarnings(progress, [...source.warnings.list(), ...warnings.list()]);
+    const odd = [...source.warnings.list(), ...warnings.list()];
+    noteWarnings(progress, odd);
     if (options.confusion !== undefined && scores.confusion !== undefined)
       writeFileAtomic(options.confusion, confusionSvg(scores.confusion));
-    printResult(options, { rows: rows.length, seconds, scores: scores.values, confusion: scores.confusion }, () =>
-      formatTable([
-        [`${rows.length} rows`, options.data],
-        ...Object.entries(scores.values).map(([name, value]) => [name, value.toFixed(4)]),
-      ]),
+    printResult(
+      options,
+      { rows: rows.length, seconds, scores: scores.values, confusion: scores.confusion, warnings: odd },
+      () =>
+        formatTable([
+          [`${rows.length} rows`, options.data],
+          ...Object.entries(scores.values).map(([name, value]) => [name, value.toFixed(4)]),
+        ]),
     );
     model.close();
   });

@@ -117,6 +117,8 @@ export async function runOnce(
   }
   rmSync(join(folder, reportName), { force: true });
   const { train, dev, test } = data;
+  // What could not be scored is found before the training, not after it.
+  if (test !== undefined && test.rows.length > 0) task.checkGold?.(test.rows);
   const lora = options.loraRank;
   const made = start === undefined ? newModel(task, train.rows, options, seed) : undefined;
   const result = await finetune<unknown, unknown, unknown>({
@@ -150,7 +152,9 @@ export async function runOnce(
     progress,
   });
   const { initialized, model } = result;
-  if (initialized.length > 0) progress.note(`Made anew: ${initialized.join(", ")}`);
+  const ofEncoder = initialized.some((name) => name.startsWith("encoder."));
+  const say = ofEncoder && start !== undefined ? (progress.warn ?? progress.note) : progress.note;
+  if (initialized.length > 0) say(`Made anew: ${initialized.join(", ")}`);
   if (model.unused.length > 0)
     progress.note(
       `${model.unused.length} tensors of the checkpoint have no use here: ${model.unused.slice(0, 5).join(", ")}`,
@@ -197,7 +201,8 @@ export async function runOnce(
   });
   writeFileAtomic(join(folder, "README.md"), card);
   const { evaluations, used: settings } = result;
-  const report = { command: commandLine(), run, stoppedEarly, ...values, evaluations, settings };
+  const warnings = [...result.warnings, ...testWarnings.list()];
+  const report = { command: commandLine(), run, stoppedEarly, ...values, evaluations, settings, initialized, warnings };
   // Last: it says that the run is finished.
   writeFileAtomic(join(folder, reportName), `${JSON.stringify(report, null, 2)}\n`);
   model.dispose();

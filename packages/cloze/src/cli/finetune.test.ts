@@ -107,6 +107,11 @@ describe("cloze finetune", () => {
 
     const evaluated = JSON.parse((await cloze("evaluate", "--model", out, "--data", dev, "--json")).output);
     expect(evaluated).toMatchObject({ rows: 10, scores: report.scores.test });
+    expect(evaluated.warnings).toMatchObject([{ code: "LABEL_UNSEEN", count: 1 }]);
+    expect(JSON.parse(readFileSync(join(out, "scores.json"), "utf8")).warnings).toEqual(evaluated.warnings);
+    // Quiet means no progress; what is odd about the data is still said.
+    const quiet = await cloze("evaluate", "--model", out, "--data", dev, "--quiet");
+    expect(quiet.notes).toMatch(/^LABEL_UNSEEN: 1 × [^\n]*\n$/);
     const predicted = (await cloze("predict", "--model", out, "--data", train)).output.trim().split("\n");
     expect(predicted.map((line) => JSON.parse(line).label)).toEqual(rows.map(({ label }) => label));
 
@@ -142,6 +147,12 @@ describe("cloze finetune", () => {
     expect(notes).toContain("is finished already");
     expect(JSON.parse(output).scores).toEqual({ dev: JSON.parse(before).dev, test: JSON.parse(before).test });
     expect(readFileSync(join(out, "scores.json"), "utf8")).toBe(before);
+  });
+  test("looks at the rows to score before it trains", async () => {
+    const at = join(folder, "unlabelled-test");
+    const some = file("unlabelled.jsonl", [...rows, { text: "a film" }]);
+    await expect(cloze(...common(at, "--test", some))).rejects.toThrow(/Row 37 has no label/);
+    expect(existsSync(join(at, "model.safetensors"))).toBe(false);
   });
   test("runs with several seeds, and on folds", async () => {
     const seeds = JSON.parse((await cloze(...common(join(folder, "seeds"), "--dev", train, "--seeds", "2"))).output);

@@ -175,7 +175,7 @@ export function addFinetune(program: Command): void {
     )
     .option("--recompute", "keep less in memory, and compute layers again in the backward pass")
     .option("--set <name=value>", "an option of the task, see below; may be repeated", setting)
-    .option("--allow-mismatched", "a classifier for other labels is made anew")
+    .option("--allow-mismatched", "a classifier for other labels, and weights that do not fit, are made anew")
     .option("--max-rows <count>", "use the first so many training rows", wholeNumber())
     .option("--seed <number>", "decides every random choice", wholeNumber(0), 1)
     .option("--seeds <count>", "runs that differ in their seed; scores with mean and deviation", wholeNumber(), 1)

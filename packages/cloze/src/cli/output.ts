@@ -9,9 +9,15 @@ export interface CommonOptions {
   quiet?: boolean;
 }
 
-/** Progress for a command: silent with --quiet. */
+/** With --quiet: warnings only. */
+const quietProgress: ProgressReporter = {
+  ...silentProgress,
+  warn: (line) => void process.stderr.write(`${line}\n`),
+};
+
+/** Progress for a command; with --quiet nothing but warnings. */
 export const progressFor = ({ quiet }: CommonOptions): ProgressReporter =>
-  quiet === true ? silentProgress : createProgress();
+  quiet === true ? quietProgress : createProgress();
 
 /** Prints a result: one JSON value with --json, else the text. */
 export function printResult({ json }: CommonOptions, value: unknown, text: () => string): void {

@@ -217,6 +217,10 @@ test("broken folders are refused, by code, and leave no memory behind", () => {
   };
   const key = "bert.encoder.layer.1.attention.self.key.weight";
   broken("ForMaskedLM", "WEIGHT_MISSING", key, (weights) => weights.delete(key));
+  // Each tensor that is missing is named, also where several make up one parameter.
+  broken("ForMaskedLM", "WEIGHT_MISSING", key.replace("key", "value"), (weights) => {
+    for (const part of ["query", "key", "value"]) weights.delete(key.replace("key", part));
+  });
   broken("ForMaskedLM", "WEIGHT_SHAPE", key, (weights) => weights.set(key, zeros([32, 31])));
   broken("ForMaskedLM", "WEIGHT_MISSING", "cls.predictions.bias", (weights) => weights.delete("cls.predictions.bias"));
   broken("ForSequenceClassification", "WEIGHT_MISSING", "pooler", (weights) =>

@@ -178,16 +178,15 @@ export function loadModel(folder: string, options: LoadModelOptions = {}): Model
     const wrong = (["encoder", "head"] as const).flatMap((part) =>
       specs[part].flatMap((spec) => {
         const parameter = `${part}.${spec.name}`;
-        const found = unfit(file, family, names, parameter, spec);
-        return found === undefined ? [] : [{ ...found, parameter }];
+        return unfit(file, family, names, parameter, spec).map((found) => ({ ...found, parameter }));
       }),
     );
     const refused = wrong.filter(
       ({ parameter }) => !allowMismatched && (architecture === undefined || parameter.startsWith("encoder.")),
     );
     if (refused.length > 0) throw unfitError(file, refused);
-    const initialized = wrong.map(({ parameter }) => parameter);
-    const anew = new Set(initialized);
+    const anew = new Set(wrong.map(({ parameter }) => parameter));
+    const initialized = [...anew];
     const unused = unusedTensors(file, family, names);
     const carried = (name: string): boolean => family.carries?.test(name) === true || tiedBias.test(name);
     const kept = architecture === undefined ? unused.filter(carried) : [];

@@ -24,24 +24,23 @@ export interface UnfitWeight {
   readonly received?: string;
 }
 
-/** Which of the tensors that a parameter consists of a file lacks, or has in another shape. */
+/** Those of the tensors that a parameter consists of which a file lacks, or has in another shape. */
 export function unfit(
   file: SafetensorsFile,
   family: Family,
   names: NameMap,
   parameter: string,
   { shape }: ParameterSpec,
-): UnfitWeight | undefined {
+): UnfitWeight[] {
   const stored = storedOf(names, parameter);
   const shapes = stored.layout.shapes(shape, stored.names.length);
-  for (const [i, name] of stored.names.entries()) {
+  return stored.names.flatMap((name, i): UnfitWeight[] => {
     const expected = shapes[i].join(", ");
     const found = nameInFile(file, family, name);
-    if (found === undefined) return { name, expected };
+    if (found === undefined) return [{ name, expected }];
     const received = file.info(found).shape.join(", ");
-    if (received !== expected) return { name: found, expected, received };
-  }
-  return undefined;
+    return received === expected ? [] : [{ name: found, expected, received }];
+  });
 }
 
 /** The error for weights that do not fit: all of them are listed. */
@@ -53,7 +52,7 @@ export function unfitError(file: SafetensorsFile, wrong: readonly (UnfitWeight &
     .slice(0, 20)
     .map(({ name, expected, received }) => `${name} [${expected}]${received === undefined ? "" : ` is [${received}]`}`)
     .join("; ");
-  const allow = "or allow mismatched weights to be made anew (--allow-mismatched).";
+  const allow = "or let them be made anew (allowMismatched; cloze finetune --allow-mismatched).";
   if (first.received === undefined) {
     return new ClozeError("WEIGHT_MISSING", `The weight ${first.name} is missing${more}`, {
       expected: wrong.length > 1 ? list : `[${first.expected}]`,

@@ -195,6 +195,7 @@ function classificationTask(name: "classification" | "multi-label", problem: Pro
         return { ...settings, thresholds: Object.fromEntries(chosen) };
       },
     }),
+    checkGold: (rows) => rows.forEach((row) => void labelsOf(row, problem)),
     score(rows, predictions, settings, warnings) {
       const gold = rows.map((row) => labelsOf(row, problem));
       const placed = rows.flatMap(({ row }, i) => gold[i].map((label) => [label, row] as const));

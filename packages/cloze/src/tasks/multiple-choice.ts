@@ -55,6 +55,7 @@ export const multipleChoice = defineTask<ChoiceRow, z.output<typeof settingsSche
     const choice = placeOfLargest(scores);
     return { choice, text: choices[choice], score: scores[choice], scores };
   },
+  checkGold: (rows) => rows.forEach((row) => void choiceOf(row)),
   score: (rows, predictions) => ({
     values: {
       accuracy: accuracy(

@@ -63,6 +63,24 @@ const unlabelled = (row: number): ClozeError =>
     remedy: "Give answers with their places, or is_impossible for questions that have none.",
   });
 
+/** @throws ROW_UNLABELLED where no question has an answer, and none is known to have none */
+function checkGold(rows: readonly QuestionRow[]): void {
+  if (rows.every(({ answers, impossible }) => answers.length === 0 && impossible === undefined)) {
+    throw unlabelled(rows[0]?.row ?? 1);
+  }
+}
+
+/**
+ * The official search ends on the score of the last question that is answered, so that one a little less sure would not be.
+ * Half way to the next score decides the same questions, and leaves room on both sides.
+ */
+function betweenScores(threshold: number, predictions: readonly { readonly noAnswerScore?: number }[]): number {
+  const scores = predictions.map(({ noAnswerScore = 0 }) => noAnswerScore);
+  const next = scores.reduce((least, score) => (score > threshold ? Math.min(least, score) : least), Infinity);
+  const middle = threshold + (next - threshold) / 2;
+  return scores.includes(threshold) && middle < next ? middle : threshold;
+}
+
 /** Whether a question is known to have no answer. */
 const isUnanswerable = ({ answers, impossible }: QuestionRow, settings: Pick<Settings, "unanswerable">): boolean =>
   impossible === true || (answers.length === 0 && (impossible === false || settings.unanswerable));
@@ -248,12 +266,12 @@ export const questionAnswering = defineTask<QuestionRow, Settings, AnswerPredict
     const questions = predictions.map(({ candidates, noAnswerScore }, i) =>
       asked(rows[i], candidates[0]?.text ?? "", noAnswerScore),
     );
-    return { ...settings, noAnswerThreshold: bestNoAnswerThresholds(questions).f1.threshold };
+    const { threshold } = bestNoAnswerThresholds(questions).f1;
+    return { ...settings, noAnswerThreshold: betweenScores(threshold, predictions) };
   },
+  checkGold,
   score(rows, predictions, settings, warnings) {
-    if (rows.every(({ answers, impossible }) => answers.length === 0 && impossible === undefined)) {
-      throw unlabelled(rows[0]?.row ?? 1);
-    }
+    checkGold(rows);
     const without = rows.filter(({ answers }) => answers.length === 0);
     const version = settings.unanswerable ? "2.0" : "1.1";
     if (version === "1.1" && without.length > 0) {

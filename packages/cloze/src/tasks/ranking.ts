@@ -88,6 +88,7 @@ export const ranking = defineTask<RankingRow, z.output<typeof settingsSchema>, R
       .map((text, candidate) => ({ candidate, text, score: logits[candidate] }))
       .sort((a, b) => b.score - a.score || a.candidate - b.candidate),
   }),
+  checkGold: (rows) => rows.forEach((row) => void relevanceOf(row)),
   score(rows, predictions) {
     const lists = rows.map((row, i) => ({
       ranked: predictions[i].ranked.map(({ candidate }) => candidate),

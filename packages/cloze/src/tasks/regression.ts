@@ -52,6 +52,7 @@ export const regression = defineTask<TextRow, Settings, RegressionPrediction>({
   inputs: (batch) => ({ batch, labels: { labels: batch.labels } }),
   outputs: ({ logits }, batch) => rowsOfSequences(logits, batch),
   predict: (_, __, [value]) => ({ value }),
+  checkGold: (rows) => rows.forEach((row) => void numberOf(row)),
   score(rows, predictions) {
     const labels = rows.map(numberOf);
     const values = predictions.map(({ value }) => value);

@@ -120,6 +120,7 @@ export async function evaluateRows<Row, Settings, Prediction>(
   if (rows.length === 0) {
     throw new ClozeError("ROWS_EMPTY", "There is no row to evaluate on", { remedy: "Check the file." });
   }
+  taskModel.task.checkGold?.(rows);
   const predictions: Prediction[] = [];
   for await (const { prediction } of predictRows(taskModel, rows, { ...options, warnings }))
     predictions.push(prediction);

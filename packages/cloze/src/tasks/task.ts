@@ -129,6 +129,12 @@ export interface Task<Row = unknown, Settings = unknown, Prediction = unknown, D
   tune?(rows: readonly Row[], predictions: readonly Prediction[], settings: Settings): Settings;
   /** A prediction under changed settings: what depends on thresholds is decided again. */
   decide?(prediction: Prediction, settings: Settings): Prediction;
+  /**
+   * Looks through rows that are to be scored, before anything is computed for them.
+   *
+   * @throws ROW_UNLABELLED, as `score` does
+   */
+  checkGold?(rows: readonly Row[]): void;
   /** @throws ROW_UNLABELLED */
   score(rows: readonly Row[], predictions: readonly Prediction[], settings: Settings, warnings: DataWarnings): Scores;
   /** The name of the score that decides which checkpoint is best; higher is better. */

@@ -296,6 +296,7 @@ export const tokenClassification = defineTask<TokenRow, Settings, TokenPredictio
     return joinRows(blocks, batch.rowOffsets);
   },
   predict: (_, { details }, outputs, settings) => predict(details, outputs, settings),
+  checkGold: (rows) => rows.forEach((row) => void tagsOf(row)),
   score(rows, predictions, settings, warnings) {
     const from = guessTagScheme(rows.map(tagsOf));
     const gold = rows.map((row) => inScheme(tagsOf(row), settings, from));

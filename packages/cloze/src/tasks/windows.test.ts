@@ -127,4 +127,22 @@ describe("answers", () => {
     const unsure = { ...settings, noAnswerThreshold: -20 };
     expect(questionAnswering.decide?.(found, unsure).answer).toBe("");
   });
+  test("are given up half way between the dev questions' scores, and by the same dev questions", () => {
+    const scores = [-9, -8, -8.5, 7, 7.5];
+    const predictions = scores.map((noAnswerScore, i) => ({
+      id: `${i}`,
+      answer,
+      candidates: [{ text: answer, start: 0, end: answer.length, score: 1, probability: 1 }],
+      noAnswerScore,
+    }));
+    const rows = scores.map((score, i) => ({ ...row, id: `${i}`, answers: score < 0 ? row.answers : [] }));
+    const tuned = questionAnswering.tune?.(rows, predictions, settings);
+    expect(tuned?.noAnswerThreshold).toBe(-0.5);
+    // Nothing is known beyond the last score, nor where leaving everything unanswered is best.
+    const tune = (kept: number) =>
+      questionAnswering.tune?.(rows.slice(kept), predictions.slice(kept), settings).noAnswerThreshold;
+    expect(tune(3)).toBe(0);
+    const all = rows.map((one, i) => (i === 0 ? { ...one, answers: [] } : { ...one, answers: row.answers }));
+    expect(questionAnswering.tune?.(all, predictions, settings).noAnswerThreshold).toBe(7.5);
+  });
 });

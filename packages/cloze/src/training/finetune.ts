@@ -68,7 +68,8 @@ export interface FinetuneOptions<Row, Settings, Prediction> extends RunOptions {
   patience?: number;
   /** The word embeddings' optimizer visits only rows that a step touched (as SparseAdam). Default true. */
   sparseEmbeddings?: boolean;
-  /** A classifier for other labels is made anew, instead of an error. Default false. */
+  /** A classifier for other labels, and weights that are missing or of another shape, are made anew, instead of an error.
+   * Default false. */
   allowMismatched?: boolean;
   /**
    * Only adapters and the head are trained (arXiv 2106.09685). At the end they are saved as PEFT does in the folder `adapter`
@@ -149,6 +150,8 @@ export async function finetune<Row, Settings, Prediction>(
   if (options.train.length === 0) {
     throw new ClozeError("ROWS_EMPTY", "There is no row to train on", { remedy: "Check the training file." });
   }
+  // Not after the first epoch.
+  if (options.dev !== undefined && options.dev.length > 0) task.checkGold?.(options.dev);
   const warnings = createWarnings();
   const tokenizer = tokenizerOf(options.model, options.tokenizer);
   const asked = parseConfig(task.options, taskOptions, `The options of ${task.name}`, "TASK_OPTIONS");

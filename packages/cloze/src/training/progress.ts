@@ -21,6 +21,8 @@ export interface ProgressReporter {
   update(event: ProgressEvent): void;
   /** A line of its own, for facts such as "saved to …". */
   note(line: string): void;
+  /** A line about something odd, which `--quiet` leaves in. Default: a note. */
+  warn?(line: string): void;
   done(): void;
 }
 

@@ -12,7 +12,8 @@ import { createHead, type HeadConfig, headSpecs, parseHeadConfig } from "../head
 import type { Task } from "../tasks/index.js";
 
 export interface TaskHeadOptions {
-  /** A head for other labels is made anew, instead of an error. Default false. */
+  /** A head for other labels, and weights that are missing or of another shape, are made anew, instead of an error.
+   * Default false. */
   allowMismatched?: boolean;
   /** For what is made anew. */
   seed: number;
@@ -119,7 +120,11 @@ export function modelForTask<Row, Settings, Prediction>(
   }
   const { architecture, labels, names, problem } = task.head(wanted);
   const hasHead = classOf(start) === architecture;
-  const model = loadModel(start, hasHead ? {} : { architecture, labels, names, problem, seed });
+  const model = loadModel(start, {
+    ...(hasHead ? {} : { architecture, labels, names, problem }),
+    allowMismatched,
+    seed,
+  });
   try {
     const { settings, anew } = hasHead
       ? reconciled(task, wanted, model, allowMismatched)

@@ -106,6 +106,16 @@ describe("checkData", () => {
     ]);
   });
 
+  it("finds questions whose id an earlier one has", async () => {
+    const rows = ["a", "b", "a"].map((id) => ({ id, question: `${id}?`, context: `Ada ${id}`, answers: ["Ada"] }));
+    const report = await check("question-answering", rows);
+    expect(report.findings.find(({ code }) => code === "ID_DUPLICATE")).toMatchObject({
+      level: "warning",
+      count: 1,
+      examples: ['row 3: "a"'],
+    });
+  });
+
   it("finds tags that break their scheme, and counts spans", async () => {
     const report = await check("token-classification", [
       { tokens: ["Ada", "L", "ran"], tags: ["B-PER", "I-PER", "O"] },

@@ -1,5 +1,6 @@
 // Columns of tokens, a blank line after each sentence: CoNLL 2002, 2003 and their many cousins.
 import { ClozeError } from "../../errors.js";
+import { leaveOut, type OnBadRow } from "./bad-row.js";
 import type { DataRow } from "./row.js";
 import { readLineBlocks } from "./text-blocks.js";
 import type { DataWarnings } from "./warnings.js";
@@ -23,7 +24,7 @@ const documentMark = "-DOCSTART-";
  */
 export async function* readConll(
   path: string,
-  { tokenColumn = 0, tagColumn = -1 }: ConllOptions,
+  { tokenColumn = 0, tagColumn = -1, onBadRow }: ConllOptions & { onBadRow?: OnBadRow },
   warnings: DataWarnings,
 ): AsyncGenerator<DataRow> {
   let split: ((text: string) => string[]) | undefined;
@@ -31,17 +32,21 @@ export async function* readConll(
   let [number, document, start] = [0, 0, 0];
   let tokens: string[] = [];
   let tags: string[] = [];
-  const take = (): DataRow => {
+  // A sentence with a bad line is left out as a whole.
+  let bad = false;
+  const take = (): DataRow[] => {
     const values = { tokens, ...(width > 1 && { tags }), document };
-    [tokens, tags] = [[], []];
-    return { values, number: ++number, line: start };
+    const row = { values, number: ++number, line: start };
+    const rows = bad ? [] : [row];
+    [tokens, tags, bad] = [[], [], false];
+    return rows;
   };
   for await (const { lines, first } of readLineBlocks(path, warnings)) {
     for (const [i, text] of lines.entries()) {
       const line = first + i;
       const mark = text.startsWith(documentMark) && /^\s|^$/.test(text.slice(documentMark.length));
       if (text.trim() === "" || mark) {
-        if (tokens.length > 0) yield take();
+        if (tokens.length > 0 || bad) yield* take();
         if (mark) document++;
         continue;
       }
@@ -53,18 +58,22 @@ export async function* readConll(
         if (width > 1) checkColumn(tagColumn, "tag", width, path);
       }
       if (fields.length !== width) {
-        throw new ClozeError("DATA_ROW", `${path}, line ${line} has ${fields.length} columns`, {
+        const place = `${path}, line ${line}`;
+        const error = new ClozeError("DATA_ROW", `${place} has ${fields.length} columns`, {
           expected: `${width}, as the lines before`,
           received: JSON.stringify(text.slice(0, 80)),
           remedy: "Put the missing column there, or a blank line if a sentence ends here.",
         });
+        if (!bad) leaveOut(error, onBadRow, warnings, place);
+        bad = true;
+        continue;
       }
       if (tokens.length === 0) start = line;
       tokens.push(fields.at(tokenColumn) as string);
       if (width > 1) tags.push(fields.at(tagColumn) as string);
     }
   }
-  if (tokens.length > 0) yield take();
+  if (tokens.length > 0 || bad) yield* take();
 }
 
 function checkColumn(column: number, what: string, width: number, path: string): void {

@@ -2,6 +2,7 @@
 import { pipeline, Readable } from "node:stream";
 import { type CsvError, type Info, parse } from "csv-parse";
 import { ClozeError } from "../../errors.js";
+import { leaveOut, type OnBadRow } from "./bad-row.js";
 import type { DataRow } from "./row.js";
 import { readBlocks, readHead, readLineBlocks } from "./text-blocks.js";
 import { createWarnings, type DataWarnings } from "./warnings.js";
@@ -149,7 +150,7 @@ function headerOf(fields: readonly string[], path: string): string[] {
 export async function* readDelimited(
   path: string,
   format: "tsv" | "csv",
-  options: DelimitedOptions,
+  options: DelimitedOptions & { onBadRow?: OnBadRow },
   warnings: DataWarnings,
 ): AsyncGenerator<DataRow> {
   const { quote = format === "csv" ? '"' : "" } = options;
@@ -166,11 +167,15 @@ export async function* readDelimited(
       const message = "lines with more or fewer fields than the header; what is beyond it was left out";
       warnings.add("DATA_ROW_UNEVEN", message, `${path}, line ${line}`);
     } else if (fields.length !== names.length) {
-      throw new ClozeError("DATA_ROW", `${path}, line ${line} has ${fields.length} fields`, {
+      const place = `${path}, line ${line}`;
+      const error = new ClozeError("DATA_ROW", `${place} has ${fields.length} fields`, {
         expected: `${names.length}: ${names.join(", ").slice(0, 200)}`,
         received: JSON.stringify(fields.join(delimiter).slice(0, 80)),
         remedy: "Is it the delimiter (--delimiter), or the quoting (--quote)?",
       });
+      leaveOut(error, options.onBadRow, warnings, place);
+      number++;
+      continue;
     }
     const named = names;
     yield { values: Object.fromEntries(named.map((name, i) => [name, fields[i] ?? ""])), number: ++number, line };

@@ -1,5 +1,6 @@
 import { ClozeError } from "../../errors.js";
 import type { JsonObject } from "../../text/index.js";
+import { leaveOut, type OnBadRow } from "./bad-row.js";
 import type { DataRow } from "./row.js";
 import { readLineBlocks } from "./text-blocks.js";
 import type { DataWarnings } from "./warnings.js";
@@ -20,26 +21,42 @@ export function asObject(value: unknown, place: string): JsonObject {
   });
 }
 
+/** @throws DATA_ROW */
+function parsedLine(text: string, place: string): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new ClozeError("DATA_ROW", `${place}: no JSON`, {
+      expected: "one JSON object a line",
+      received: cause instanceof Error ? cause.message : String(cause),
+      remedy: "An object over several lines belongs into an array in a file that ends in .json.",
+      cause,
+    });
+  }
+  return asObject(value, place);
+}
+
 /** Rows of a file with one JSON object a line; blank lines are passed over. */
-export async function* readJsonLines(path: string, warnings: DataWarnings): AsyncGenerator<DataRow> {
+export async function* readJsonLines(
+  path: string,
+  { onBadRow }: { onBadRow?: OnBadRow },
+  warnings: DataWarnings,
+): AsyncGenerator<DataRow> {
   let number = 0;
   for await (const { lines, first } of readLineBlocks(path, warnings)) {
     for (const [i, text] of lines.entries()) {
       if (text.trim() === "") continue;
       const line = first + i;
       const place = `${path}, line ${line}`;
-      let value: unknown;
+      let values: JsonObject | undefined;
       try {
-        value = JSON.parse(text);
-      } catch (cause) {
-        throw new ClozeError("DATA_ROW", `${place}: no JSON`, {
-          expected: "one JSON object a line",
-          received: cause instanceof Error ? cause.message : String(cause),
-          remedy: "An object over several lines belongs into an array in a file that ends in .json.",
-          cause,
-        });
+        values = parsedLine(text, place);
+      } catch (error) {
+        leaveOut(error, onBadRow, warnings, place);
       }
-      yield { values: asObject(value, place), number: ++number, line };
+      number++;
+      if (values !== undefined) yield { values, number, line };
     }
   }
 }

@@ -37,6 +37,63 @@ function zstdFrame(bytes: Uint8Array): Uint8Array {
   return Buffer.concat(parts);
 }
 
+describe("rows that are malformed", () => {
+  const skipped = async (path: string) => {
+    const source = openRows(path, { onBadRow: "skip" });
+    const rows = await collectRows(source);
+    return { rows: rows.map(({ values, line }) => [line, values]), warnings: source.warnings.list() };
+  };
+  it("are left out and counted where that is wanted, in every format of lines", async () => {
+    const csv = file("gaps.csv", "text,label\ngood,a\nbad\nfine,b\nmore,a,x\n");
+    await expect(read(csv)).rejects.toThrow(code("DATA_ROW"));
+    const table = await skipped(csv);
+    expect(table.rows).toEqual([
+      [2, { text: "good", label: "a" }],
+      [4, { text: "fine", label: "b" }],
+    ]);
+    expect(table.warnings).toMatchObject([{ code: "DATA_ROW_SKIPPED", count: 2, first: `${csv}, line 3` }]);
+
+    const lines = file("gaps.jsonl", '{"text":"a"}\n{"text":\n[1]\n{"text":"b"}\n');
+    await expect(read(lines)).rejects.toThrow(code("DATA_ROW"));
+    const objects = await skipped(lines);
+    expect(objects.rows).toEqual([
+      [1, { text: "a" }],
+      [4, { text: "b" }],
+    ]);
+    expect(objects.warnings).toMatchObject([{ count: 2, first: `${lines}, line 2` }]);
+
+    const columns = file("gaps.conll", "a X\nb Y\n\nc\nd X\ne\n\nf Y\n\ng\n");
+    await expect(read(columns)).rejects.toThrow(code("DATA_ROW"));
+    const sentences = await skipped(columns);
+    expect(sentences.rows).toEqual([
+      [1, { tokens: ["a", "b"], tags: ["X", "Y"], document: 0 }],
+      [8, { tokens: ["f"], tags: ["Y"], document: 0 }],
+    ]);
+    expect(sentences.warnings).toMatchObject([{ count: 2, first: `${columns}, line 4` }]);
+  });
+});
+
+describe("plain text", () => {
+  it("is a text a line where a .txt looks like nothing else, or where one says so", async () => {
+    const texts = "A fine film, said Ann.\n\nA dull one, said Bob, twice.\r\nNo.\n";
+    const expected = ["A fine film, said Ann.", "A dull one, said Bob, twice.", "No."].map((text) => ({ text }));
+    expect(await readText("texts.txt", texts)).toEqual(expected);
+    expect(await readText("texts.txt.gz", gzipSync(texts))).toEqual(expected);
+    expect(await readText("texts", texts, { format: "text" })).toEqual(expected);
+    expect(await readText("even.txt", "a great film, number 0\na poor one, number 1\n")).toHaveLength(2);
+    expect(await readText("short.txt", "a b\n\na b c\n\nd e\n")).toHaveLength(3);
+    await expect(readText("words", "one\ntwo\n")).rejects.toThrow(code("DATA_FORMAT_UNKNOWN"));
+    // Tables and columns stay what they are.
+    expect(await readText("tags.txt", "Ada B\nran O\n\nBob B\n")).toHaveLength(2);
+    const row = [{ text: "a, b", label: "x" }];
+    expect(await readText("table.txt", 'text,label\n"a, b",x\n')).toEqual(row);
+    expect(await readText("table.txt", "text\tlabel\na, b\tx\n")).toEqual(row);
+    expect(await readText("table.txt", "a great film,x\n", { header: ["text", "label"] })).toEqual([
+      { text: "a great film", label: "x" },
+    ]);
+  });
+});
+
 describe("TSV", () => {
   it("takes lines as they are: no quoting, LF or CR LF, byte-order mark, no last line break", async () => {
     const path = file("a.tsv", "\ufefftext\tlabel\r\n\"quoted, it's\t1\r\n\t2\n\nlast\t3");

@@ -1,11 +1,13 @@
 import { ClozeError } from "../../errors.js";
 import type { JsonObject } from "../../text/index.js";
+import type { OnBadRow } from "./bad-row.js";
 import { checkFile, emptyFile } from "./bytes.js";
 import { type ConllOptions, readConll } from "./conll.js";
 import { type DelimitedOptions, readDelimited } from "./delimited.js";
 import { type DataFormat, dataFormats, detectFormat } from "./format.js";
 import { readJsonDocument } from "./json-document.js";
 import { readJsonLines } from "./json-lines.js";
+import { readPlainText } from "./plain-text.js";
 import type { DataRow } from "./row.js";
 import { createWarnings, type DataWarnings } from "./warnings.js";
 
@@ -13,6 +15,9 @@ import { createWarnings, type DataWarnings } from "./warnings.js";
 export interface OpenRowsOptions extends DelimitedOptions, ConllOptions {
   /** By the name, else by the content, unless told. */
   format?: DataFormat;
+  /** What a row does that is malformed, or whose values do not fit: `error` (unless told), or `skip`, which counts a
+   * warning. */
+  onBadRow?: OnBadRow;
 }
 
 /** A data set: gone through as often as one likes, read anew each time. */
@@ -36,18 +41,21 @@ async function columnsOf(rows: AsyncIterable<DataRow>): Promise<string[]> {
 }
 
 async function* readAs(path: string, options: OpenRowsOptions, warnings: DataWarnings): AsyncGenerator<DataRow> {
-  const format = options.format ?? (await detectFormat(path));
+  const table = [options.delimiter, options.quote, options.header].some((one) => one !== undefined);
+  const format = options.format ?? (await detectFormat(path, table));
   switch (format) {
     case "tsv":
     case "csv":
       return yield* readDelimited(path, format, options, warnings);
     case "jsonl":
-      return yield* readJsonLines(path, warnings);
+      return yield* readJsonLines(path, options, warnings);
     case "json":
     case "squad":
       return yield* readJsonDocument(path, warnings, format === "squad");
     case "conll":
       return yield* readConll(path, options, warnings);
+    case "text":
+      return yield* readPlainText(path, warnings);
     case "parquet":
       // What reads Parquet is large, and most who could read rows never do.
       return yield* (await import("./parquet.js")).readParquet(path);
@@ -60,7 +68,7 @@ async function* readAs(path: string, options: OpenRowsOptions, warnings: DataWar
 }
 
 /**
- * The rows of a file: TSV, CSV, JSON lines, JSON, SQuAD, CoNLL columns or Parquet, plain or packed by gzip or Zstandard.
+ * The rows of a file: TSV, CSV, JSON lines, JSON, SQuAD, CoNLL columns, Parquet or plain text, as they are or packed by gzip or Zstandard.
  *
  * Rows come as they are asked for, so that a file of TSV, CSV, JSON lines, CoNLL (a sentence at a time) or Parquet (a row
  * group at a time) may be larger than memory; JSON that is one value must fit. It is asynchronous because unpacking and

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from "../../text/index.js";
+import type { OnBadRow } from "./bad-row.js";
 import { missingColumn, type ResolvedColumns, resolveColumns } from "./columns.js";
 import type { RowSource } from "./open-rows.js";
 import { placeOf } from "./row.js";
@@ -55,7 +56,7 @@ function documents(values: JsonObject, column: string | undefined, place: string
 function grouped(
   source: RowSource,
   resolved: ResolvedColumns<RankingColumn>,
-  onBadRow: "error" | "skip" | undefined,
+  onBadRow: OnBadRow | undefined,
 ): TypedRows<RankingRow, RankingColumn> {
   const { query, document, relevance } = resolved.columns as Record<RankingColumn, string>;
   const single = typedRows<{ query: string; document: string; relevance?: number; row: number }, RankingColumn>(

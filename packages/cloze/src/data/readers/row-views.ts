@@ -49,7 +49,16 @@ function viewTokens({ tokens, tags, row }: TokenRow, findings: FindingCounter, s
   return { texts, labels: spans.map(({ label }) => label) };
 }
 
-function viewQuestion({ question, context, answers, impossible, row }: QuestionRow, findings: FindingCounter): RowView {
+function viewQuestion(
+  { id, question, context, answers, impossible, row }: QuestionRow,
+  findings: FindingCounter,
+  ids: Set<string>,
+): RowView {
+  if (ids.has(id)) {
+    const message = "questions with the id of an earlier one: scorers by id keep one of them";
+    findings.add("warning", "ID_DUPLICATE", message, `row ${row}: ${quote(id)}`);
+  }
+  ids.add(id);
   for (const { text, start } of answers) {
     const example = `row ${row}: ${quote(text)} at ${start}`;
     if (text.trim() === "") findings.add("error", "ANSWER_EMPTY", "answers without text", `row ${row}`);
@@ -96,12 +105,13 @@ function viewRanking({ query, candidates, relevance, row }: RankingRow, findings
 
 /** How to look at the rows of a task. `scheme` is that of the tags, if they have one. */
 export function viewOf<Task extends DataTask>(task: Task, scheme?: TagScheme): ViewRow<TaskRows[Task]> {
+  const ids = new Set<string>();
   const views: { [Name in DataTask]: ViewRow<TaskRows[Name]> } = {
     classification: viewText,
     "multi-label": viewText,
     regression: viewText,
     "token-classification": (row, findings) => viewTokens(row, findings, scheme),
-    "question-answering": viewQuestion,
+    "question-answering": (row, findings) => viewQuestion(row, findings, ids),
     "multiple-choice": viewChoice,
     ranking: viewRanking,
     "fill-mask": viewText,

@@ -39,7 +39,6 @@ export const dataTasks: readonly DataTask[] = [
 /** Options of {@link readTaskRows}: what any of the readers takes. */
 export interface ReadTaskRowsOptions extends OpenRowsOptions {
   columns?: ColumnChoice<string>;
-  onBadRow?: "error" | "skip";
   labelSeparator?: string;
   scheme?: TagScheme;
   tagNames?: readonly string[];

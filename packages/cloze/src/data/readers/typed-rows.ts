@@ -1,6 +1,7 @@
 // What the readers of all tasks share: from rows of columns to rows of a task.
 import { ClozeError } from "../../errors.js";
 import type { JsonObject, JsonValue } from "../../text/index.js";
+import { leaveOut, type OnBadRow } from "./bad-row.js";
 import type { ColumnChoice } from "./columns.js";
 import { type OpenRowsOptions, openRows, type RowSource } from "./open-rows.js";
 import { type DataRow, placeOf } from "./row.js";
@@ -10,8 +11,6 @@ import type { DataWarnings } from "./warnings.js";
 export interface TypedRowsOptions<Role extends string> extends OpenRowsOptions {
   /** Which column plays which part; well-known names are found, null says "none". */
   columns?: ColumnChoice<Role>;
-  /** What a row does whose values do not fit: `error` (unless told), or `skip`, which counts a warning. */
-  onBadRow?: "error" | "skip";
 }
 
 /** Rows of a task; gone through as often as one likes. */
@@ -39,7 +38,7 @@ export type ConvertRow<Row> = (values: JsonObject, place: string, row: DataRow) 
 export function typedRows<Row, Role extends string>(
   source: RowSource,
   parts: Pick<TypedRows<Row, Role>, "columns" | "guesses">,
-  onBadRow: "error" | "skip" | undefined,
+  onBadRow: OnBadRow | undefined,
   convert: ConvertRow<Row>,
 ): TypedRows<Row, Role> {
   async function* rows(): AsyncGenerator<Row> {
@@ -48,12 +47,7 @@ export function typedRows<Row, Role extends string>(
       try {
         typed = convert(row.values, placeOf(source.path, row), row);
       } catch (error) {
-        if (onBadRow !== "skip" || !(error instanceof ClozeError) || error.code !== "DATA_VALUE") throw error;
-        source.warnings.add(
-          "DATA_ROW_SKIPPED",
-          `rows left out; the first: ${error.message}`,
-          placeOf(source.path, row),
-        );
+        leaveOut(error, onBadRow, source.warnings, placeOf(source.path, row));
       }
       if (typed !== undefined) yield typed;
     }
