@@ -211,7 +211,7 @@ export function addPretrain(program: Command): void {
         "span",
       ]),
     )
-    .option("--masking-rate <share>", "share of the tokens that are chosen: the option rate", numberBetween(0.01, 0.99))
+    .option("--masking-rate <share>", "share of the tokens that are chosen: the option rate", numberBetween(0, 1))
     .option(
       "--validate-every <steps>",
       "steps between losses on held-out documents (default: ten a run)",
@@ -276,7 +276,7 @@ export function addPretrain(program: Command): void {
     const probes = await openProbes(options, progress);
     const corpus =
       input === "documents"
-        ? documentCorpus(sources, tokenizer, join(options.out, "documents.bin"), options.resume === true)
+        ? await documentCorpus(sources, tokenizer, options, progress)
         : await corpusFor(sources, tokenizer, options, progress);
     try {
       const { steps, probeEvery } = options;
