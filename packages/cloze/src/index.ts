@@ -344,6 +344,7 @@ export {
   loadLinearBaseline,
 } from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
+export { type BuildDocumentsOptions, type BuiltDocuments, buildDocuments } from "./training/build-documents.js";
 export {
   type ChangePositionsOptions,
   changePositions,
