@@ -13,6 +13,8 @@ const kinds: Readonly<Record<string, { type: string; [option: string]: unknown }
   "swapped-language": { type: "slm" },
   "random-token-substitution": { type: "random-token-substitution" },
   "clustered-token-substitution": { type: "clustered-token-substitution" },
+  "enhanced decoder": { type: "enhanced-decoder" },
+  "masked pairs": { type: "masked-pairs" },
   "n-grams, explicit": { type: "ngram-language", mode: "explicit", lexicon: ngrams },
   "n-grams, comprehensive": { type: "ngram-language", lexicon: ngrams },
 };

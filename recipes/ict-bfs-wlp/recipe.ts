@@ -93,14 +93,11 @@ export default defineRecipe({
     const questions = test.map(({ question }) => question);
     const zeroShot = recallAt(cosines(model, questions, passages, how), test, [1, 10, 100]);
     await tuneRetriever(model, train, passages, { ...how, seed, steps: scaled(100), batchSize: 64 });
-    const dense = cosines(model, questions, passages, how);
+    // Passages are read once for both kinds of questions.
+    const asked = [...questions, ...fit.map(({ question }) => question)];
+    const all = cosines(model, asked, passages, how);
+    const [dense, denseToFit] = [all.slice(0, questions.length), all.slice(questions.length)];
     const tuned = recallAt(dense, test, [1, 10, 100]);
-    const denseToFit = cosines(
-      model,
-      fit.map(({ question }) => question),
-      passages,
-      how,
-    );
     const share = fitHybrid(lexical.fit, denseToFit, fit);
     model.dispose();
     return {

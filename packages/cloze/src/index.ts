@@ -221,6 +221,14 @@ export {
   type ExitThresholds,
 } from "./retrieval/rerank/early-exit.js";
 export { type ChosenWeight, chooseFirstStageWeight } from "./retrieval/rerank/first-stage-weight.js";
+export {
+  createJointRanker,
+  type JointQuery,
+  type JointRanker,
+  type JointRankerOptions,
+  rankJoint,
+} from "./retrieval/rerank/joint-ranker.js";
+export { loadJointRanker, saveJointRanker } from "./retrieval/rerank/joint-ranker-folder.js";
 export { createKernelScorer, type KernelScorer, type KernelScorerOptions } from "./retrieval/rerank/kernel-scorer.js";
 export {
   type BlockScorer,
@@ -243,7 +251,7 @@ export {
   type TrainExitsOptions,
   trainExits,
 } from "./retrieval/rerank/rerank-exits.js";
-export { rerankPairwise, rerankParade, rerankPointwise } from "./retrieval/rerank/rerankers.js";
+export { rerankJoint, rerankPairwise, rerankParade, rerankPointwise } from "./retrieval/rerank/rerankers.js";
 export { type PairSide, type SplitModel, type StoredText, splitAt } from "./retrieval/rerank/split-encoder.js";
 export {
   type CompressedText,
@@ -252,6 +260,7 @@ export {
   type TrainStateCodecOptions,
   trainStateCodec,
 } from "./retrieval/rerank/state-codec.js";
+export { type JointRow, trainJointRanker } from "./retrieval/rerank/train-joint-ranker.js";
 export {
   type KernelScorerRow,
   type TrainKernelScorerOptions,
@@ -335,6 +344,7 @@ export {
   loadLinearBaseline,
 } from "./tasks/linear-baseline.js";
 export * from "./text/index.js";
+export { type BuildDocumentsOptions, type BuiltDocuments, buildDocuments } from "./training/build-documents.js";
 export {
   type ChangePositionsOptions,
   changePositions,
@@ -343,6 +353,7 @@ export {
 } from "./training/change-positions.js";
 export { type ComparedModel, type CompareOptions, type CompareTask, compareModels } from "./training/compare.js";
 export { type ExtendModelOptions, extendModelWithExperts } from "./training/extend-experts.js";
+export { extendSegments } from "./training/extend-segments.js";
 export { extendVocabulary, growVocabulary } from "./training/extend-vocabulary.js";
 export { type FinetuneOptions, type FinetuneResult, finetune } from "./training/finetune.js";
 export {

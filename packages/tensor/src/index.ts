@@ -22,6 +22,7 @@ export { readSafetensors, type SafetensorsFile, type SafetensorsInfo, writeSafet
 export { type MemoryKind, type MemoryStats, memory, scope } from "./memory.js";
 export { activation, gelu, geluTanh, silu } from "./ops/activation.js";
 export { type AttentionOptions, attention, selfAttention } from "./ops/attention.js";
+export { type NormalizedColumns, normalizeColumns } from "./ops/batch-norm.js";
 export { type ConvolutionOptions, conv1d, conv2d } from "./ops/convolution.js";
 export { copyInto, copyOf } from "./ops/copy.js";
 export { crfLogPartition, crfLoss } from "./ops/crf.js";

@@ -1,55 +1,53 @@
-import { existsSync } from "node:fs";
+// The documents that `cloze pretrain` reads with their paragraphs: of the same files as other objectives' texts.
+import { join } from "node:path";
 import type { DocumentSource } from "../data/document-source.js";
-import { openDocumentStore, writeDocumentStore } from "../data/document-store.js";
 import { ClozeError } from "../errors.js";
-import { documentOfJson, documentsOfLines, readLines, type TextDocument, type Tokenizer } from "../text/index.js";
-import { tokenizeDocuments } from "../training/tokenize-documents.js";
+import type { Tokenizer } from "../text/index.js";
+import { buildDocuments } from "../training/build-documents.js";
+import type { ProgressReporter } from "../training/progress.js";
+import type { CorpusOptions } from "./corpus-options.js";
+import { noteWarnings } from "./data-options.js";
 
-/** Documents of text files (paragraphs by a blank line, documents by two or by files) and of JSON lines. */
-function* documentsOf(files: readonly string[]): Iterable<TextDocument> {
-  for (const file of files) {
-    if (!/\.(jsonl|ndjson)$/.test(file)) {
-      yield* documentsOfLines(readLines(file, { keepBlank: true }));
-      continue;
-    }
-    let number = 0;
-    for (const line of readLines(file, { keepBlank: true })) {
-      number++;
-      if (line.trim() === "") continue;
-      let value: unknown;
-      try {
-        value = JSON.parse(line);
-      } catch (cause) {
-        throw new ClozeError("DOCUMENT_FORMAT", `${file}, line ${number}: this is no JSON`, {
-          received: line.slice(0, 80),
-          cause,
-        });
-      }
-      yield documentOfJson(value);
-    }
-  }
-}
+type DocumentOptions = Pick<
+  CorpusOptions,
+  "textField" | "deduplicate" | "nearThreshold" | "validationShare" | "weights" | "crossDocuments" | "corpus"
+> & { out: string; resume?: boolean };
 
 /**
- * The documents of files as a store at `path`: made, or, for a run that goes on, the one that is there.
+ * Tokenizes the documents of a run, or opens what an earlier run has made of them.
  *
- * @throws DOCUMENT_FORMAT, TOKEN_STORE_EMPTY, and what `readLines` throws
+ * @throws OPTION_CONFLICT for what documents do not have, and what `buildDocuments` throws
  */
-export function documentCorpus(
-  files: readonly string[],
+export async function documentCorpus(
+  sources: readonly string[],
   tokenizer: Tokenizer,
-  path: string,
-  resume: boolean,
-): DocumentSource & { close(): void } {
-  if (!resume || !existsSync(path)) {
-    const documents = tokenizeDocuments(documentsOf(files), tokenizer);
-    if (documents.length === 0) {
-      throw new ClozeError("CORPUS_EMPTY", "The files have no document of at least 200 letters", {
-        expected: "paragraphs separated by a blank line, documents by two; or JSON lines with title and text",
-        remedy: "Objectives that read plain lines need no paragraphs: see cloze pretrain --help.",
-      });
-    }
-    writeDocumentStore(path, documents);
+  options: DocumentOptions,
+  progress: ProgressReporter,
+): Promise<DocumentSource & { close(): void }> {
+  const { textField, deduplicate, nearThreshold, validationShare, corpus, out, resume } = options;
+  const told = [options.weights && "--weights", options.crossDocuments && "--cross-documents"].filter(Boolean);
+  if (told.length > 0) {
+    throw new ClozeError("OPTION_CONFLICT", "This objective reads documents with their paragraphs, one by one", {
+      expected: "an objective that reads tokens in a row",
+      received: told.join(", "),
+      remedy: "Leave it out.",
+    });
   }
-  return openDocumentStore(path);
+  const { documents, warnings, counts, built } = await buildDocuments({
+    sources,
+    tokenizer,
+    path: join(corpus ?? out, "documents.bin"),
+    textField,
+    deduplicate,
+    ...(deduplicate === "near" ? { nearThreshold } : {}),
+    validationShare,
+    resume: resume === true || corpus !== undefined,
+  });
+  noteWarnings(progress, warnings);
+  const facts = [`${counts.training} documents, ${documents.tokens} tokens`];
+  if (counts.validation > 0) facts.push(`${counts.validation} documents held out`);
+  if (counts.duplicates > 0) facts.push(`${counts.duplicates} left out as duplicates`);
+  if (built && counts.short > 0) facts.push(`${counts.short} left out as too short`);
+  progress.note(facts.join("; "));
+  return documents;
 }

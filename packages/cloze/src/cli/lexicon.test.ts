@@ -6,7 +6,6 @@ import { afterAll, expect, test } from "vitest";
 import { runCommand } from "../../test/run-command.js";
 import { loadNgramLexicon } from "../objectives/ngrams/lexicon.js";
 import { trainWordPiece } from "../text/index.js";
-import { documentCorpus } from "./document-corpus.js";
 import { addLexicon } from "./lexicon.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-lexicon-"));
@@ -37,26 +36,4 @@ test("cloze lexicon finds what stands together, without punctuation, and writes 
   const rows = text.split("\n").map((line, id) => JSON.stringify({ id, text: line }));
   writeFileSync(packed, gzipSync(rows.join("\n")));
   expect((await lexiconOf(packed)).entries).toEqual(entries);
-});
-
-test("documents of text and of JSON lines, made once", () => {
-  const store = documentCorpus([path], tokenizer, join(folder, "documents.bin"), false);
-  expect(store.count).toBe(2);
-  expect(store.document(0).sections.flat()).toHaveLength(2);
-  expect(store.document(0).sections[0][0].sentences).toHaveLength(3);
-  store.close();
-  const lines = join(folder, "articles.jsonl");
-  const article = (title: string, links: string[]) =>
-    JSON.stringify({ title, sections: [[{ text: paragraph, links }, paragraph]] });
-  writeFileSync(lines, `${article("A", ["B", "nowhere", "A"])}\n${article("B", [])}\n`);
-  const linked = documentCorpus([lines], tokenizer, join(folder, "linked.bin"), false);
-  expect(linked.document(0).sections[0][0].links).toEqual([1]);
-  expect(linked.document(1).sections[0][0].links).toBeUndefined();
-  linked.close();
-  writeFileSync(lines, "{\n");
-  expect(() => documentCorpus([lines], tokenizer, join(folder, "never.bin"), false)).toThrow(/line 1/);
-  // A run that goes on reads what is there.
-  const again = documentCorpus([lines], tokenizer, join(folder, "linked.bin"), true);
-  expect(again.count).toBe(2);
-  again.close();
 });

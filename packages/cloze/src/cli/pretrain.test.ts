@@ -5,6 +5,8 @@ import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { writtenStreams } from "../../test/written-streams.js";
 import { loadModel } from "../families/index.js";
+import { rankJoint } from "../retrieval/rerank/joint-ranker.js";
+import { loadJointRanker } from "../retrieval/rerank/joint-ranker-folder.js";
 import { trainWordPiece } from "../text/index.js";
 import { addPretrain } from "./pretrain.js";
 import { pretrainingPreset } from "./pretraining-presets.js";
@@ -241,4 +243,45 @@ test("corpora of one line and of one repeated sentence train, with a warning", a
     expect(notes).toContain(code);
     loadModel(path(name)).dispose();
   }
+});
+
+describe("objectives that read paragraphs", () => {
+  const sentences = (d: number, p: number) =>
+    [0, 1, 2].map((s) => `The ${["cat", "dog", "bird"][(d + s) % 3]} of house ${d} sees ${p} trees and ${s} roofs.`);
+  const document = (d: number) => [0, 1].map((p) => sentences(d, p).join(" ")).join("\n\n");
+  const file = path("documents.txt");
+  const common = ["--tokenizer", tokenizer, "--size", "tiny", "--steps", "2", "--quiet", "--json"];
+  beforeAll(() => writeFileSync(file, Array.from({ length: 20 }, (_, d) => document(d)).join("\n\n\n")));
+
+  test("a joint model wants a segment for each text; its folder ranks", async () => {
+    const args = [file, ...common, "--out", path("joint"), "--objective", "mspp", "--set", "candidates=2"];
+    const blocks = ["--set", "blockTokens=5"];
+    await expect(pretrain(...args)).rejects.toMatchObject({ code: "OBJECTIVE_COMBINATION" });
+    await expect(pretrain(...args, ...blocks)).rejects.toMatchObject({
+      code: "OBJECTIVE_COMBINATION",
+      remedy: expect.stringContaining("--segments 3"),
+    });
+    const { output } = await pretrain(...args, ...blocks, "--segments", "3");
+    expect(JSON.parse(output).validation).toHaveLength(2);
+    const ranker = loadJointRanker(path("joint"));
+    expect(ranker.options).toMatchObject({ candidates: 2, blockTokens: 5 });
+    const texts = ["the cat", "a dog", "trees"];
+    const ranked = rankJoint(ranker, "the cat sees", texts);
+    expect(ranked.map(({ text }) => text).sort()).toEqual([...texts].sort());
+    ranker.dispose();
+  });
+
+  test("a corpus that changed, and weights, are refused by name", async () => {
+    const args = [file, ...common, "--out", path("ssp"), "--objective", "ssp"];
+    await pretrain(...args);
+    writeFileSync(file, `${readFileSync(file, "utf8")}\n\n\n${document(30)}`);
+    await expect(pretrain(...args, "--resume")).rejects.toMatchObject({ code: "CORPUS_CHANGED" });
+    expect(loadModel(path("ssp")).config.layers.length).toBeGreaterThan(0);
+    await expect(pretrain(...args, "--weights", "1")).rejects.toMatchObject({ code: "OPTION_CONFLICT" });
+  });
+});
+
+test.each(["0", "1"])("a masking rate of %s has a code", async (rate) => {
+  const args = [texts, "--tokenizer", tokenizer, "--steps", "1", "--out", path("rate"), "--masking-rate", rate];
+  await expect(pretrain(...args)).rejects.toMatchObject({ code: "OBJECTIVE_OPTIONS" });
 });

@@ -18,6 +18,7 @@ import {
 import type { MaskingUnit } from "../objectives/masking.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
 import { changePositions, type PositionStart, positionStarts } from "../training/change-positions.js";
+import { extendSegments } from "../training/extend-segments.js";
 import { extendVocabulary } from "../training/extend-vocabulary.js";
 import { findLearningRate, learningRateSvg } from "../training/learning-rate-test.js";
 import { addLora, mergeLora } from "../training/policies/lora.js";
@@ -48,6 +49,7 @@ interface PretrainCommandOptions extends TrainingOptions, CorpusOptions, ProbeOp
   validateEvery?: number;
   direction?: Direction;
   positions?: PositionStart;
+  segments?: number;
   tokenizer?: string;
   model?: string;
   size?: ModelSize;
@@ -180,6 +182,11 @@ export function addPretrain(program: Command): void {
         "positions in the embeddings: none, as position-prediction wants, or new ones (default: the model's)",
       ).choices(positionStarts),
     )
+    .option(
+      "--segments <count>",
+      "segments of the model, at least those that it has: 6 for a query and five candidates",
+      wholeNumber(2),
+    )
     .option("--max-length <tokens>", "longest sequence", wholeNumber(8), 128)
     .option("--batch-tokens <tokens>", "tokens of a batch", wholeNumber(8), 4096)
     .option("--accumulate <batches>", "batches whose gradients are averaged for a step", wholeNumber(), 1)
@@ -204,7 +211,7 @@ export function addPretrain(program: Command): void {
         "span",
       ]),
     )
-    .option("--masking-rate <share>", "share of the tokens that are chosen: the option rate", numberBetween(0.01, 0.99))
+    .option("--masking-rate <share>", "share of the tokens that are chosen: the option rate", numberBetween(0, 1))
     .option(
       "--validate-every <steps>",
       "steps between losses on held-out documents (default: ten a run)",
@@ -233,6 +240,11 @@ export function addPretrain(program: Command): void {
     if (options.positions !== undefined) {
       const given = model;
       model = changePositions(given, options.positions, { seed: options.seed });
+      given.dispose();
+    }
+    if (options.segments !== undefined) {
+      const given = model;
+      model = extendSegments(given, options.segments);
       given.dispose();
     }
     checkVocabulary(model, tokenizer);
@@ -264,7 +276,7 @@ export function addPretrain(program: Command): void {
     const probes = await openProbes(options, progress);
     const corpus =
       input === "documents"
-        ? documentCorpus(sources, tokenizer, join(options.out, "documents.bin"), options.resume === true)
+        ? await documentCorpus(sources, tokenizer, options, progress)
         : await corpusFor(sources, tokenizer, options, progress);
     try {
       const { steps, probeEvery } = options;

@@ -5,14 +5,22 @@ import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { ClozeError } from "../errors.js";
 import { plannedForward } from "../inference/planned-forward.js";
+import { isJointFolder } from "../objectives/pairs/joint-folder.js";
 import { Bm25Index } from "../retrieval/bm25.js";
 import type { Reranker } from "../retrieval/pipeline/retriever.js";
 import { type CrossEncoder, crossEncoder } from "../retrieval/rerank/cross-encoder.js";
+import { loadJointRanker } from "../retrieval/rerank/joint-ranker-folder.js";
 import { bm25BlockScorer, keyBlockEncoder } from "../retrieval/rerank/key-blocks.js";
 import { isParadeFolder, loadParade } from "../retrieval/rerank/parade-folder.js";
 import type { PassageAggregation } from "../retrieval/rerank/passages.js";
 import { rerankBertQe } from "../retrieval/rerank/rerank-bert-qe.js";
-import { type DocumentTexts, rerankPairwise, rerankParade, rerankPointwise } from "../retrieval/rerank/rerankers.js";
+import {
+  type DocumentTexts,
+  rerankJoint,
+  rerankPairwise,
+  rerankParade,
+  rerankPointwise,
+} from "../retrieval/rerank/rerankers.js";
 import { loadTaskModel, taskOf } from "../tasks/index.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 
@@ -62,6 +70,7 @@ interface RerankerKind {
 
 /** Kinds of folders that rerank, the most special first. */
 const kinds: readonly RerankerKind[] = [
+  { recognises: isJointFolder, open: openJoint },
   { recognises: isParadeFolder, open: openParade },
   { recognises: () => true, open: openCrossEncoder },
 ];
@@ -70,26 +79,37 @@ const kinds: readonly RerankerKind[] = [
 export const openReranker = (folder: string, options: RerankOptions): OpenedReranker =>
   (kinds.find(({ recognises }) => recognises(folder)) as RerankerKind).open(folder, options);
 
+/** Refuses what a reranker has of its own, with its folder. */
+function checkOwn(folder: string, options: RerankOptions, what: string): void {
+  const told = (["passages", "relevant", "maxLength"] as const).filter((name) => options[name] !== undefined);
+  if (options.rerankMode === "pointwise" && told.length === 0) return;
+  const flags = { passages: "--passages", relevant: "--relevant", maxLength: "--max-length" };
+  throw new ClozeError("OPTION_CONFLICT", `${folder} holds ${what}`, {
+    expected: "none of --rerank-mode, --passages, --relevant and --max-length",
+    received: told.length > 0 ? told.map((name) => flags[name]).join(", ") : `--rerank-mode ${options.rerankMode}`,
+    remedy: "Leave them out: what the model was trained with is in its folder.",
+  });
+}
+
 /** PARADE has its own passages and lengths. */
 function openParade(folder: string, options: RerankOptions): OpenedReranker {
-  const told = (["passages", "relevant", "maxLength"] as const).filter((name) => options[name] !== undefined);
-  if (options.rerankMode !== "pointwise" || told.length > 0) {
-    const flags = { passages: "--passages", relevant: "--relevant", maxLength: "--max-length" };
-    throw new ClozeError(
-      "OPTION_CONFLICT",
-      `${folder} holds a PARADE reranker, which reads all passages of a document`,
-      {
-        expected: "none of --rerank-mode, --passages, --relevant and --max-length",
-        received: told.length > 0 ? told.map((name) => flags[name]).join(", ") : `--rerank-mode ${options.rerankMode}`,
-        remedy: "Leave them out: what the model was trained with is in its folder.",
-      },
-    );
-  }
+  checkOwn(folder, options, "a PARADE reranker, which reads all passages of a document");
   const parade = loadParade(folder);
   const { rerankDepth: depth, firstStageWeight } = options;
   return {
     stage: (texts) => rerankParade(parade, texts, { depth, firstStageWeight }),
     close: () => parade.dispose(),
+  };
+}
+
+/** Joint models have their own groups and lengths. */
+function openJoint(folder: string, options: RerankOptions): OpenedReranker {
+  checkOwn(folder, options, "a joint reranker, which reads several documents at once");
+  const joint = loadJointRanker(folder);
+  const { rerankDepth: depth, firstStageWeight } = options;
+  return {
+    stage: (texts) => rerankJoint(joint, texts, { depth, firstStageWeight }),
+    close: () => joint.dispose(),
   };
 }
 

@@ -22,4 +22,6 @@ export interface DocumentSource {
   /** Tokens of one document, without reading it. */
   length(position: number): number;
   document(position: number): TokenDocument;
+  /** Documents that are not trained on, to measure the loss. */
+  readonly heldOut?: DocumentSource;
 }

@@ -1,4 +1,5 @@
 // Documents with their structure on disk: sentences in a token store, and how they belong together in another one.
+import { rmSync } from "node:fs";
 import type { DocumentSource, TokenDocument, TokenParagraph } from "./document-source.js";
 import { openTokenStore, writeTokenStore } from "./token-store.js";
 
@@ -52,6 +53,11 @@ export function writeDocumentStore(path: string, documents: Iterable<TokenDocume
   }
   writeTokenStore(path, sequences());
   writeTokenStore(structurePath(path), structures);
+}
+
+/** Removes what `writeDocumentStore` wrote, if it is there. */
+export function removeDocumentStore(path: string): void {
+  for (const file of [path, structurePath(path)]) rmSync(file, { force: true });
 }
 
 /** Opens what `writeDocumentStore` wrote. @throws TOKEN_STORE_INVALID */

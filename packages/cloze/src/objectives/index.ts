@@ -6,6 +6,7 @@ import { ClozeError } from "../errors.js";
 import type { HeadConfig } from "../heads/index.js";
 import { causalLanguage } from "./causal-language.js";
 import { enhancedDecoder } from "./enhanced-decoder.js";
+import { jointCandidates } from "./joint-candidates.js";
 import { maskedBlocks } from "./masked-blocks.js";
 import { maskedLanguage } from "./masked-language.js";
 import { maskedPairs } from "./masked-pairs.js";
@@ -33,6 +34,7 @@ const parts = {
   "random-token-substitution": randomTokenSubstitution,
   "clustered-token-substitution": clusteredTokenSubstitution,
   "paragraph-structure": paragraphStructure,
+  "joint-candidates": jointCandidates,
   "retrieval-pairs": retrievalPairs,
   "ngram-language": ngramLanguage,
   "masked-blocks": maskedBlocks,

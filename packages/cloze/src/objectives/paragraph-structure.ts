@@ -1,5 +1,6 @@
 // Objectives that copy answer-sentence selection (arXiv 2205.10455, 2309.08272): do two texts stand in one paragraph, was a
-// span cut out of a paragraph, do two paragraphs stand in one document? Masked words are predicted beside.
+// span cut out of a paragraph, do two paragraphs stand in one document? With a context of the second text as a third one
+// (2305.15358), if asked. Masked words are predicted beside.
 import { add, crossEntropy, mul, type Tensor, take, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { DocumentSource } from "../data/document-source.js";
@@ -12,7 +13,8 @@ import { headFlops } from "./head-flops.js";
 import { maskTokens } from "./masking.js";
 import { cannotCombine, defineObjective } from "./objective.js";
 import { createClassifier } from "./pairs/classifier.js";
-import { pairSequence } from "./pairs/pair-batch.js";
+import { contextSequence, pairSequence } from "./pairs/pair-batch.js";
+import { contextOf, pairContexts } from "./pairs/pair-context.js";
 import { pairMakers } from "./pairs/paragraph-pairs.js";
 
 const type = "paragraph-structure";
@@ -28,6 +30,12 @@ const schema = z.strictObject({
   hardNegatives: z.int().min(0).default(2).describe("of these, from the same document, at most (2)"),
   firstSentences: z.int().min(1).default(1).describe("sentences of a first span, at most (1)"),
   secondSentences: z.int().min(1).default(2).describe("sentences of a second span, at most (2)"),
+  context: z
+    .enum(["none", ...pairContexts])
+    .default("none")
+    .describe(
+      "a third text, of the second one's document: its first paragraph (static), any (dynamic), the sentences around (local)",
+    ),
   order: z.enum(["same", "following"]).default("same").describe("following: second spans stand after first ones"),
   structureWeight: z
     .number()
@@ -60,22 +68,42 @@ export const paragraphStructure = defineObjective({
     sp: { task: "span-in-paragraph" },
     psd: { task: "same-document" },
     "ssp-sp-psd": { task: "all" },
+    "ssp-context": { task: "same-paragraph", context: "static" },
   },
   input: "documents",
   architecture: "ForMaskedLM",
   heads: ["masked-language", "pretraining"],
-  check(_, { maxPositions }) {
-    if (maxPositions >= 8) return;
-    throw cannotCombine("Two texts need more positions", { expected: "at least 8", received: String(maxPositions) });
+  check({ context, task }, { maxPositions, segmentVocabularySize }) {
+    if (maxPositions < 8) {
+      throw cannotCombine("Two texts need more positions", { expected: "at least 8", received: String(maxPositions) });
+    }
+    if (context === "none") return;
+    if (context === "local" && task !== "same-paragraph") {
+      throw cannotCombine("Only spans have sentences around them", {
+        expected: "task=same-paragraph",
+        received: `task=${task}`,
+        remedy: "Set context=static or context=dynamic.",
+      });
+    }
+    if (segmentVocabularySize !== 2) return;
+    throw cannotCombine("Two texts and a context need a segment each", {
+      expected: "3 segments",
+      received: "2",
+      remedy: "Give the model more: --segments 3 (extendSegments in the library).",
+    });
   },
   create(config, { model, vocabulary, maxLength, batchTokens, seed }) {
     const classifier = createClassifier(type, 2, model.encoder.config, seed);
     const segments = model.encoder.config.segmentVocabularySize;
     function sequencesOf(documents: DocumentSource, position: number, random: RandomSource) {
       const task = config.task === "all" ? tasks[Math.floor(random() * tasks.length)] : config.task;
-      return pairMakers[task](documents, position, random, config).map(({ first, second, label }) => ({
-        sequence: pairSequence(first, second, vocabulary, { maxLength, segments }),
-        label,
+      const fit = { maxLength, segments };
+      return pairMakers[task](documents, position, random, config).map((pair) => ({
+        sequence:
+          config.context === "none"
+            ? pairSequence(pair.first, pair.second, vocabulary, fit)
+            : contextSequence(pair, contextOf(pair, documents, config.context, random), vocabulary, fit),
+        label: pair.label,
       }));
     }
     return {
@@ -106,10 +134,10 @@ export const paragraphStructure = defineObjective({
         const masked = maskTokens(packSequences(sequences), vocabulary, random, { rate: config.rate });
         return { ...masked, labels: Int32Array.from(labels) };
       },
-      loss({ batch, rows, targets, labels }, { seed: at, recompute }) {
+      loss({ batch, rows, targets, labels }, { seed: at, recompute, training = true }) {
         const { maskedLanguageWeight, structureWeight } = config;
         const asked = maskedLanguageWeight > 0 ? { rows, targets } : { rows: new Int32Array(0) };
-        const { hidden, loss } = model.forward(batch, { ...asked, training: true, seed: at, recompute });
+        const { hidden, loss } = model.forward(batch, { ...asked, training, seed: at, recompute });
         const first = take(hidden, tensor(batch.offsets.slice(0, -1)));
         const found = mul(crossEntropy(classifier.logits(first), tensor(labels)), structureWeight);
         return maskedLanguageWeight > 0 ? add(found, mul(loss as Tensor, maskedLanguageWeight)) : found;

@@ -10,7 +10,7 @@ import { createClusters } from "./clusters.js";
 import { withTokens } from "./generator/generator.js";
 import { headFlops } from "./head-flops.js";
 import type { MaskingVocabulary } from "./masking.js";
-import { defineObjective, lossOf, nothingBeside, type ObjectiveModel } from "./objective.js";
+import { defineObjective, type LossContext, lossOf, nothingBeside, type ObjectiveModel } from "./objective.js";
 
 const fields = {
   rate: z.number().gt(0).lt(1).default(0.15).describe("chance of a token to be substituted (0.15)"),
@@ -60,11 +60,10 @@ function detect(
   model: ObjectiveModel,
   original: PackedBatch,
   substituted: PackedBatch,
-  seed: number,
-  recompute?: boolean,
+  { seed, recompute, training = true }: LossContext,
 ) {
   const labels = substitutionLabels(original, substituted);
-  return { labels, ...model.forward(substituted, { labels, training: true, seed, recompute }) };
+  return { labels, ...model.forward(substituted, { labels, training, seed, recompute }) };
 }
 
 const flopsOf = (model: ObjectiveModel, { ids, offsets }: PackedBatch): number =>
@@ -85,8 +84,8 @@ export const randomTokenSubstitution = defineObjective({
       const substitutes = rows.map(() => Math.floor(random() * vocabulary.vocabularySize));
       return { original, substituted: withTokens(original, rows, substitutes) };
     },
-    loss({ original, substituted }, { seed, recompute }) {
-      return mul(lossOf(detect(model, original, substituted, seed, recompute)), config.detectionWeight);
+    loss({ original, substituted }, context) {
+      return mul(lossOf(detect(model, original, substituted, context)), config.detectionWeight);
     },
     tokens: ({ original }) => original.ids.length,
     flops: ({ original }) => flopsOf(model, original),
@@ -120,13 +119,16 @@ export const clusteredTokenSubstitution = defineObjective({
         original,
         rows: chooseByChance(original, vocabulary, random, config),
       }),
-      loss({ original, rows }, { seed: at, recompute }) {
+      loss({ original, rows }, context) {
         // Drawn here, since the counts are those after the step before.
-        const random = randomSource(deriveSeed(at, "substitutes"));
+        const random = randomSource(deriveSeed(context.seed, "substitutes"));
         const sampler = clusters.sampler(config.beta);
         const substitutes = rows.map((row) => sampler(original.ids[row], random));
         const substituted = withTokens(original, rows, substitutes);
-        const output = detect(model, original, substituted, at, recompute);
+        const output = detect(model, original, substituted, context);
+        const loss = mul(lossOf(output), config.detectionWeight);
+        // What is only measured must not change the run.
+        if (context.training === false) return loss;
         const logits = (output.logits as Tensor).detach().toTypedArray();
         const chosen = new Set(rows);
         original.ids.forEach((id, row) => {
@@ -138,7 +140,7 @@ export const clusteredTokenSubstitution = defineObjective({
           const wrong = Number(logits[row] > 0) !== output.labels[row];
           clusters.note(id, substituted.ids[row], wrong);
         });
-        return mul(lossOf(output), config.detectionWeight);
+        return loss;
       },
       afterStep: clusters.update,
       tokens: ({ original }) => original.ids.length,

@@ -57,9 +57,9 @@ export const replacedLanguage = defineObjective({
       loss(chosen: ChosenBatch, context) {
         const { rows, targets } = chosen;
         const { batch, loss } = generator.propose(chosen, context);
-        const { recompute } = context;
+        const { recompute, training = true } = context;
         const seed = deriveSeed(context.seed, "model");
-        const restored = model.forward(batch, { rows, targets, training: true, seed, recompute });
+        const restored = model.forward(batch, { rows, targets, training, seed, recompute });
         return add(loss, mul(lossOf(restored), config.weight));
       },
     };
@@ -113,8 +113,8 @@ export const allTokensLanguage = defineObjective({
       parameters: new Map([...generator.parameters, ...gate]),
       loss(chosen: ChosenBatch, context) {
         const { batch, loss } = generator.propose(chosen, context);
-        const { recompute } = context;
-        const output = model.forward(batch, { training: true, seed: deriveSeed(context.seed, "model"), recompute });
+        const { recompute, training = true } = context;
+        const output = model.forward(batch, { training, seed: deriveSeed(context.seed, "model"), recompute });
         const logit = reshape(dense("logit", dense("transform", output.hidden, "gelu"), "none"), [batch.ids.length]);
         const all = copyLoss(logit, output.logits as Tensor, chosen.original.ids, batch.ids);
         return add(loss, mul(all, config.weight));

@@ -57,8 +57,8 @@ export const replacedTokenDetection = defineObjective({
       loss(chosen: ChosenBatch, context) {
         const { batch, sampled, loss } = generator.propose(chosen, context);
         const labels = replacedLabels(chosen, sampled, config.detect);
-        const { seed, recompute } = context;
-        const found = model.forward(batch, { labels, training: true, seed: deriveSeed(seed, "detector"), recompute });
+        const { seed, recompute, training = true } = context;
+        const found = model.forward(batch, { labels, training, seed: deriveSeed(seed, "detector"), recompute });
         return add(loss, mul(lossOf(found), config.discriminatorWeight));
       },
     };

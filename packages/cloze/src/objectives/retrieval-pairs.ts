@@ -188,8 +188,8 @@ export const retrievalPairs = defineObjective({
         }
         return { queries: packSequences(queries), passages: packSequences(passages), pairs };
       },
-      loss(batch, { seed, recompute }) {
-        const options = (side: string) => ({ training: true, seed: deriveSeed(seed, side), recompute });
+      loss(batch, { seed, recompute, training = true }) {
+        const options = (side: string) => ({ training, seed: deriveSeed(seed, side), recompute });
         return retrievalLoss(
           towers.queries(batch.queries, options("queries")),
           towers.passages(batch.passages, options("passages")),

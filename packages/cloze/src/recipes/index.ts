@@ -19,6 +19,7 @@ export * from "./data/scattered-topics.js";
 export { type SentencePair, sharedPairs, sharedTable, wordOverlap } from "./data/sentence-pairs.js";
 export { sharedModel, sharedPath } from "./data/shared-text.js";
 export * from "./data/shifted-grids.js";
+export * from "./data/spans-and-names.js";
 export * from "./data/swapped-words.js";
 export * from "./data/topic-documents.js";
 export * from "./data/verb-polarity.js";

@@ -7,12 +7,12 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest"
 import { openDocumentStore, writeDocumentStore } from "../data/document-store.js";
 import { packSequences } from "../data/packed-batch.js";
 import { openTokenStore, writeTokenStore } from "../data/token-store.js";
-import type { EncoderConfigInput } from "../encoder/config.js";
+import { type EncoderConfigInput, parseEncoderConfig } from "../encoder/config.js";
 import { createModel, familyOf, loadModel, type Model, saveModel } from "../families/index.js";
 import { objectivePart, objectives, parseObjective } from "../objectives/index.js";
 import { trainWordPiece } from "../text/index.js";
 import { withPositions } from "./change-positions.js";
-import { pretrain } from "./pretrain.js";
+import { preparePretraining, pretrain } from "./pretrain.js";
 
 const lines = Array.from({ length: 12 }, (_, i) =>
   ["the cat sat on the mat", "a dog ran after the cat", "birds sing in the old trees", "rain falls on roofs at night"]
@@ -98,11 +98,16 @@ const options: Readonly<Record<string, object>> = {
   "enhanced-decoder": { gradual: false },
   "ngram-language": { lexicon: ngrams },
   "clustered-token-substitution": { clusters: 6 },
+  "joint-candidates": { candidates: 2, blockTokens: 13 },
 };
 
 /** An objective that predicts positions wants encoders that are told none. */
-const configFor = (type: string, config: EncoderConfigInput): EncoderConfigInput =>
-  type === "position-prediction" ? withPositions(config, "none") : config;
+const configFor = (type: string, config: EncoderConfigInput): EncoderConfigInput => {
+  if (type === "position-prediction") return withPositions(config, "none");
+  // A query and two candidates have a segment each, where there are any.
+  const segments = parseEncoderConfig(config).segmentVocabularySize;
+  return type === "joint-candidates" && segments > 1 ? { ...config, segmentVocabularySize: 3 } : config;
+};
 /** What cannot combine, with the part that the refusal names. */
 const refused: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   "position-prediction": { modernbert: /layers\.0\.mixer \(attention\)/, fnet: /layers\.0\.mixer \(fourier\)/ },
@@ -168,6 +173,34 @@ describe.each(Object.keys(objectives).filter((type) => type !== "causal-language
     for (const { model } of [whole, stopped, resumed, { model: loaded }]) model.dispose();
   });
 });
+
+test.each(Object.keys(objectives).filter((type) => type !== "causal-language"))(
+  "%s is measured without dropout",
+  (type) => {
+    const objective = { type, ...options[type] };
+    const part = objectivePart(parseObjective(objective));
+    const store =
+      part.input === "documents"
+        ? openDocumentStore(join(shared, "documents.bin"))
+        : openTokenStore(join(shared, "tokens.bin"));
+    const losses = [0, 0.5].map((dropout) => {
+      const dropouts = { hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout };
+      const config = configFor(type, family("bert", dropouts));
+      const model = createModel({ architecture: part.architecture, config, seed: 3 });
+      const prepared = preparePretraining(model, tokenizer, store, { objective, batchTokens: 160 });
+      const batch = prepared.source.next();
+      const loss = (training: boolean) =>
+        scope(() => prepared.objective.loss(batch, { seed: 5, step: 0, training }).item());
+      const found = [loss(false), loss(true)];
+      prepared.dispose();
+      model.dispose();
+      return found;
+    });
+    store.close();
+    expect(losses[1][0]).toBe(losses[0][0]);
+    expect(losses[1][1]).not.toBe(losses[0][0]);
+  },
+);
 
 test("a lexicon of which nothing stands in the corpus trains, and says so once", async () => {
   const { model, run } = setup("ngram-language", encoders.bert, { lexicon: [{ ids: [6, 6, 6] }, { ids: [7, 7] }] });

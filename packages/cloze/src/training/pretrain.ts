@@ -18,7 +18,7 @@ import { trainedParameters } from "./policies/lora.js";
 import {
   batchesFor,
   corpusSettings,
-  isCorpus,
+  holdsOut,
   type PretrainCorpus,
   type PretrainingBatchOptions,
   textsOf,
@@ -201,7 +201,7 @@ export async function pretrain(
     const averaging = average === undefined ? undefined : averageWeights(plain, trained, average);
     const optimizer = averaging ?? plain;
     const validation =
-      validateEvery !== undefined && isCorpus(corpus) ? createValidation(corpus, prepared, options) : undefined;
+      validateEvery !== undefined && holdsOut(corpus) ? createValidation(corpus, prepared, options) : undefined;
     try {
       const result = await train<unknown>({
         ...options,

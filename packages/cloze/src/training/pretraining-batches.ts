@@ -32,6 +32,12 @@ const isDocuments = (corpus: PretrainCorpus): corpus is DocumentSource => "docum
 /** A corpus on disk, of any size. */
 export const isCorpus = (corpus: PretrainCorpus): corpus is Corpus => "manifest" in corpus;
 
+/** Whether it holds texts out to measure the loss on. */
+export const holdsOut = (
+  corpus: PretrainCorpus,
+): corpus is Corpus | (DocumentSource & { readonly heldOut: DocumentSource }) =>
+  isCorpus(corpus) || (isDocuments(corpus) && corpus.heldOut !== undefined);
+
 const isInput = (corpus: PretrainCorpus): corpus is InputSource => "pack" in corpus;
 
 /** What tells one corpus from another: a run goes on with the one that it began with. */
@@ -166,6 +172,37 @@ const documentBatches = (
     seed,
     (positions, index) => draw(documents, positions, randomSource(seed, 3, index)),
   );
+
+/**
+ * The held-out documents of a source, as the objective draws from them in the same way each time: as many tokens as they have
+ * and one batch at least. Nothing where they have too little to ask about.
+ */
+export function* heldOutBatches(
+  documents: DocumentSource,
+  { draw, tokens }: Objective,
+  { batchTokens }: Pick<PretrainingBatchOptions, "batchTokens">,
+  mostTokens = Number.POSITIVE_INFINITY,
+): Generator<unknown> {
+  if (draw === undefined) return;
+  const most = Math.min(mostTokens, documents.tokens);
+  let [given, next] = [0, 0];
+  for (let index = 0; index === 0 || (given < most && next < documents.count); index++) {
+    const positions: number[] = [];
+    for (let size = 0; size < batchTokens && next < documents.count; next++) {
+      positions.push(next);
+      size += documents.length(next);
+    }
+    let batch: unknown;
+    try {
+      batch = draw(documents, Int32Array.from(positions), randomSource(0x5eed, index));
+    } catch (error) {
+      if ((error as { code?: string }).code !== "OBJECTIVE_CORPUS") throw error;
+      continue;
+    }
+    given += tokens(batch);
+    yield batch;
+  }
+}
 
 /** Batches for an objective. @throws OBJECTIVE_CORPUS, and what `corpusBatches` throws */
 export function batchesFor(

@@ -11,20 +11,58 @@ export function tokenizeDocuments(
   tokenizer: Pick<Tokenizer, "encodeIds">,
   limits: DocumentLimits = {},
 ): TokenDocument[] {
+  const kept = [...documents].flatMap((document) => tokenizeDocument(document, tokenizer, limits) ?? []);
+  const byTitle = titlePositions(kept.map(({ title }) => title));
+  return kept.map(({ ids, sections }, own) => ({ title: ids, sections: resolveLinks(sections, own, byTitle) }));
+}
+
+/** A document as token ids, whose links are names still. */
+export interface NamedDocument {
+  readonly title: string | undefined;
+  /** Of the title. */
+  readonly ids: Int32Array;
+  readonly sections: readonly (readonly {
+    readonly sentences: readonly Int32Array[];
+    readonly links: readonly string[];
+  }[])[];
+}
+
+/** One document as token ids; undefined where it is too short. */
+export function tokenizeDocument(
+  document: TextDocument,
+  tokenizer: Pick<Tokenizer, "encodeIds">,
+  limits: DocumentLimits = {},
+): NamedDocument | undefined {
   const ids = (text: string): Int32Array =>
     Int32Array.from(tokenizer.encodeIds(text, { addSpecialTokens: false, truncation: false }));
-  const kept = [...documents].flatMap((document) => cleanDocument(document, limits) ?? []);
-  const byTitle = new Map(kept.map(({ title }, position) => [title, position]));
-  return kept.map(({ title = "", sections }, own) => ({
-    title: ids(title),
+  const kept = cleanDocument(document, limits);
+  if (kept === undefined) return undefined;
+  const { title, sections } = kept;
+  return {
+    title,
+    ids: ids(title ?? ""),
     sections: sections.map((section) =>
-      section.map(({ sentences, links = [] }) => {
-        const targets = links.flatMap((name) => byTitle.get(name) ?? []).filter((position) => position !== own);
-        return {
-          sentences: sentences.map(ids).filter(({ length }) => length > 0),
-          ...(targets.length > 0 ? { links: [...new Set(targets)] } : {}),
-        };
-      }),
+      section.map(({ sentences, links = [] }) => ({
+        sentences: sentences.map(ids).filter(({ length }) => length > 0),
+        links,
+      })),
     ),
-  }));
+  };
 }
+
+/** The last document of each title. */
+export const titlePositions = (titles: readonly (string | undefined)[]): ReadonlyMap<string, number> =>
+  new Map(titles.flatMap((title, position) => (title === undefined ? [] : [[title, position] as const])));
+
+/** Sections whose links lead to documents: those with these titles, but not to their own. */
+export const resolveLinks = (
+  sections: NamedDocument["sections"],
+  own: number,
+  byTitle: ReadonlyMap<string, number>,
+): TokenDocument["sections"] =>
+  sections.map((section) =>
+    section.map(({ sentences, links }) => {
+      const targets = links.flatMap((name) => byTitle.get(name) ?? []).filter((position) => position !== own);
+      return { sentences, ...(targets.length > 0 ? { links: [...new Set(targets)] } : {}) };
+    }),
+  );

@@ -3,9 +3,10 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { noGrad, scope, writeFileAtomic } from "@cloze/tensor";
 import type { Corpus } from "../data/corpus/index.js";
+import type { DocumentSource } from "../data/document-source.js";
 import { curveSvg } from "./curve.js";
 import type { Pretraining, PretrainOptions } from "./pretrain.js";
-import { validationBatches } from "./pretraining-batches.js";
+import { heldOutBatches, validationBatches } from "./pretraining-batches.js";
 import { silentProgress } from "./progress.js";
 
 export interface ValidationRecord {
@@ -23,14 +24,21 @@ export interface Validation {
   records(): readonly ValidationRecord[];
 }
 
+/** What holds texts out: a corpus, or documents. */
+export type HeldOut = Corpus | (DocumentSource & { readonly heldOut: DocumentSource });
+
 /** Without dropout, on tokens that are hidden in the same way each time. NaN where nothing is held out. */
 export function validationLoss(
-  corpus: Corpus,
+  corpus: HeldOut,
   { objective, vocabulary, batches }: Pretraining,
   mostTokens = 1 << 17,
 ): Omit<ValidationRecord, "step"> {
   let [sum, tokens] = [0, 0];
-  for (const batch of validationBatches(corpus, objective, vocabulary, batches, mostTokens)) {
+  const held =
+    "heldOut" in corpus
+      ? heldOutBatches(corpus.heldOut, objective, batches, mostTokens)
+      : validationBatches(corpus, objective, vocabulary, batches, mostTokens);
+  for (const batch of held) {
     const count = objective.tokens(batch);
     sum += count * scope(() => noGrad(() => objective.loss(batch, { step: 0, seed: 0, training: false }).item()));
     tokens += count;
@@ -57,7 +65,7 @@ function recordsBefore(folder: string | undefined, resume: boolean | undefined):
 
 /** Follows the loss on what a corpus holds out; the folder gets `validation.jsonl` and `validation.svg`. */
 export function createValidation(
-  corpus: Corpus,
+  corpus: HeldOut,
   prepared: Pretraining,
   { folder, resume, progress = silentProgress, validationTokens }: PretrainOptions,
 ): Validation {

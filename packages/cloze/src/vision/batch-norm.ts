@@ -1,5 +1,5 @@
 // Batch normalisation over active places (arXiv 1502.03167): those without a row count neither for mean nor for variance.
-import { add, mean, mixInPlace, mul, noGrad, rsqrt, scope, sub, type Tensor } from "@cloze/tensor";
+import { add, mixInPlace, mul, noGrad, normalizeColumns, rsqrt, scope, sub, type Tensor } from "@cloze/tensor";
 
 /** What a normalisation keeps beside its weight and bias; written while training. [channels] */
 export interface RunningStatistics {
@@ -40,9 +40,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
     const scale = mul(weight, rsqrt(add(running.variance, epsilon)));
     return add(mul(x, scale), sub(bias, mul(running.mean, scale)));
   }
-  const centre = mean(x, [0]);
-  const centred = sub(x, centre);
-  const spread = mean(mul(centred, centred), [0]);
-  moveRunning(running, centre.detach(), spread.detach(), x.shape[0], momentum);
-  return add(mul(centred, mul(weight, rsqrt(add(spread, epsilon)))), bias);
+  const { y, mean, variance } = normalizeColumns(x, weight, bias, epsilon);
+  moveRunning(running, mean, variance, x.shape[0], momentum);
+  return y;
 }

@@ -4,7 +4,7 @@ import { ClozeError } from "../errors.js";
 import { isComposing, record } from "../graph.js";
 import { checkShape, formatShape, sameShape } from "../shape.js";
 import { empty, type Tensor, tensor } from "../tensor.js";
-import { add, mul, neg, softplus, sub } from "./elementwise.js";
+import { add, mul, mulInPlace, neg, softplus, sub } from "./elementwise.js";
 import { contiguous, reshape } from "./movement.js";
 import { mean, sum } from "./reduce.js";
 import { logSoftmax } from "./softmax.js";
@@ -140,7 +140,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
           factor,
         );
       }
-      return [reduction === "none" ? mul(gx, reshape(g, [rows, 1])) : gx];
+      if (reduction === "none") mulInPlace(gx, reshape(g, [rows, 1]));
+      return [gx];
     },
   });
   if (output !== losses) losses.dispose();

@@ -59,12 +59,17 @@ export interface BuiltCorpus {
 const planName = "plan.json";
 
 /** What the tokens of a corpus depend on. */
-interface CorpusPlan {
+export interface CorpusPlan {
   readonly fingerprint: string;
   readonly files: readonly { readonly path: string; readonly fingerprint: string }[];
 }
 
-function planOf(files: readonly CorpusFile[][], options: BuildCorpusOptions): CorpusPlan {
+/** The plan of a corpus of these files, source by source. */
+export function planOf(
+  files: readonly CorpusFile[][],
+  options: Pick<BuildCorpusOptions, "tokenizer" | "deduplicate" | "nearThreshold" | "validationShare"> &
+    ReadDocumentsOptions,
+): CorpusPlan {
   const { documents, textField, deduplicate, nearThreshold, validationShare, partBytes, tokenizer } = options;
   const settings = { partBytes, documents, textField, deduplicate, nearThreshold, validationShare };
   const listed = files.map((source) => source.map(({ fingerprint }) => fingerprint));
@@ -76,7 +81,8 @@ function planOf(files: readonly CorpusFile[][], options: BuildCorpusOptions): Co
   return { fingerprint, files: files.flat().map(({ path, fingerprint: print }) => ({ path, fingerprint: print })) };
 }
 
-function changed(before: CorpusPlan, now: CorpusPlan): ClozeError {
+/** CORPUS_CHANGED, with what is another than it was. */
+export function changed(before: CorpusPlan, now: CorpusPlan): ClozeError {
   const known = new Map(before.files.map(({ path, fingerprint }) => [path, fingerprint]));
   const others = now.files.filter(({ path, fingerprint }) => known.get(path) !== fingerprint).map(({ path }) => path);
   const gone = before.files.filter(({ path }) => !now.files.some((file) => file.path === path)).map(({ path }) => path);
@@ -123,7 +129,11 @@ function hashedShards(folder: string, shards: readonly ShardInfo[]): HashedShard
 }
 
 /** Gives each document its state. [documents] */
-function statesOf(hashed: HashedShards, options: BuildCorpusOptions, warnings: DataWarnings): Uint8Array {
+export function statesOf(
+  hashed: HashedShards,
+  options: Pick<BuildCorpusOptions, "deduplicate" | "nearThreshold" | "validationShare" | "sources">,
+  warnings: DataWarnings,
+): Uint8Array {
   const { deduplicate = "none", nearThreshold = 0.8, validationShare = 0, sources } = options;
   const { starts } = hashed;
   const total = starts[starts.length - 1];

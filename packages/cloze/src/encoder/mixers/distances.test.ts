@@ -1,6 +1,9 @@
-import { tensor } from "@cloze/tensor";
+import { copyInto, mul, scope, tensor, zeros } from "@cloze/tensor";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { packSequences } from "../../data/packed-batch.js";
+import { createModel } from "../../families/index.js";
+import { uniformEncoder } from "../config.js";
 import { bucketOf } from "./disentangled-attention.js";
 import { biasBucket, pairBucket } from "./relative-bias-attention.js";
 import { relativeShift } from "./relative-shift.js";
@@ -63,4 +66,31 @@ test("reset buckets: off the first row and column the table is that of distances
       expect(pairBucket(query, key, 32, 128, false)).toBe(biasBucket(key - query, 32, 128));
     }
   }
+});
+
+test("disentangled attention whose distances are 0 is attention of contents with the scale 1 / sqrt(3 size)", () => {
+  const layersOf = (mixer: object) => ({
+    ...uniformEncoder({ vocabularySize: 30, hiddenSize: 16, layers: 1, heads: 2, maxPositions: 12, dropout: 0 }),
+    initializerRange: 0.3,
+    layers: [{ mixer: { heads: 2, dropout: 0, ...mixer }, channel: { type: "mlp", intermediateSize: 32 }, dropout: 0 }],
+  });
+  const create = (mixer: object) => createModel({ architecture: "Model", config: layersOf(mixer) as never, seed: 4 });
+  const [theirs, plain] = [create({ type: "disentangled-attention", maxDistance: 4 }), create({ type: "attention" })];
+  scope(() => {
+    const [, distances] = [...theirs.encoder.parameters].find(([name]) => name.endsWith("distances.weight"))!;
+    copyInto(distances, zeros(distances.shape));
+    for (const [name, value] of plain.encoder.parameters) {
+      const source = theirs.encoder.parameters.get(name)!;
+      // Queries are the first third of the rows.
+      const scale = tensor(
+        Float32Array.from({ length: value.shape[0] }, (_, row) => (row < value.shape[0] / 3 ? 1 / Math.sqrt(3) : 1)),
+        value.rank === 1 ? [value.shape[0]] : [value.shape[0], 1],
+      );
+      copyInto(value, name.includes("queryKeyValue") ? mul(source, scale) : source);
+    }
+  });
+  const batch = packSequences([{ ids: [3, 9, 14, 7, 22, 5] }, { ids: [8, 2] }]);
+  const [a, b] = [theirs, plain].map((model) => scope(() => model.forward(batch).hidden.toTypedArray()));
+  expect(Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))).toBeLessThan(2e-5);
+  for (const model of [theirs, plain]) model.dispose();
 });

@@ -133,8 +133,11 @@ export function createGenerator(prefix: string, config: GeneratorConfig, { model
     head,
     parameters: new Map(own),
     /** The generator's loss, and a batch with tokens that it drew. */
-    propose({ original, batch, rows, targets }: ChosenBatch, { seed: at, recompute }: LossContext): Proposal {
-      const options = { training: true, seed: deriveSeed(at, "generator"), recompute };
+    propose(
+      { original, batch, rows, targets }: ChosenBatch,
+      { seed: at, training = true, recompute }: LossContext,
+    ): Proposal {
+      const options = { training, seed: deriveSeed(at, "generator"), recompute };
       const { hidden } = encoder.forward(batch, options);
       const output = head.forward(hidden, batch, { rows, targets }, options);
       const random = randomSource(deriveSeed(at, "generated"));

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryDocuments } from "../../data/document-store.js";
 import { randomSource } from "../../data/random-source.js";
-import { fitPair, pairSequence } from "./pair-batch.js";
+import { contextSequence, fitPair, pairSequence } from "./pair-batch.js";
+import { contextOf, pairContexts } from "./pair-context.js";
 import { type StructuralPair, sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs } from "./paragraph-pairs.js";
 
 // The id of a token says where it stands: document, paragraph, sentence.
@@ -131,5 +132,74 @@ test("a pair that is too long loses tokens of the longer text first", () => {
   expect(pairSequence(Int32Array.of(5, 6), Int32Array.of(7), { clsId: 2, sepId: 3 }, how)).toEqual({
     ids: [2, 5, 6, 3, 7, 3],
     segments: [0, 0, 0, 0, 1, 1],
+  });
+});
+
+describe("the context of the second text", () => {
+  test("ranges name the sentences of both spans", () => {
+    forAll((position, seed) => {
+      for (const { first, second, fromSentences, toSentences } of sameParagraphPairs(
+        documents,
+        position,
+        randomSource(seed),
+      )) {
+        for (const [ids, range] of [
+          [first, fromSentences],
+          [second, toSentences],
+        ] as const) {
+          expect([Math.min(...sentencesOf(ids)), Math.max(...sentencesOf(ids)) + 1]).toEqual(range);
+        }
+      }
+    });
+  });
+
+  test.each(pairContexts)("%s: of the second text's document, without either text", (context) => {
+    const numbers = new Set<number>();
+    forAll((position, seed) => {
+      const random = randomSource(seed);
+      for (const pair of sameParagraphPairs(documents, position, random)) {
+        const found = places(contextOf(pair, documents, context, random));
+        const texts = new Set([...pair.first, ...pair.second]);
+        for (const { document, paragraph, sentence } of found) {
+          expect(document).toBe(pair.to[0]);
+          numbers.add(paragraph);
+          if (context === "static") expect(paragraph).toBe(0);
+          if (context !== "local") continue;
+          expect(paragraph).toBe(pair.to[1]);
+          expect([pair.toSentences![0] - 1, pair.toSentences![1]]).toContain(sentence);
+        }
+        for (const id of contextOf(pair, documents, context, random)) expect(texts.has(id)).toBe(false);
+      }
+    });
+    expect(numbers.size).toBe(context === "static" ? 1 : 4);
+  });
+
+  test("stands behind both texts in a segment of its own, and all fits", () => {
+    const vocabulary = { clsId: 1, sepId: 2 };
+    const of = (length: number, id: number) => new Int32Array(length).fill(id);
+    fc.assert(
+      fc.property(
+        fc.nat({ max: 30 }),
+        fc.nat({ max: 30 }),
+        fc.nat({ max: 30 }),
+        fc.integer({ min: 8, max: 40 }),
+        (a, b, c, maxLength) => {
+          const made = contextSequence({ first: of(a + 1, 7), second: of(b + 1, 8) }, of(c, 9), vocabulary, {
+            maxLength,
+            segments: 3,
+          });
+          const [ids, segments] = [Array.from(made.ids), Array.from(made.segments!)];
+          expect(ids.length).toBeLessThanOrEqual(maxLength);
+          ids.forEach((id, i) => {
+            if (id > 2) expect(segments[i]).toBe(id - 7);
+          });
+          expect(ids.at(-1)).toBe(2);
+          expect(ids.filter((id) => id === 2).length).toBe(ids.includes(9) ? 3 : 2);
+          expect(ids).toContain(7);
+          expect(ids).toContain(8);
+          if (c > 0 && maxLength >= 8) expect(ids).toContain(9);
+        },
+      ),
+    );
   });
 });

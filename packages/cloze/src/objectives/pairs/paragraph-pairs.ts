@@ -11,7 +11,13 @@ export interface StructuralPair {
   /** Document and paragraph of each. */
   readonly from: readonly [number, number];
   readonly to: readonly [number, number];
+  /** Spans: their sentences in these paragraphs, from the first to behind the last. */
+  readonly fromSentences?: SentenceRange;
+  readonly toSentences?: SentenceRange;
 }
+
+/** Sentences of a paragraph: from the first to behind the last. */
+export type SentenceRange = readonly [number, number];
 
 export interface PairOptions {
   /** Sentences of a first span, at most. Default 1. */
@@ -30,12 +36,18 @@ const joined = (sentences: readonly Int32Array[]): Int32Array => Int32Array.from
 const below = (count: number, random: RandomSource): number => Math.floor(random() * count);
 const paragraphsOf = ({ sections }: TokenDocument) => sections.flat();
 
+/** Part of a paragraph as the second text of a pair. */
+type Cut = (sentences: readonly Int32Array[]) => Pick<StructuralPair, "second" | "toSentences">;
+
 /** A random run of 1 to `most` sentences. */
-function span(sentences: readonly Int32Array[], most: number, random: RandomSource): Int32Array {
-  const length = 1 + below(Math.min(most, sentences.length), random);
-  const start = below(sentences.length - length + 1, random);
-  return joined(sentences.slice(start, start + length));
-}
+const span =
+  (most: number, random: RandomSource): Cut =>
+  (sentences) => {
+    const length = 1 + below(Math.min(most, sentences.length), random);
+    const start = below(sentences.length - length + 1, random);
+    return { second: joined(sentences.slice(start, start + length)), toSentences: [start, start + length] };
+  };
+const whole: Cut = (sentences) => ({ second: joined(sentences) });
 
 /** Another document than this one; undefined where there is none with a paragraph. */
 function elsewhere(documents: DocumentSource, own: number, random: RandomSource) {
@@ -60,13 +72,13 @@ function easy(
   anchor: StructuralPair,
   count: number,
   random: RandomSource,
-  cut: (sentences: readonly Int32Array[]) => Int32Array,
+  cut: Cut,
 ): StructuralPair[] {
   return Array.from({ length: count }, () => elsewhere(documents, position, random)).flatMap((other) => {
     if (other === undefined) return [];
     const paragraph = below(other.paragraphs.length, random);
-    const second = cut(other.paragraphs[paragraph].sentences);
-    return [{ ...anchor, second, label: 0 as const, to: [other.position, paragraph] as const }];
+    const { sentences } = other.paragraphs[paragraph];
+    return [{ ...anchor, ...cut(sentences), label: 0 as const, to: [other.position, paragraph] as const }];
   });
 }
 
@@ -91,18 +103,22 @@ export const sameParagraphPairs: PairMaker = (documents, position, random, optio
   const gap = below(after.length - size + 1, random);
   const [premise, consequence] = [joined(sentences.slice(start, start + length)), joined(after.slice(gap, gap + size))];
   const turned = order === "same" && random() < 0.5;
+  const ranges: [SentenceRange, SentenceRange] = [
+    [start, start + length],
+    [start + length + gap, start + length + gap + size],
+  ];
   const [first, second] = turned ? [consequence, premise] : [premise, consequence];
-  const positive: StructuralPair = { first, second, label: 1, from: [position, own], to: [position, own] };
+  const [fromSentences, toSentences] = turned ? ranges.reverse() : ranges;
+  const place: readonly [number, number] = [position, own];
+  const positive: StructuralPair = { first, second, label: 1, from: place, to: place, fromSentences, toSentences };
+  const cut = span(secondSentences, random);
   const made: StructuralPair[] = [];
   if (order === "following" && start > 0) {
-    const before = span(sentences.slice(0, start), secondSentences, random);
-    made.push({ ...positive, second: before, label: 0 });
+    made.push({ ...positive, ...cut(sentences.slice(0, start)), label: 0 });
   }
   for (const paragraph of otherParagraphs(paragraphs.length, own, random).slice(0, hardNegatives)) {
-    const other = span(paragraphs[paragraph].sentences, secondSentences, random);
-    made.push({ ...positive, second: other, label: 0, to: [position, paragraph] });
+    made.push({ ...positive, ...cut(paragraphs[paragraph].sentences), label: 0, to: [position, paragraph] });
   }
-  const cut = (other: readonly Int32Array[]) => span(other, secondSentences, random);
   made.push(...easy(documents, position, positive, Math.max(0, negatives - made.length), random, cut));
   return [positive, ...made.slice(0, negatives)];
 };
@@ -131,7 +147,7 @@ export const spanInParagraphPairs: PairMaker = (documents, position, random, opt
       const second = joined(paragraphs[paragraph].sentences);
       return { ...positive, second, label: 0, to: [position, paragraph] };
     });
-  made.push(...easy(documents, position, positive, Math.max(0, negatives - made.length), random, joined));
+  made.push(...easy(documents, position, positive, Math.max(0, negatives - made.length), random, whole));
   return [positive, ...made.slice(0, negatives)];
 };
 
@@ -147,7 +163,7 @@ export const sameDocumentPairs: PairMaker = (documents, position, random, { nega
     from: [position, own],
     to: [position, other],
   };
-  return [positive, ...easy(documents, position, positive, negatives, random, joined)];
+  return [positive, ...easy(documents, position, positive, negatives, random, whole)];
 };
 
 export const pairMakers = {

@@ -1,11 +1,13 @@
 // What recipes on text make where no real text is at hand.
 import { expect, test } from "vitest";
+import { randomSource } from "../../data/random-source.js";
 import { splitSentences } from "../../text/documents.js";
 import { madeContracts } from "./contract-clauses.js";
 import { hiddenWordClasses } from "./hidden-word-classes.js";
 import { madeMeetings } from "./meetings.js";
 import { madeRegisters } from "./registers.js";
 import { scatteredTopics } from "./scattered-topics.js";
+import { cutContext } from "./spans-and-names.js";
 import { swappedWords } from "./swapped-words.js";
 
 const sizes = { large: 60_000, small: 6000, held: 3000, labelled: 20, test: 30 };
@@ -116,4 +118,20 @@ test("scattered topics: some blocks of a document speak of its topic, pairs of o
   const count = (word: string) => words.filter((one) => one === word).length;
   expect(count("w0") / count("w9")).toBeGreaterThan(7);
   expect(count("w0") / count("w9")).toBeLessThan(14);
+});
+
+test("a context is cut around its answer, wherever that stands", () => {
+  const words = Array.from({ length: 260 }, (_, i) => `word${i}`);
+  const context = words.join(" ");
+  for (const at of [0, 1, 50, 130, 258, 259]) {
+    const text = words.slice(at, at + 2).join(" ");
+    for (let seed = 0; seed < 10; seed++) {
+      const cut = cutContext(context, { text, start: context.indexOf(text) }, randomSource(seed))!;
+      expect(cut.context.slice(cut.start, cut.start + text.length)).toBe(text);
+      expect(cut.context.split(" ")).toHaveLength(100);
+    }
+  }
+  const short = cutContext("a b c", { text: "b", start: 2 }, randomSource(1));
+  expect(short).toEqual({ context: "a b c", start: 2 });
+  expect(cutContext(context, { text: context, start: 0 }, randomSource(1))).toBeUndefined();
 });

@@ -10,6 +10,9 @@ const notHere = (name: string, what: string): ClozeError =>
     remedy: `This recipe is about real ${what}; put the data folder beside the repository.`,
   });
 
+/** Whether ../shared/data has a file or folder. */
+export const isShared = (name: string): boolean => existsSync(join(checkout(), "..", "shared", "data", name));
+
 /** A file or folder of ../shared/data. @throws RECIPE_DATA when it is not there */
 export function sharedPath(name: string): string {
   const path = join(checkout(), "..", "shared", "data", name);

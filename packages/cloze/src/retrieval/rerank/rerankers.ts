@@ -2,6 +2,7 @@
 import type { Reranker } from "../pipeline/retriever.js";
 import type { CrossEncoder } from "./cross-encoder.js";
 import { reorder } from "./first-stage-weight.js";
+import { type JointRanker, rankJoint } from "./joint-ranker.js";
 import type { Parade } from "./parade.js";
 import { aggregatePassages, cutPassages, type PassageAggregation, type PassageOptions } from "./passages.js";
 
@@ -71,6 +72,25 @@ export function rerankParade(
       if (head.length === 0) return ranking;
       const documents = head.map(({ id }) => texts(id) ?? { text: "" });
       return reorder(ranking, depth, model.score(query, documents), firstStageWeight);
+    },
+  };
+}
+
+/** Scores documents by groups, each beside the others of its group (joint models). */
+export function rerankJoint(
+  model: Pick<JointRanker, "options" | "logits">,
+  texts: DocumentTexts,
+  { depth = 100, firstStageWeight = 0 }: RerankOptions = {},
+): Reranker {
+  return {
+    name: "joint",
+    async rerank(query, ranking) {
+      const head = ranking.slice(0, depth);
+      if (head.length === 0) return ranking;
+      const documents = head.map(({ id }) => withTitle(texts(id) ?? { text: "" }));
+      const scores = new Float32Array(head.length);
+      for (const { candidate, score } of rankJoint(model, query, documents)) scores[candidate] = score;
+      return reorder(ranking, depth, scores, firstStageWeight);
     },
   };
 }
