@@ -33,8 +33,9 @@ import { type ExpansionOptions, openExpansion, withExpansionOptions } from "./ex
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { formatTable, printResult, progressFor } from "./output.js";
-import { openReranker, type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { type RerankOptions, withRerankOptions } from "./rerank-options.js";
 import { rerankRun, writeRun } from "./rerank-run.js";
+import { openReranker } from "./reranker-kinds.js";
 
 interface EvaluateRetrievalOptions extends ExpansionOptions, RerankOptions {
   rerank?: string;
@@ -234,7 +235,7 @@ export function addEvaluateRetrieval(program: Command): void {
     .option("--candidates <count>", "documents of each query in that file", wholeNumber(1), 20)
     .option(
       `--rerank ${modelArgument}`,
-      "a cross-encoder, or a PARADE reranker, that puts what was found into a new order",
+      "a cross-encoder, or a reranker of train-retrieval, that puts what was found into a new order",
     );
   withExpansionOptions(withRerankOptions(command)).action(evaluateRetrieval);
 }
@@ -297,9 +298,11 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
     encoder?.dispose();
   }
   if (options.writeCandidates !== undefined) await writeCandidates(run, queries, qrels, files.corpus, options);
+  let reranked: Readonly<Record<string, number>> | undefined;
   if (options.rerank !== undefined) {
     const model = openReranker(await modelFolder(options.rerank, options), options);
     run = (await rerankRun(model, run, queries, { ...options, corpus: files.corpus, progress })).result;
+    reranked = model.report?.();
     model.close();
   }
   const measures = measureRun(run, qrels);
@@ -313,6 +316,7 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
       documents,
       pipeline: options.readRun === undefined ? name : undefined,
       expansion: options.expand,
+      reranker: reranked,
       split: files.split,
       weights: fused?.weights,
       weightsChosenOn: fused?.chosenOn,

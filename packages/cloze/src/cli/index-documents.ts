@@ -4,10 +4,10 @@ import { type Command, Option } from "commander";
 import { readLineBlocks } from "../data/readers/text-blocks.js";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
-import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
+import { isTermEncoderFolder, loadTermEncoder } from "../retrieval/learned-sparse/term-encoders.js";
 import { type EncodedDocuments, type IndexedDocument, searchedText } from "../retrieval/store/document.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { TokenFacts } from "../retrieval/store/manifest.js";
@@ -99,8 +99,8 @@ interface DocumentEncoder {
 function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings): DocumentEncoder {
   const fingerprint = modelFingerprint(folder);
   const model = { model: resolve(folder), fingerprint };
-  if (isSparseEncoderFolder(folder)) {
-    const encoder = loadSparseEncoder(folder);
+  if (isTermEncoderFolder(folder)) {
+    const encoder = loadTermEncoder(folder);
     const counted = counting(encoder, { warnings });
     return {
       fingerprint,

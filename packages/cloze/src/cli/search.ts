@@ -1,10 +1,10 @@
 import { type Command, Option } from "commander";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
-import { loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
 import type { Ranking, ScoredDocument } from "../retrieval/evaluation/ranking.js";
+import { loadTermEncoder } from "../retrieval/learned-sparse/term-encoders.js";
 import { searchTwice } from "../retrieval/pipeline/feedback/index.js";
 import { fuseRetrievers } from "../retrieval/pipeline/fusion.js";
 import {
@@ -32,7 +32,8 @@ import { filterOption } from "./filter-option.js";
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { printResult, progressFor } from "./output.js";
-import { type OpenedReranker, openReranker, type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { type OpenedReranker, openReranker } from "./reranker-kinds.js";
 import { vectorsOf } from "./text-vectors.js";
 
 interface SearchOptions extends ExpansionOptions, RerankOptions {
@@ -84,7 +85,7 @@ async function retrieverOf(
   }
   if (pipeline === "splade") {
     if (weights === undefined || weights.terms === "words") throw noWeights(folder);
-    const encoder = loadSparseEncoder(await modelOf(folder, weights, options));
+    const encoder = loadTermEncoder(await modelOf(folder, weights, options));
     const encode = (queries: readonly string[]) => encoder.encode(queries, { role: "query" });
     return { retriever: indexSparse(index, encode), dispose: () => encoder.dispose() };
   }
@@ -157,7 +158,7 @@ export function addSearch(program: Command): void {
     );
   command.option(
     `--rerank ${modelArgument}`,
-    "a cross-encoder, or a PARADE reranker, that puts what was found into a new order",
+    "a cross-encoder, or a reranker of train-retrieval, that puts what was found into a new order",
   );
   withExpansionOptions(withRerankOptions(command)).action(
     async (folder: string, given: string[], options: SearchOptions) => {
@@ -185,10 +186,12 @@ export function addSearch(program: Command): void {
       await index.close();
       dispose();
       expanded?.dispose();
+      const report = reranker?.report?.();
       reranker?.close();
+      const { expand: expansion, rerank } = options;
       printResult(
         options,
-        { results, documents, pipeline: name, expansion: options.expand, rerank: options.rerank, milliseconds },
+        { results, documents, pipeline: name, expansion, rerank, reranker: report, milliseconds },
         () =>
           results
             .map(({ query, hits }) =>
