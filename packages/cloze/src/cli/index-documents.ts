@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { readLineBlocks } from "../data/readers/text-blocks.js";
@@ -8,13 +8,14 @@ import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encod
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
 import { isTermEncoderFolder, loadTermEncoder } from "../retrieval/learned-sparse/term-encoders.js";
+import { openDocumentExpander } from "../retrieval/pipeline/document-expanders.js";
 import { type EncodedDocuments, type IndexedDocument, searchedText } from "../retrieval/store/document.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { TokenFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
 import { isTermWeighterFolder, loadTermWeighter } from "../retrieval/term-weighting/term-weighter-folder.js";
-import { readDocuments } from "../retrieval/test-collection/texts.js";
+import { fullText, readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
@@ -34,6 +35,7 @@ interface IndexOptions extends CommonOptions {
   k1: number;
   b: number;
   batch: number;
+  expandDocuments?: string;
   remove?: string;
   resume?: boolean;
   compact?: boolean;
@@ -81,6 +83,10 @@ export function addIndex(program: Command): void {
     .option("--k1 <number>", "BM25: how soon repeats stop counting", numberBetween(0), 1.2)
     .option("--b <number>", "BM25: how much long documents are held back", numberBetween(0, 1), 0.75)
     .option("--batch <count>", "documents that are written at a time", wholeNumber(1), 1000)
+    .option(
+      "--expand-documents <file|model>",
+      "words that are searched with documents: JSON lines or a table of id and queries (of doc2query, say), or a model of train-retrieval --part tilde",
+    )
     .option("--remove <file>", "remove the documents whose ids stand there, one a line")
     .option("--resume", "pass over documents whose ids are in the index already")
     .option("--compact", "rewrite the index without what was replaced or removed")
@@ -92,9 +98,12 @@ export function addIndex(program: Command): void {
 interface DocumentEncoder {
   readonly fingerprint: string;
   readonly settings: Pick<IndexSettings, "vectors" | "weights" | "tokens">;
-  encode(texts: readonly string[]): Promise<EncodedDocuments>;
+  encode(documents: readonly IndexedDocument[]): Promise<EncodedDocuments>;
   dispose(): void;
 }
+
+/** What is read of a document by models that need no more words. */
+const plainText = ({ title = "", text }: IndexedDocument): string => fullText({ title, text });
 
 function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings): DocumentEncoder {
   const fingerprint = modelFingerprint(folder);
@@ -105,7 +114,7 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
     return {
       fingerprint,
       settings: { weights: model },
-      encode: async (texts) => ({ weights: counted.encode(texts) }),
+      encode: async (documents) => ({ weights: counted.encode(documents.map(searchedText)) }),
       dispose: () => encoder.dispose(),
     };
   }
@@ -115,7 +124,7 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
     return {
       fingerprint,
       settings: { weights: { ...model, terms: "words" } },
-      encode: async (texts) => ({ weights: counted.encode(texts) }),
+      encode: async (documents) => ({ weights: counted.encode(documents.map(searchedText)) }),
       dispose: () => weighter.dispose(),
     };
   }
@@ -125,7 +134,7 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
     return {
       fingerprint,
       settings: { tokens: { ...model, width: encoder.width, bits: Number(options.tokenBits) as TokenFacts["bits"] } },
-      encode: async (texts) => ({ tokens: counted.encode(texts) }),
+      encode: async (documents) => ({ tokens: counted.encode(documents.map(plainText)) }),
       dispose: () => encoder.dispose(),
     };
   }
@@ -134,7 +143,7 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
   return {
     fingerprint,
     settings: { vectors: { ...model, width: embedder.width, storage: options.storage } },
-    encode: async (texts) => ({ vectors: await vectors.embed(texts, "document") }),
+    encode: async (documents) => ({ vectors: await vectors.embed(documents.map(plainText), "document") }),
     dispose: () => embedder.dispose(),
   };
 }
@@ -170,6 +179,11 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
   }
   const progress = progressFor(options);
   const warnings = createWarnings();
+  const { expandDocuments: place } = options;
+  const expander =
+    place === undefined
+      ? undefined
+      : await openDocumentExpander(existsSync(place) ? place : await modelFolder(place, options), warnings);
   const { index, encoder } = await openFor(options, warnings);
   const meter = createMeter("index", () => 0);
   const start = performance.now();
@@ -188,7 +202,8 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       passed += batch.length - missing.length;
       batch = missing;
     }
-    if (batch.length > 0) await index.add(batch, await encoder?.encode(batch.map(searchedText)));
+    if (expander !== undefined) batch = expander.expand(batch);
+    if (batch.length > 0) await index.add(batch, await encoder?.encode(batch));
     added += batch.length;
     batch = [];
     progress.update(meter.event(added));
@@ -219,6 +234,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
   }
   progress.done();
   encoder?.dispose();
+  expander?.close();
   const seconds = (performance.now() - start) / 1000;
   for (const { code, message, count, first } of index.warnings()) warnings.add(code, message, first, count);
   noteWarnings(progress, warnings.list());
@@ -231,6 +247,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       added,
       removed,
       passedOver: passed,
+      expanded: expander?.expanded,
       seconds,
       documentsPerSecond: added / seconds,
       interrupted: stopped || undefined,

@@ -29,7 +29,9 @@ interface Options extends CommonOptions, RerankOptions {
 export function addRerank(program: Command): void {
   const command = program
     .command("rerank")
-    .description("put documents into a better order with a cross-encoder or a part of train-retrieval: texts for a query, or a TREC run")
+    .description(
+      "put documents into a better order with a cross-encoder or a part of train-retrieval: texts for a query, or a TREC run",
+    )
     .argument("[texts...]", "documents for --query; or use --input")
     .requiredOption(
       `--model ${modelArgument}`,

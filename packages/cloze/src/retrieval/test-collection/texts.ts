@@ -17,9 +17,11 @@ export interface CollectionDocument {
   readonly text: string;
   /** What else its row holds. */
   readonly fields: JsonObject;
+  /** Searched by words behind the text, and not shown: questions that it answers, terms that a model adds. */
+  readonly expansion?: string;
 }
 
-const idNames = [
+export const idNames = [
   "_id",
   "id",
   "doc_id",
@@ -49,7 +51,7 @@ const queryTextNames = ["text", "query", "question", "title", "topic", "claim", 
 const titleNames = ["title", "headline", "heading"];
 
 /** A value as a text: a number written out, the parts of a list joined; undefined for nothing. */
-function written(value: JsonValue | undefined): string | undefined {
+export function written(value: JsonValue | undefined): string | undefined {
   if (typeof value === "string") return value;
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (Array.isArray(value)) return value.flatMap((one) => written(one) ?? []).join(" ");
@@ -60,13 +62,19 @@ function written(value: JsonValue | undefined): string | undefined {
 export const fullText = ({ title, text }: Pick<CollectionDocument, "title" | "text">): string =>
   title === "" ? text : `${title} ${text}`.trimEnd();
 
+/** The same as words are searched: with what expands it, where there is something. */
+export const expandedText = (document: Pick<CollectionDocument, "title" | "text" | "expansion">): string => {
+  const { expansion = "" } = document;
+  return expansion === "" ? fullText(document) : `${fullText(document)} ${expansion}`;
+};
+
 interface Source {
   readonly rows: RowSource;
   readonly columns: readonly string[];
 }
 
 /** Opens a file; a table without a header line (`id TAB text`) gets names by the number of its columns. */
-async function openTable(path: string, names: readonly string[], options: OpenRowsOptions): Promise<Source> {
+export async function openTable(path: string, names: readonly string[], options: OpenRowsOptions): Promise<Source> {
   const relaxed: OpenRowsOptions = { ...options, uneven: "fit" };
   const rows = openRows(path, relaxed);
   const columns = await rows.columns();
@@ -81,11 +89,16 @@ async function openTable(path: string, names: readonly string[], options: OpenRo
   return { rows: headless, columns: header };
 }
 
-function addAll(warnings: DataWarnings, from: DataWarnings): void {
+export function addAll(warnings: DataWarnings, from: DataWarnings): void {
   for (const { code, message, count, first } of from.list()) warnings.add(code, message, first, count);
 }
 
-function idOf(row: DataRow, column: string | undefined, path: string, warnings: DataWarnings): string | undefined {
+export function idOf(
+  row: DataRow,
+  column: string | undefined,
+  path: string,
+  warnings: DataWarnings,
+): string | undefined {
   if (column === undefined) return `${basename(path)}:${row.number}`;
   const value = row.values[column];
   if (typeof value === "number" && !Number.isSafeInteger(value))
