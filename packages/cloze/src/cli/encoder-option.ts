@@ -4,10 +4,10 @@ import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { emptyCounts, type TextCounts } from "../embedding/text-roles.js";
 import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
-import { isTermEncoderFolder, loadTermEncoder } from "../retrieval/learned-sparse/term-encoders.js";
 import { numberTerms } from "../retrieval/term-weighting/term-impacts.js";
 import { isTermWeighterFolder, loadTermWeighter } from "../retrieval/term-weighting/term-weighter-folder.js";
 import type { CollectionIndex, CollectionIndexOptions } from "../retrieval/test-collection/index.js";
+import { isTermEncoderFolder, loadTermEncoder } from "./term-encoders.js";
 import { vectorsOf } from "./text-vectors.js";
 
 /** What an encoder gives an index, and the retriever that comes of it. */

@@ -7,7 +7,6 @@ import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
-import { isTermEncoderFolder, loadTermEncoder } from "../retrieval/learned-sparse/term-encoders.js";
 import { openDocumentExpander } from "../retrieval/pipeline/document-expanders.js";
 import { type EncodedDocuments, type IndexedDocument, searchedText } from "../retrieval/store/document.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
@@ -23,6 +22,7 @@ import { openStore } from "./document-store.js";
 import { counting } from "./encoder-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
+import { isTermEncoderFolder, loadTermEncoder } from "./term-encoders.js";
 import { vectorsOf } from "./text-vectors.js";
 
 interface IndexOptions extends CommonOptions {

@@ -4,7 +4,6 @@ import { loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folde
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
 import type { Ranking, ScoredDocument } from "../retrieval/evaluation/ranking.js";
-import { loadTermEncoder } from "../retrieval/learned-sparse/term-encoders.js";
 import { searchTwice } from "../retrieval/pipeline/feedback/index.js";
 import { fuseRetrievers } from "../retrieval/pipeline/fusion.js";
 import {
@@ -34,6 +33,7 @@ import { modelArgument, modelFolder } from "./model-argument.js";
 import { printResult, progressFor } from "./output.js";
 import { type RerankOptions, withRerankOptions } from "./rerank-options.js";
 import { type OpenedReranker, openReranker } from "./reranker-kinds.js";
+import { loadTermEncoder } from "./term-encoders.js";
 import { vectorsOf } from "./text-vectors.js";
 
 interface SearchOptions extends ExpansionOptions, RerankOptions {

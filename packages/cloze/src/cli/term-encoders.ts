@@ -1,8 +1,8 @@
 // Encoders of texts as weighted terms of a vocabulary, by their folders. A new kind is a line here.
-import { isSparseEncoderFolder, loadSparseEncoder } from "../../embedding/sparse-encoder/sparse-encoder-folder.js";
-import type { TextCounts } from "../../embedding/text-roles.js";
-import { isEpicFolder, loadEpic } from "../term-weighting/epic-folder.js";
-import type { SparseVector } from "./impact-index.js";
+import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
+import type { TextCounts } from "../embedding/text-roles.js";
+import type { SparseVector } from "../retrieval/learned-sparse/impact-index.js";
+import { isEpicFolder, loadEpic } from "../retrieval/term-weighting/epic-folder.js";
 
 /** Texts to weighted terms; relevance is the inner product of a query's and a document's. */
 export interface TermEncoder {
