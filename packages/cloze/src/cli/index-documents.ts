@@ -14,9 +14,9 @@ import type { TokenFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
 import { isTermWeighterFolder, loadTermWeighter } from "../retrieval/term-weighting/term-weighter-folder.js";
-import { fullText, readDocuments } from "../retrieval/test-collection/texts.js";
+import { type DocumentColumns, fullText, readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
-import { numberBetween, wholeNumber } from "./arguments.js";
+import { numberBetween, partColumn, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { openStore } from "./document-store.js";
 import { counting } from "./encoder-option.js";
@@ -36,6 +36,7 @@ interface IndexOptions extends CommonOptions {
   b: number;
   batch: number;
   expandDocuments?: string;
+  column?: Record<string, string | null>;
   remove?: string;
   resume?: boolean;
   compact?: boolean;
@@ -43,9 +44,13 @@ interface IndexOptions extends CommonOptions {
 }
 
 /** Documents of a file: rows, or (of a .txt file) a document a line. */
-async function* documentsOf(path: string, warnings: DataWarnings): AsyncGenerator<IndexedDocument> {
+async function* documentsOf(
+  path: string,
+  columns: DocumentColumns | undefined,
+  warnings: DataWarnings,
+): AsyncGenerator<IndexedDocument> {
   if (!/\.txt(\.gz|\.zst)?$/i.test(path)) {
-    yield* readDocuments(path, warnings, { numbered: true });
+    yield* readDocuments(path, warnings, { numbered: true, columns });
     return;
   }
   for await (const { lines, first } of readLineBlocks(path, warnings))
@@ -87,11 +92,19 @@ export function addIndex(program: Command): void {
       "--expand-documents <file|model>",
       "words that are searched with documents: JSON lines or a table of id and queries (of doc2query, say), or a model of train-retrieval --part tilde",
     )
+    .option(
+      "--column <part=name>",
+      "the column of text, title or id, if its name does not tell; may be repeated",
+      partColumn,
+    )
     .option("--remove <file>", "remove the documents whose ids stand there, one a line")
     .option("--resume", "pass over documents whose ids are in the index already")
     .option("--compact", "rewrite the index without what was replaced or removed")
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
-    .action(indexDocuments);
+    .action((files: string[], options: IndexOptions, command: Command) => {
+      const told = madeWith.filter((name) => command.getOptionValueSource(name) === "cli");
+      return indexDocuments(files, options, told);
+    });
 }
 
 /** What a model gives of documents. */
@@ -148,6 +161,31 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
   };
 }
 
+/** Options that hold for the whole index, once it is made. */
+const madeWith = ["storage", "tokenBits", "stemmer", "stopWords", "k1", "b"] as const;
+
+/** Refuses options that were told and that an index was not made with. @throws INDEX_SETTINGS */
+function checkSettings(
+  options: IndexOptions,
+  { analyzer, bm25, vectors, tokens }: DocumentStore["settings"],
+  told: readonly (typeof madeWith)[number][],
+): void {
+  const known: Partial<Record<(typeof madeWith)[number], string | number>> = {
+    ...analyzer,
+    ...bm25,
+    storage: vectors?.storage,
+    tokenBits: tokens?.bits,
+  };
+  const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const other = told.filter((name) => known[name] !== undefined && String(known[name]) !== String(options[name]));
+  if (other.length === 0) return;
+  throw new ClozeError("INDEX_SETTINGS", `${options.out} was made with other settings`, {
+    expected: other.map((name) => `${flag(name)} ${known[name]}`).join(", "),
+    received: other.map((name) => `${flag(name)} ${options[name]}`).join(", "),
+    remedy: "Leave them out, or make another index.",
+  });
+}
+
 async function openFor(
   options: IndexOptions,
   warnings: DataWarnings,
@@ -171,7 +209,11 @@ async function openFor(
   return { index, encoder };
 }
 
-async function indexDocuments(files: readonly string[], options: IndexOptions): Promise<void> {
+async function indexDocuments(
+  files: readonly string[],
+  options: IndexOptions,
+  told: readonly (typeof madeWith)[number][],
+): Promise<void> {
   if (files.length === 0 && options.remove === undefined && options.compact !== true) {
     throw new ClozeError("NO_DOCUMENTS", "There is nothing to index", {
       remedy: "Name files of documents, or --remove, or --compact.",
@@ -185,6 +227,12 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       ? undefined
       : await openDocumentExpander(existsSync(place) ? place : await modelFolder(place, options), warnings);
   const { index, encoder } = await openFor(options, warnings);
+  try {
+    checkSettings(options, index.settings, told);
+  } catch (error) {
+    await index.close();
+    throw error;
+  }
   const meter = createMeter("index", () => 0);
   const start = performance.now();
   let [added, passed, removed] = [0, 0, 0];
@@ -217,7 +265,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
     }
     const seen = new Set<string>();
     for (const file of files) {
-      for await (const document of documentsOf(file, warnings)) {
+      for await (const document of documentsOf(file, options.column, warnings)) {
         if (stopped) break;
         if (seen.has(document.id))
           warnings.add("DATA_ID_DUPLICATE", "ids that occur again; the last counts", `${file} (${document.id})`);

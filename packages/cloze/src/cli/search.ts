@@ -182,7 +182,8 @@ export function addSearch(program: Command): void {
         results.push({ query, hits: rankings[q].map((hit, place) => ({ ...documents[place], ...hit })) });
       }
       const documents = await index.size();
-      noteWarnings(progress, index.warnings());
+      const warnings = index.warnings();
+      noteWarnings(progress, warnings);
       await index.close();
       dispose();
       expanded?.dispose();
@@ -191,7 +192,7 @@ export function addSearch(program: Command): void {
       const { expand: expansion, rerank } = options;
       printResult(
         options,
-        { results, documents, pipeline: name, expansion, rerank, reranker: report, milliseconds },
+        { results, documents, pipeline: name, expansion, rerank, reranker: report, milliseconds, warnings },
         () =>
           results
             .map(({ query, hits }) =>

@@ -1,7 +1,7 @@
 // What expands documents, from a file: questions that a model such as doc2query wrote for them.
 import { findColumn, missingColumn } from "../../data/readers/columns.js";
 import type { DataWarnings } from "../../data/readers/warnings.js";
-import { addAll, idNames, idOf, openTable, written } from "./texts.js";
+import { addAll, idNames, idOf, openTable, rename, written } from "./texts.js";
 
 const expansionNames = [
   "expansion",
@@ -25,12 +25,12 @@ const expansionNames = [
 export async function readExpansions(path: string, warnings: DataWarnings): Promise<Map<string, string>> {
   const { rows, columns } = await openTable(path, [...idNames, ...expansionNames], {});
   const id = findColumn(columns, idNames);
-  if (id === undefined) throw missingColumn(path, "id", '"_id" or "id"', columns);
+  if (id === undefined) throw missingColumn(path, "id", '"_id" or "id"', columns, rename);
   const text = findColumn(
     columns.filter((column) => column !== id),
     expansionNames,
   );
-  if (text === undefined) throw missingColumn(path, "queries", '"queries" or "expansion"', columns);
+  if (text === undefined) throw missingColumn(path, "queries", '"queries" or "expansion"', columns, rename);
   const expansions = new Map<string, string>();
   for await (const row of rows) {
     const key = idOf(row, id, path, warnings);
