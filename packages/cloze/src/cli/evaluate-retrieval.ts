@@ -327,7 +327,7 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
   if (options.writeCandidates !== undefined) await writeCandidates(run, queries, qrels, files.corpus, options);
   let reranked: Readonly<Record<string, number>> | undefined;
   if (options.rerank !== undefined) {
-    const model = openReranker(await modelFolder(options.rerank, options), options);
+    const model = openReranker(await modelFolder(options.rerank, options), options, warnings);
     run = (await rerankRun(model, run, queries, { ...options, corpus: files.corpus, progress })).result;
     reranked = model.report?.();
     model.close();

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { createWarnings } from "../data/readers/warnings.js";
+import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking } from "../retrieval/evaluation/ranking.js";
@@ -56,17 +56,23 @@ export function addRerank(program: Command): void {
     }
     // A weight is chosen by how the new scores do alone.
     const alone = options.chooseWeight === true ? { ...options, firstStageWeight: 0 } : options;
-    const model = openReranker(await modelFolder(options.model, options), alone);
+    const warnings = createWarnings();
+    const model = openReranker(await modelFolder(options.model, options), alone, warnings);
     try {
-      if (options.run !== undefined) await rerankCollection(model, options);
-      else await rerankTexts(model, textsOf(given, options.input), options);
+      if (options.run !== undefined) await rerankCollection(model, options, warnings);
+      else await rerankTexts(model, textsOf(given, options.input), options, warnings);
     } finally {
       model.close();
     }
   });
 }
 
-async function rerankTexts(model: OpenedReranker, texts: string[], options: Options): Promise<void> {
+async function rerankTexts(
+  model: OpenedReranker,
+  texts: string[],
+  options: Options,
+  warnings: DataWarnings,
+): Promise<void> {
   const ranking: Ranking = texts.map((_, i) => ({ id: String(i), score: -i }));
   const reranker = model.stage(
     (id) => ({ text: texts[Number(id)] }),
@@ -74,14 +80,16 @@ async function rerankTexts(model: OpenedReranker, texts: string[], options: Opti
   );
   const found = await reranker.rerank(options.query as string, ranking);
   const rows = found.map(({ id, score }) => ({ index: Number(id), score, text: texts[Number(id)] }));
-  printResult(options, { query: options.query, results: rows, reranker: model.report?.() }, () =>
-    rows.map(({ score, text }) => `${score.toFixed(4)}\t${text}`).join("\n"),
+  noteWarnings(progressFor(options), warnings.list());
+  printResult(
+    options,
+    { query: options.query, results: rows, reranker: model.report?.(), warnings: warnings.list() },
+    () => rows.map(({ score, text }) => `${score.toFixed(4)}\t${text}`).join("\n"),
   );
 }
 
-async function rerankCollection(model: OpenedReranker, options: Options): Promise<void> {
+async function rerankCollection(model: OpenedReranker, options: Options, warnings: DataWarnings): Promise<void> {
   const progress = progressFor(options);
-  const warnings = createWarnings();
   const files = findCollection(options.data as string, options.split);
   const run = await readRun(options.run as string, warnings);
   const { queries, qrels } = await readJudgedQueries(files, warnings);

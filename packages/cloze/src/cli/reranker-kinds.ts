@@ -1,6 +1,7 @@
 // Kinds of folders that rerank, and the stages that options make of them. A new kind is an entry in the list.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { DataWarnings } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import { plannedForward } from "../inference/planned-forward.js";
 import { Bm25Index } from "../retrieval/bm25.js";
@@ -47,7 +48,7 @@ interface RerankerKind {
   readonly title: string;
   readonly reads: readonly OwnOption[];
   recognises(folder: string): boolean;
-  open(folder: string, options: RerankOptions): OpenedReranker;
+  open(folder: string, options: RerankOptions, warnings: DataWarnings): OpenedReranker;
 }
 
 /** The most special first. */
@@ -68,14 +69,14 @@ const kinds: readonly RerankerKind[] = [
     title: "a reranker with early exits",
     reads: ["exits"],
     recognises: isExitFolder,
-    open(folder, { rerankDepth: depth, firstStageWeight, exits }) {
+    open(folder, { rerankDepth: depth, firstStageWeight, exits }, warnings) {
       const { ranker, tokenizer, settings } = loadExitModel(folder);
       let [read, candidates] = [0, 0];
       const onLayers = (layers: Int32Array) => {
         candidates += layers.length;
         for (const count of layers) read += count;
       };
-      const how = { depth, firstStageWeight, tokenizer, maxLength: settings.maxLength, onLayers, ...exits };
+      const how = { depth, firstStageWeight, tokenizer, maxLength: settings.maxLength, warnings, onLayers, ...exits };
       return {
         stage: (texts) => rerankExits(ranker, texts, how),
         report: () => ({ layersRead: candidates === 0 ? 0 : read / candidates, layers: settings.exits.at(-1) ?? 0 }),
@@ -87,7 +88,7 @@ const kinds: readonly RerankerKind[] = [
     title: "a PreTTR reranker",
     reads: ["states"],
     recognises: isSplitRankerFolder,
-    open(folder, { rerankDepth: depth, firstStageWeight, states: place }) {
+    open(folder, { rerankDepth: depth, firstStageWeight, states: place }, warnings) {
       const ranker = loadSplitRanker(folder);
       const open = () => (place === undefined ? undefined : openStateStore(place, modelFingerprint(folder)));
       let states: ReturnType<typeof open>;
@@ -101,7 +102,11 @@ const kinds: readonly RerankerKind[] = [
       const counted = {
         store(documents: readonly string[]) {
           read += documents.length;
-          return ranker.store(documents);
+          const counts = { truncatedTexts: 0 };
+          const stored = ranker.store(documents, { counts });
+          const message = "documents longer than the reranker's limit; what follows was cut off";
+          if (counts.truncatedTexts > 0) warnings.add("TEXT_CUT", message, "documents", counts.truncatedTexts);
+          return stored;
         },
         score: ranker.score,
       };
@@ -119,10 +124,10 @@ const kinds: readonly RerankerKind[] = [
     title: "TILDE, which reads documents without the query",
     reads: [],
     recognises: isTildeFolder,
-    open(folder, { rerankDepth: depth, firstStageWeight }) {
+    open(folder, { rerankDepth: depth, firstStageWeight }, warnings) {
       const tilde = loadTilde(folder);
       return {
-        stage: (texts) => rerankTilde(tilde, texts, { depth, firstStageWeight }),
+        stage: (texts) => rerankTilde(tilde, texts, { depth, firstStageWeight, warnings }),
         close: () => tilde.dispose(),
       };
     },
@@ -138,15 +143,16 @@ const kinds: readonly RerankerKind[] = [
 /**
  * Opens a folder that reranks: one of the kinds above, or a cross-encoder.
  *
+ * @param warnings receives texts that it cuts
  * @throws OPTION_CONFLICT for options that its kind does not know, and what loading throws
  */
-export function openReranker(folder: string, options: RerankOptions): OpenedReranker {
+export function openReranker(folder: string, options: RerankOptions, warnings: DataWarnings): OpenedReranker {
   const kind = kinds.find(({ recognises }) => recognises(folder)) as RerankerKind;
   const told = (Object.keys(ownOptions) as OwnOption[]).filter((name) =>
     name === "rerankMode" ? options.rerankMode !== "pointwise" : options[name] !== undefined,
   );
   const foreign = told.filter((name) => !kind.reads.includes(name)).map((name) => ownOptions[name]);
-  if (foreign.length === 0) return kind.open(folder, options);
+  if (foreign.length === 0) return kind.open(folder, options, warnings);
   const known = kind.reads.map((name) => ownOptions[name]);
   throw new ClozeError("OPTION_CONFLICT", `${folder} holds ${kind.title}: it has no use for ${foreign.join(", ")}`, {
     expected: `no other than ${["--rerank-depth", "--first-stage-weight", ...known].join(", ")}`,
@@ -156,7 +162,7 @@ export function openReranker(folder: string, options: RerankOptions): OpenedRera
 }
 
 /** A cross-encoder; one without task.json has the task that its head says. */
-function openCrossEncoder(folder: string, options: RerankOptions): OpenedReranker {
+function openCrossEncoder(folder: string, options: RerankOptions, warnings: DataWarnings): OpenedReranker {
   const { relevant, maxLength } = options;
   const told = existsSync(join(folder, "task.json"));
   const load = (name?: string) =>
@@ -169,7 +175,7 @@ function openCrossEncoder(folder: string, options: RerankOptions): OpenedReranke
     loaded = load("classification");
   }
   const planned = plannedForward(loaded.model);
-  const model = crossEncoder({ ...loaded, forward: planned.forward }, { relevant });
+  const model = crossEncoder({ ...loaded, forward: planned.forward }, { relevant, warnings });
   return {
     stage: (texts, collection) => crossEncoderStage(model, loaded.maxLength, texts, options, collection),
     close() {

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { createWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
@@ -169,8 +170,11 @@ export function addSearch(program: Command): void {
       const expanded = await openExpansion(options, name);
       const words = expanded ? searchTwice(storeWordIndex(index), expanded.expansion) : indexBm25(index);
       const { retriever, dispose } = await retrieverOf(name, folder, index, words, options);
+      const warned = createWarnings();
       const reranker =
-        options.rerank === undefined ? undefined : openReranker(await modelFolder(options.rerank, options), options);
+        options.rerank === undefined
+          ? undefined
+          : openReranker(await modelFolder(options.rerank, options), options, warned);
       const start = performance.now();
       const depth = Math.max(options.top, reranker === undefined ? 0 : options.rerankDepth);
       let rankings = await retriever.search(queries, { depth, filter: options.filter });
@@ -182,7 +186,7 @@ export function addSearch(program: Command): void {
         results.push({ query, hits: rankings[q].map((hit, place) => ({ ...documents[place], ...hit })) });
       }
       const documents = await index.size();
-      const warnings = index.warnings();
+      const warnings = [...index.warnings(), ...warned.list()];
       noteWarnings(progress, warnings);
       await index.close();
       dispose();

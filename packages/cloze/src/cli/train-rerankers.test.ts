@@ -32,6 +32,7 @@ const textOf = (id: string) => documents.find(({ _id }) => _id === id);
 interface Reranked {
   reranker: Record<string, number>;
   results: { index: number; score: number }[];
+  warnings: unknown[];
   "ndcg@10": number;
   "mrr@10": number;
 }
@@ -110,6 +111,8 @@ test("early exit: trained exits reorder a run, texts and what was found; candida
   expect(cascade).toMatchObject({ "mrr@10": 1, reranker: { layersRead: 2 } });
   const asked = await rerank("exits", "--query", "cat", documents[4].text, documents[0].text);
   expect(asked.results.map(({ index }) => index)).toEqual([1, 0]);
+  const long = await rerank("exits", "--query", "cat", `cat ${"stone ".repeat(40)}`);
+  expect(long.warnings).toMatchObject([{ code: "TEXT_CUT", count: 1 }]);
   ranker.dispose();
   expect(await train("early-exit", "exits-more", "--model", path("exits"), "--steps", "1")).toMatchObject({ steps: 1 });
   await expect(rerank("exits", ...run(), "--passages", "max")).rejects.toEqual(code("OPTION_CONFLICT"));
@@ -159,6 +162,10 @@ test.each([0, 6])(
     });
     logits.dispose();
     ranker.dispose();
+    const long = [`cat ${"stone ".repeat(40)}`, "dog"];
+    expect(await rerank(model, "--query", "cat", ...long)).toMatchObject({
+      warnings: [{ code: "TEXT_CUT", count: 1 }],
+    });
     const other = ["--model", path(model), "--steps", "1"];
     await train("prettr", `${model}-more`, ...other);
     await expect(rerank(`${model}-more`, ...run(), ...kept)).rejects.toEqual(code("STATES_MODEL"));
@@ -181,6 +188,8 @@ test("TILDE: reranks, and expands documents with words that their queries have",
       expect(scores.get(`q${q} d${d}`)).toBeCloseTo(plain, 4);
     }
   }
+  const long = await rerank("tilde", "--query", "cat", `cat ${"stone ".repeat(40)}`);
+  expect(long.warnings).toMatchObject([{ code: "TEXT_CUT", count: 1 }]);
   const made = await runCommand<Told>(
     addIndex,
     ...["index", path("set/corpus.jsonl"), "--out", path("tilde-index"), "--expand-documents", path("tilde")],

@@ -23,6 +23,13 @@ export interface SplitRankerOptions {
 /** A document as the lower layers read it. */
 export type StoredDocumentStates = StoredText | CompressedText;
 
+export interface ReadDocumentsOptions {
+  /** Tokens per forward pass. Default 8192. */
+  tokenBudget?: number;
+  /** Documents longer than the limit are counted there. */
+  counts?: { truncatedTexts: number };
+}
+
 export interface SplitRanker {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
@@ -30,10 +37,10 @@ export interface SplitRanker {
   readonly options: Required<SplitRankerOptions>;
   /** The encoder's by their names, `split.score.…`, and `split.codec.…`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
-  /** Documents through the lower layers. @param tokenBudget tokens per forward pass; 8192 unless told */
-  read(documents: readonly string[], tokenBudget?: number): StoredText[];
+  /** Documents through the lower layers. */
+  read(documents: readonly string[], options?: ReadDocumentsOptions): StoredText[];
   /** The same as they are kept: by the codec, where there is one. */
-  store(documents: readonly string[], tokenBudget?: number): StoredDocumentStates[];
+  store(documents: readonly string[], options?: ReadDocumentsOptions): StoredDocumentStates[];
   /** One score for each document: higher is more relevant. */
   score(query: string, documents: readonly StoredDocumentStates[], tokenBudget?: number): Float32Array;
   /** Logits of queries with documents, with gradients where recorded: [pairs, 1] */
@@ -93,17 +100,23 @@ export function createSplitRanker(
   const queryOf = (text: string): PairSide => ({
     ids: tokenizer.encodeIds(text, { truncation: { maxLength: queryLength } }),
   });
-  const documentOf = (pair: string): PairSide => {
+  const documentOf = (pair: string): PairSide & { readonly cut: boolean } => {
     const truncation = { maxLength: maxLength - queryLength + front, strategy: "only-second" } as const;
-    const { ids } = tokenizer.encode("", { pair, truncation, padding: false });
-    return { ids: ids.slice(front), segment: segmentVocabularySize > 1 ? 1 : 0, firstPosition: queryLength };
+    const { ids, overflowing } = tokenizer.encode("", { pair, truncation, padding: false });
+    return {
+      ids: ids.slice(front),
+      segment: segmentVocabularySize > 1 ? 1 : 0,
+      firstPosition: queryLength,
+      cut: overflowing.length > 0,
+    };
   };
   const scoresOf = ({ hidden, batch }: ReturnType<typeof split.resume>): Tensor => {
     const first = take(hidden, tensor(batch.offsets.slice(0, -1))); // [pairs, hidden]
     return linear(first, lookUp(head, "weight"), lookUp(head, "bias"));
   };
-  function read(documents: readonly string[], tokenBudget = 8192): StoredText[] {
+  function read(documents: readonly string[], { tokenBudget = 8192, counts }: ReadDocumentsOptions = {}): StoredText[] {
     const sides = documents.map(documentOf);
+    if (counts !== undefined) counts.truncatedTexts += sides.filter(({ cut }) => cut).length;
     const lengths = sides.map(({ ids }) => ids.length);
     const found: StoredText[] = new Array(documents.length);
     for (const group of groupByTokenBudget(lengths, tokenBudget)) {
@@ -123,8 +136,8 @@ export function createSplitRanker(
     options,
     parameters,
     read,
-    store: (documents, tokenBudget) =>
-      read(documents, tokenBudget).map((text) => (codec === undefined ? text : codec.compress(text))),
+    store: (documents, options) =>
+      read(documents, options).map((text) => (codec === undefined ? text : codec.compress(text))),
     score(query, documents, tokenBudget = 8192) {
       const scores = new Float32Array(documents.length);
       if (documents.length === 0) return scores;
