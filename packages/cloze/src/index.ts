@@ -174,6 +174,7 @@ export {
   type MixOptions,
   mixQuery,
 } from "./retrieval/pipeline/ceqe.js";
+export { type DocumentExpander, expandAll, openDocumentExpander } from "./retrieval/pipeline/document-expanders.js";
 export {
   type CeqeRetrieverOptions,
   ceqeRetriever,
@@ -220,6 +221,12 @@ export {
   type ExitScores,
   type ExitThresholds,
 } from "./retrieval/rerank/early-exit.js";
+export {
+  type ExitModel,
+  type ExitModelSettings,
+  loadExitModel,
+  saveExitModel,
+} from "./retrieval/rerank/exit-folder.js";
 export { type ChosenWeight, chooseFirstStageWeight } from "./retrieval/rerank/first-stage-weight.js";
 export {
   createJointRanker,
@@ -251,8 +258,17 @@ export {
   type TrainExitsOptions,
   trainExits,
 } from "./retrieval/rerank/rerank-exits.js";
+export { type RerankSplitOptions, rerankSplit } from "./retrieval/rerank/rerank-split.js";
+export { rerankTilde } from "./retrieval/rerank/rerank-tilde.js";
 export { rerankJoint, rerankPairwise, rerankParade, rerankPointwise } from "./retrieval/rerank/rerankers.js";
 export { type PairSide, type SplitModel, type StoredText, splitAt } from "./retrieval/rerank/split-encoder.js";
+export {
+  createSplitRanker,
+  type SplitRanker,
+  type SplitRankerOptions,
+  type StoredDocumentStates,
+} from "./retrieval/rerank/split-ranker.js";
+export { loadSplitRanker, saveSplitRanker } from "./retrieval/rerank/split-ranker-folder.js";
 export {
   type CompressedText,
   createStateCodec,
@@ -260,6 +276,7 @@ export {
   type TrainStateCodecOptions,
   trainStateCodec,
 } from "./retrieval/rerank/state-codec.js";
+export { openStateStore, type StateStore } from "./retrieval/rerank/state-store.js";
 export { type JointRow, trainJointRanker } from "./retrieval/rerank/train-joint-ranker.js";
 export {
   type KernelScorerRow,
@@ -267,6 +284,11 @@ export {
   trainKernelScorer,
 } from "./retrieval/rerank/train-kernel-scorer.js";
 export { type ParadeRow, type TrainParadeOptions, trainParade } from "./retrieval/rerank/train-parade.js";
+export {
+  type SplitRow,
+  type TrainSplitRankerOptions,
+  trainSplitRanker,
+} from "./retrieval/rerank/train-split-ranker.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
 export type { EncodedDocuments, IndexedDocument } from "./retrieval/store/document.js";
 export type { FieldCondition, Filter } from "./retrieval/store/filter.js";
@@ -280,6 +302,7 @@ export {
   type EpicEncodeOptions,
   type EpicOptions,
 } from "./retrieval/term-weighting/epic.js";
+export { loadEpic, saveEpic } from "./retrieval/term-weighting/epic-folder.js";
 export {
   createTermNumbers,
   deepctFrequencies,
@@ -310,12 +333,22 @@ export {
   tildeTokens,
 } from "./retrieval/term-weighting/tilde.js";
 export {
+  createTilde,
+  loadTilde,
+  saveTilde,
+  type Tilde,
+  type TildeSettings,
+} from "./retrieval/term-weighting/tilde-folder.js";
+export { tildeWords } from "./retrieval/term-weighting/tilde-words.js";
+export { type TrainEpicOptions, trainEpic } from "./retrieval/term-weighting/train-epic.js";
+export {
   type TermRecallRow,
   type TermScoreRow,
   type TrainTermWeighterOptions,
   termRecall,
   trainTermWeighter,
 } from "./retrieval/term-weighting/train-term-weighter.js";
+export { type TildeRow, type TrainTildeOptions, trainTilde } from "./retrieval/term-weighting/train-tilde.js";
 export * from "./retrieval/test-collection/index.js";
 export {
   type JudgedDocument,

@@ -1,13 +1,13 @@
 // Encoders of several kinds behind one option: of texts, of weighted terms, of tokens.
 import type { DataWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
-import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { emptyCounts, type TextCounts } from "../embedding/text-roles.js";
 import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import { numberTerms } from "../retrieval/term-weighting/term-impacts.js";
 import { isTermWeighterFolder, loadTermWeighter } from "../retrieval/term-weighting/term-weighter-folder.js";
 import type { CollectionIndex, CollectionIndexOptions } from "../retrieval/test-collection/index.js";
+import { isTermEncoderFolder, loadTermEncoder } from "./term-encoders.js";
 import { vectorsOf } from "./text-vectors.js";
 
 /** What an encoder gives an index, and the retriever that comes of it. */
@@ -60,7 +60,7 @@ const openers: Readonly<Record<"dense" | "hybrid" | "splade" | "colbert" | "term
   dense,
   hybrid: dense,
   splade(folder, { warnings }) {
-    const encoder = loadSparseEncoder(folder);
+    const encoder = loadTermEncoder(folder);
     return {
       parts: { sparse: counting(encoder, { warnings }) },
       found: "sparse",
@@ -99,7 +99,7 @@ const openers: Readonly<Record<"dense" | "hybrid" | "splade" | "colbert" | "term
 
 /** The pipeline that a model's folder is made for. */
 export function pipelineOf(folder: string): "dense" | "splade" | "colbert" | "term-weights" {
-  if (isSparseEncoderFolder(folder)) return "splade";
+  if (isTermEncoderFolder(folder)) return "splade";
   if (isTermWeighterFolder(folder)) return "term-weights";
   return isTokenEncoderFolder(folder) ? "colbert" : "dense";
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
 import { randomOrder, randomSource } from "../data/random-source.js";
@@ -6,6 +7,7 @@ import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
 import { readRun } from "../retrieval/evaluation/run-file.js";
+import { expandAll, openDocumentExpander } from "../retrieval/pipeline/document-expanders.js";
 import { searchTwice } from "../retrieval/pipeline/feedback/index.js";
 import { chooseFusionWeights, type FusionMethod, floorsOf, fuseRankings } from "../retrieval/pipeline/fusion.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
@@ -33,11 +35,13 @@ import { type ExpansionOptions, openExpansion, withExpansionOptions } from "./ex
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { formatTable, printResult, progressFor } from "./output.js";
-import { openReranker, type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { type RerankOptions, withRerankOptions } from "./rerank-options.js";
 import { rerankRun, writeRun } from "./rerank-run.js";
+import { openReranker } from "./reranker-kinds.js";
 
 interface EvaluateRetrievalOptions extends ExpansionOptions, RerankOptions {
   rerank?: string;
+  expandDocuments?: string;
   writeCandidates?: string;
   candidates: number;
   data: string;
@@ -228,13 +232,17 @@ export function addEvaluateRetrieval(program: Command): void {
     .addOption(
       new Option("--stop-words <language>", "words BM25 leaves out").choices(["none", "english"]).default("none"),
     )
+    .option(
+      "--expand-documents <file|model>",
+      "words that are searched with documents: JSON lines or a table of id and queries (of doc2query, say), or a model of train-retrieval --part tilde",
+    )
     .option("--ignore-identical", "a query does not find the document of its own id (as BEIR does for ArguAna, Quora)")
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
     .option("--write-candidates <file>", "write what was found with its judgements there, to train a reranker with")
     .option("--candidates <count>", "documents of each query in that file", wholeNumber(1), 20)
     .option(
       `--rerank ${modelArgument}`,
-      "a cross-encoder, or a PARADE reranker, that puts what was found into a new order",
+      "a cross-encoder, or a reranker of train-retrieval, that puts what was found into a new order",
     );
   withExpansionOptions(withRerankOptions(command)).action(evaluateRetrieval);
 }
@@ -251,11 +259,22 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
       remedy: "Name an embedder, or take --pipeline bm25.",
     });
   }
-  if (options.readRun !== undefined && options.expand !== undefined) {
+  if (options.readRun !== undefined && (options.expand ?? options.expandDocuments) !== undefined) {
     throw new ClozeError("OPTION_CONFLICT", "A run that is read was searched already", {
-      expected: "--read-run or --expand",
+      expected: "--read-run, or --expand and --expand-documents",
       received: "both",
     });
+  }
+  if (options.expandDocuments !== undefined && (name === "dense" || name === "colbert")) {
+    throw new ClozeError(
+      "OPTION_CONFLICT",
+      `The pipeline ${name} searches no words: documents are not expanded for it`,
+      {
+        expected: "--pipeline bm25, hybrid, splade or term-weights",
+        received: name,
+        remedy: "Choose one of them, or leave --expand-documents out.",
+      },
+    );
   }
   const files = findCollection(options.data, options.split);
   if (files.split !== undefined && files.split !== (options.split ?? "test"))
@@ -265,13 +284,20 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
   if (options.writeQrels !== undefined) writeFileAtomic(options.writeQrels, [...qrelsLines(qrels)].join(""));
   let run: Run;
   let documents: number | undefined;
+  let expandedDocuments: number | undefined;
   let fused: Omit<Fused, "run"> | undefined;
   if (options.readRun !== undefined) run = await readRun(options.readRun, warnings);
   else {
     const encoder = name === "bm25" ? undefined : encoderFor(name, folder as string, { ...options, warnings });
     const expanded = await openExpansion(options, name);
     const bytes = createMeter("index", () => 0);
-    const index = await indexCollection(withTrecIds(readDocuments(files.corpus, warnings)), {
+    const { expandDocuments: place } = options;
+    const expander =
+      place === undefined
+        ? undefined
+        : await openDocumentExpander(existsSync(place) ? place : await modelFolder(place, options), warnings);
+    const read = readDocuments(files.corpus, warnings);
+    const index = await indexCollection(withTrecIds(expander === undefined ? read : expandAll(read, expander)), {
       lexical: name === "bm25" || name === "hybrid",
       bm25: options,
       keepTexts: expanded !== undefined,
@@ -280,6 +306,8 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
       onProgress: (count) => progress.update(bytes.event(count)),
     });
     progress.done();
+    expander?.close();
+    expandedDocuments = expander?.expanded;
     documents = index.size;
     countUnknown(qrels, index, warnings, files.qrels);
     if (options.ignoreIdentical !== true) {
@@ -297,9 +325,11 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
     encoder?.dispose();
   }
   if (options.writeCandidates !== undefined) await writeCandidates(run, queries, qrels, files.corpus, options);
+  let reranked: Readonly<Record<string, number>> | undefined;
   if (options.rerank !== undefined) {
-    const model = openReranker(await modelFolder(options.rerank, options), options);
+    const model = openReranker(await modelFolder(options.rerank, options), options, warnings);
     run = (await rerankRun(model, run, queries, { ...options, corpus: files.corpus, progress })).result;
+    reranked = model.report?.();
     model.close();
   }
   const measures = measureRun(run, qrels);
@@ -311,8 +341,10 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
     {
       ...measures,
       documents,
+      expanded: expandedDocuments,
       pipeline: options.readRun === undefined ? name : undefined,
       expansion: options.expand,
+      reranker: reranked,
       split: files.split,
       weights: fused?.weights,
       weightsChosenOn: fused?.chosenOn,

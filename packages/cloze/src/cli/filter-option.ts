@@ -19,10 +19,18 @@ export function filterOption(text: string, before: Filter = {}): Filter {
   if (parts === null)
     throw new InvalidArgumentError("A condition is needed, such as lang=en, year>=2010 or lang!=en,de.");
   const [, field, sign, value] = parts;
-  if (sign === "=") return { ...before, [field]: values(value) };
   const known: FieldCondition | undefined = before[field];
-  const bounds: FieldBounds = typeof known === "object" && !Array.isArray(known) ? (known as FieldBounds) : {};
-  if (sign === "!=") return { ...before, [field]: { ...bounds, not: values(value) } };
+  // A field is either one of some values, or within bounds and not some values.
+  if (known !== undefined && (sign === "=" || Array.isArray(known)))
+    throw new InvalidArgumentError(
+      `${field} has a condition already, which = cannot be added to; any of several: ${field}=one,another.`,
+    );
+  if (sign === "=") return { ...before, [field]: values(value) };
+  const bounds = (known ?? {}) as FieldBounds;
+  if (sign === "!=") {
+    const { not = [] } = bounds;
+    return { ...before, [field]: { ...bounds, not: [...(Array.isArray(not) ? not : [not]), ...values(value)] } };
+  }
   const number = Number(value);
   if (value.trim() === "" || !Number.isFinite(number))
     throw new InvalidArgumentError(`${sign} takes a number, not ${JSON.stringify(value)}.`);

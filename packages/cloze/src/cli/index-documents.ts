@@ -1,27 +1,28 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { readLineBlocks } from "../data/readers/text-blocks.js";
 import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
-import { isSparseEncoderFolder, loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
+import { openDocumentExpander } from "../retrieval/pipeline/document-expanders.js";
 import { type EncodedDocuments, type IndexedDocument, searchedText } from "../retrieval/store/document.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { TokenFacts } from "../retrieval/store/manifest.js";
 import { modelFingerprint } from "../retrieval/store/model-fingerprint.js";
 import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-codec.js";
 import { isTermWeighterFolder, loadTermWeighter } from "../retrieval/term-weighting/term-weighter-folder.js";
-import { readDocuments } from "../retrieval/test-collection/texts.js";
+import { type DocumentColumns, fullText, readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
-import { numberBetween, wholeNumber } from "./arguments.js";
+import { numberBetween, partColumn, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { openStore } from "./document-store.js";
 import { counting } from "./encoder-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
+import { isTermEncoderFolder, loadTermEncoder } from "./term-encoders.js";
 import { vectorsOf } from "./text-vectors.js";
 
 interface IndexOptions extends CommonOptions {
@@ -34,6 +35,8 @@ interface IndexOptions extends CommonOptions {
   k1: number;
   b: number;
   batch: number;
+  expandDocuments?: string;
+  column?: Record<string, string | null>;
   remove?: string;
   resume?: boolean;
   compact?: boolean;
@@ -41,9 +44,13 @@ interface IndexOptions extends CommonOptions {
 }
 
 /** Documents of a file: rows, or (of a .txt file) a document a line. */
-async function* documentsOf(path: string, warnings: DataWarnings): AsyncGenerator<IndexedDocument> {
+async function* documentsOf(
+  path: string,
+  columns: DocumentColumns | undefined,
+  warnings: DataWarnings,
+): AsyncGenerator<IndexedDocument> {
   if (!/\.txt(\.gz|\.zst)?$/i.test(path)) {
-    yield* readDocuments(path, warnings, { numbered: true });
+    yield* readDocuments(path, warnings, { numbered: true, columns });
     return;
   }
   for await (const { lines, first } of readLineBlocks(path, warnings))
@@ -81,31 +88,46 @@ export function addIndex(program: Command): void {
     .option("--k1 <number>", "BM25: how soon repeats stop counting", numberBetween(0), 1.2)
     .option("--b <number>", "BM25: how much long documents are held back", numberBetween(0, 1), 0.75)
     .option("--batch <count>", "documents that are written at a time", wholeNumber(1), 1000)
+    .option(
+      "--expand-documents <file|model>",
+      "words that are searched with documents: JSON lines or a table of id and queries (of doc2query, say), or a model of train-retrieval --part tilde",
+    )
+    .option(
+      "--column <part=name>",
+      "the column of text, title or id, if its name does not tell; may be repeated",
+      partColumn,
+    )
     .option("--remove <file>", "remove the documents whose ids stand there, one a line")
     .option("--resume", "pass over documents whose ids are in the index already")
     .option("--compact", "rewrite the index without what was replaced or removed")
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
-    .action(indexDocuments);
+    .action((files: string[], options: IndexOptions, command: Command) => {
+      const told = madeWith.filter((name) => command.getOptionValueSource(name) === "cli");
+      return indexDocuments(files, options, told);
+    });
 }
 
 /** What a model gives of documents. */
 interface DocumentEncoder {
   readonly fingerprint: string;
   readonly settings: Pick<IndexSettings, "vectors" | "weights" | "tokens">;
-  encode(texts: readonly string[]): Promise<EncodedDocuments>;
+  encode(documents: readonly IndexedDocument[]): Promise<EncodedDocuments>;
   dispose(): void;
 }
+
+/** What is read of a document by models that need no more words. */
+const plainText = ({ title = "", text }: IndexedDocument): string => fullText({ title, text });
 
 function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings): DocumentEncoder {
   const fingerprint = modelFingerprint(folder);
   const model = { model: resolve(folder), fingerprint };
-  if (isSparseEncoderFolder(folder)) {
-    const encoder = loadSparseEncoder(folder);
+  if (isTermEncoderFolder(folder)) {
+    const encoder = loadTermEncoder(folder);
     const counted = counting(encoder, { warnings });
     return {
       fingerprint,
       settings: { weights: model },
-      encode: async (texts) => ({ weights: counted.encode(texts) }),
+      encode: async (documents) => ({ weights: counted.encode(documents.map(searchedText)) }),
       dispose: () => encoder.dispose(),
     };
   }
@@ -115,7 +137,7 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
     return {
       fingerprint,
       settings: { weights: { ...model, terms: "words" } },
-      encode: async (texts) => ({ weights: counted.encode(texts) }),
+      encode: async (documents) => ({ weights: counted.encode(documents.map(searchedText)) }),
       dispose: () => weighter.dispose(),
     };
   }
@@ -125,7 +147,7 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
     return {
       fingerprint,
       settings: { tokens: { ...model, width: encoder.width, bits: Number(options.tokenBits) as TokenFacts["bits"] } },
-      encode: async (texts) => ({ tokens: counted.encode(texts) }),
+      encode: async (documents) => ({ tokens: counted.encode(documents.map(plainText)) }),
       dispose: () => encoder.dispose(),
     };
   }
@@ -134,9 +156,34 @@ function encoderOf(folder: string, options: IndexOptions, warnings: DataWarnings
   return {
     fingerprint,
     settings: { vectors: { ...model, width: embedder.width, storage: options.storage } },
-    encode: async (texts) => ({ vectors: await vectors.embed(texts, "document") }),
+    encode: async (documents) => ({ vectors: await vectors.embed(documents.map(plainText), "document") }),
     dispose: () => embedder.dispose(),
   };
+}
+
+/** Options that hold for the whole index, once it is made. */
+const madeWith = ["storage", "tokenBits", "stemmer", "stopWords", "k1", "b"] as const;
+
+/** Refuses options that were told and that an index was not made with. @throws INDEX_SETTINGS */
+function checkSettings(
+  options: IndexOptions,
+  { analyzer, bm25, vectors, tokens }: DocumentStore["settings"],
+  told: readonly (typeof madeWith)[number][],
+): void {
+  const known: Partial<Record<(typeof madeWith)[number], string | number>> = {
+    ...analyzer,
+    ...bm25,
+    storage: vectors?.storage,
+    tokenBits: tokens?.bits,
+  };
+  const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const other = told.filter((name) => known[name] !== undefined && String(known[name]) !== String(options[name]));
+  if (other.length === 0) return;
+  throw new ClozeError("INDEX_SETTINGS", `${options.out} was made with other settings`, {
+    expected: other.map((name) => `${flag(name)} ${known[name]}`).join(", "),
+    received: other.map((name) => `${flag(name)} ${options[name]}`).join(", "),
+    remedy: "Leave them out, or make another index.",
+  });
 }
 
 async function openFor(
@@ -162,7 +209,11 @@ async function openFor(
   return { index, encoder };
 }
 
-async function indexDocuments(files: readonly string[], options: IndexOptions): Promise<void> {
+async function indexDocuments(
+  files: readonly string[],
+  options: IndexOptions,
+  told: readonly (typeof madeWith)[number][],
+): Promise<void> {
   if (files.length === 0 && options.remove === undefined && options.compact !== true) {
     throw new ClozeError("NO_DOCUMENTS", "There is nothing to index", {
       remedy: "Name files of documents, or --remove, or --compact.",
@@ -170,7 +221,18 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
   }
   const progress = progressFor(options);
   const warnings = createWarnings();
+  const { expandDocuments: place } = options;
+  const expander =
+    place === undefined
+      ? undefined
+      : await openDocumentExpander(existsSync(place) ? place : await modelFolder(place, options), warnings);
   const { index, encoder } = await openFor(options, warnings);
+  try {
+    checkSettings(options, index.settings, told);
+  } catch (error) {
+    await index.close();
+    throw error;
+  }
   const meter = createMeter("index", () => 0);
   const start = performance.now();
   let [added, passed, removed] = [0, 0, 0];
@@ -188,7 +250,8 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       passed += batch.length - missing.length;
       batch = missing;
     }
-    if (batch.length > 0) await index.add(batch, await encoder?.encode(batch.map(searchedText)));
+    if (expander !== undefined) batch = expander.expand(batch);
+    if (batch.length > 0) await index.add(batch, await encoder?.encode(batch));
     added += batch.length;
     batch = [];
     progress.update(meter.event(added));
@@ -202,7 +265,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
     }
     const seen = new Set<string>();
     for (const file of files) {
-      for await (const document of documentsOf(file, warnings)) {
+      for await (const document of documentsOf(file, options.column, warnings)) {
         if (stopped) break;
         if (seen.has(document.id))
           warnings.add("DATA_ID_DUPLICATE", "ids that occur again; the last counts", `${file} (${document.id})`);
@@ -219,6 +282,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
   }
   progress.done();
   encoder?.dispose();
+  expander?.close();
   const seconds = (performance.now() - start) / 1000;
   for (const { code, message, count, first } of index.warnings()) warnings.add(code, message, first, count);
   noteWarnings(progress, warnings.list());
@@ -231,6 +295,7 @@ async function indexDocuments(files: readonly string[], options: IndexOptions): 
       added,
       removed,
       passedOver: passed,
+      expanded: expander?.expanded,
       seconds,
       documentsPerSecond: added / seconds,
       interrupted: stopped || undefined,

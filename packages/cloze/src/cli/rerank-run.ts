@@ -5,7 +5,8 @@ import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
 import { runLines } from "../retrieval/evaluation/run-file.js";
 import { fullText, readCandidateTexts } from "../retrieval/test-collection/index.js";
 import { createMeter, type ProgressReporter } from "../training/progress.js";
-import type { OpenedReranker, RerankOptions } from "./rerank-options.js";
+import type { RerankOptions } from "./rerank-options.js";
+import type { OpenedReranker } from "./reranker-kinds.js";
 
 export interface RerankRunOptions extends Pick<RerankOptions, "rerankDepth"> {
   /** File of the documents. */

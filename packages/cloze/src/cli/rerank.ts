@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { createWarnings } from "../data/readers/warnings.js";
+import { createWarnings, type DataWarnings } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking } from "../retrieval/evaluation/ranking.js";
@@ -10,8 +10,9 @@ import { noteWarnings } from "./data-options.js";
 import { textsOf } from "./embed.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, formatTable, printResult, progressFor } from "./output.js";
-import { type OpenedReranker, openReranker, type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { type RerankOptions, withRerankOptions } from "./rerank-options.js";
 import { rerankRun, writeRun } from "./rerank-run.js";
+import { type OpenedReranker, openReranker } from "./reranker-kinds.js";
 
 interface Options extends CommonOptions, RerankOptions {
   model: string;
@@ -28,11 +29,13 @@ interface Options extends CommonOptions, RerankOptions {
 export function addRerank(program: Command): void {
   const command = program
     .command("rerank")
-    .description("put documents into a better order with a cross-encoder or PARADE: texts for a query, or a TREC run")
+    .description(
+      "put documents into a better order with a cross-encoder or a part of train-retrieval: texts for a query, or a TREC run",
+    )
     .argument("[texts...]", "documents for --query; or use --input")
     .requiredOption(
       `--model ${modelArgument}`,
-      "fine-tuned for ranking or for classification of pairs, or of train-retrieval --part parade",
+      "fine-tuned for ranking or for classification of pairs, or of train-retrieval --part parade, early-exit, prettr, tilde",
     )
     .option("--query <text>", "what the documents are ordered for")
     .option("--input <file>", "one document a line; - for standard input")
@@ -53,14 +56,23 @@ export function addRerank(program: Command): void {
     }
     // A weight is chosen by how the new scores do alone.
     const alone = options.chooseWeight === true ? { ...options, firstStageWeight: 0 } : options;
-    const model = openReranker(await modelFolder(options.model, options), alone);
-    if (options.run !== undefined) await rerankCollection(model, options);
-    else await rerankTexts(model, textsOf(given, options.input), options);
-    model.close();
+    const warnings = createWarnings();
+    const model = openReranker(await modelFolder(options.model, options), alone, warnings);
+    try {
+      if (options.run !== undefined) await rerankCollection(model, options, warnings);
+      else await rerankTexts(model, textsOf(given, options.input), options, warnings);
+    } finally {
+      model.close();
+    }
   });
 }
 
-async function rerankTexts(model: OpenedReranker, texts: string[], options: Options): Promise<void> {
+async function rerankTexts(
+  model: OpenedReranker,
+  texts: string[],
+  options: Options,
+  warnings: DataWarnings,
+): Promise<void> {
   const ranking: Ranking = texts.map((_, i) => ({ id: String(i), score: -i }));
   const reranker = model.stage(
     (id) => ({ text: texts[Number(id)] }),
@@ -68,14 +80,16 @@ async function rerankTexts(model: OpenedReranker, texts: string[], options: Opti
   );
   const found = await reranker.rerank(options.query as string, ranking);
   const rows = found.map(({ id, score }) => ({ index: Number(id), score, text: texts[Number(id)] }));
-  printResult(options, { query: options.query, results: rows }, () =>
-    rows.map(({ score, text }) => `${score.toFixed(4)}\t${text}`).join("\n"),
+  noteWarnings(progressFor(options), warnings.list());
+  printResult(
+    options,
+    { query: options.query, results: rows, reranker: model.report?.(), warnings: warnings.list() },
+    () => rows.map(({ score, text }) => `${score.toFixed(4)}\t${text}`).join("\n"),
   );
 }
 
-async function rerankCollection(model: OpenedReranker, options: Options): Promise<void> {
+async function rerankCollection(model: OpenedReranker, options: Options, warnings: DataWarnings): Promise<void> {
   const progress = progressFor(options);
-  const warnings = createWarnings();
   const files = findCollection(options.data as string, options.split);
   const run = await readRun(options.run as string, warnings);
   const { queries, qrels } = await readJudgedQueries(files, warnings);
@@ -110,11 +124,15 @@ async function rerankCollection(model: OpenedReranker, options: Options): Promis
   noteWarnings(progress, warnings.list());
   const measures = measureRun(whole, qrels);
   const seconds = (performance.now() - start) / 1000;
-  printResult(options, { ...measures, firstStageWeight, out: options.out, seconds, warnings: warnings.list() }, () =>
+  const report = model.report?.();
+  const { out } = options;
+  const printed = { ...measures, firstStageWeight, out, reranker: report, seconds, warnings: warnings.list() };
+  printResult(options, printed, () =>
     formatTable([
       [`${measures.queries} queries`, name],
       ["first-stage weight", `${firstStageWeight}${options.chooseWeight ? `, the best here` : ""}`],
       ...(["ndcg@10", "recall@100", "mrr@10", "map"] as const).map((one) => [one, measures[one].toFixed(4)]),
+      ...Object.entries(report ?? {}).map(([name, value]) => [name, String(Math.round(value * 100) / 100)]),
     ]),
   );
 }

@@ -319,5 +319,13 @@ test("conditions of --filter", () => {
   });
   expect(filterOption("lang=en,3")).toEqual({ lang: ["en", 3, "3"] });
   expect(filterOption("open!=true")).toEqual({ open: { not: [true, "true"] } });
+  // Repeated for a field, all hold; what cannot is refused, not dropped.
+  expect(filterOption("lang!=de", filterOption("lang!=en"))).toEqual({ lang: { not: ["en", "de"] } });
+  for (const [first, second] of [
+    ["lang=en", "lang!=de"],
+    ["lang!=de", "lang=en"],
+    ["tag=a", "tag=b"],
+  ])
+    expect(() => filterOption(second, filterOption(first))).toThrow(/condition already/);
   for (const wrong of ["lang", "year>=soon", "=x"]) expect(() => filterOption(wrong)).toThrow();
 });

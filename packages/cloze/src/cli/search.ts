@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
+import { createWarnings } from "../data/readers/warnings.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
-import { loadSparseEncoder } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
 import { loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
@@ -32,7 +32,9 @@ import { filterOption } from "./filter-option.js";
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { printResult, progressFor } from "./output.js";
-import { type OpenedReranker, openReranker, type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { type RerankOptions, withRerankOptions } from "./rerank-options.js";
+import { type OpenedReranker, openReranker } from "./reranker-kinds.js";
+import { loadTermEncoder } from "./term-encoders.js";
 import { vectorsOf } from "./text-vectors.js";
 
 interface SearchOptions extends ExpansionOptions, RerankOptions {
@@ -84,7 +86,7 @@ async function retrieverOf(
   }
   if (pipeline === "splade") {
     if (weights === undefined || weights.terms === "words") throw noWeights(folder);
-    const encoder = loadSparseEncoder(await modelOf(folder, weights, options));
+    const encoder = loadTermEncoder(await modelOf(folder, weights, options));
     const encode = (queries: readonly string[]) => encoder.encode(queries, { role: "query" });
     return { retriever: indexSparse(index, encode), dispose: () => encoder.dispose() };
   }
@@ -157,7 +159,7 @@ export function addSearch(program: Command): void {
     );
   command.option(
     `--rerank ${modelArgument}`,
-    "a cross-encoder, or a PARADE reranker, that puts what was found into a new order",
+    "a cross-encoder, or a reranker of train-retrieval, that puts what was found into a new order",
   );
   withExpansionOptions(withRerankOptions(command)).action(
     async (folder: string, given: string[], options: SearchOptions) => {
@@ -168,8 +170,11 @@ export function addSearch(program: Command): void {
       const expanded = await openExpansion(options, name);
       const words = expanded ? searchTwice(storeWordIndex(index), expanded.expansion) : indexBm25(index);
       const { retriever, dispose } = await retrieverOf(name, folder, index, words, options);
+      const warned = createWarnings();
       const reranker =
-        options.rerank === undefined ? undefined : openReranker(await modelFolder(options.rerank, options), options);
+        options.rerank === undefined
+          ? undefined
+          : openReranker(await modelFolder(options.rerank, options), options, warned);
       const start = performance.now();
       const depth = Math.max(options.top, reranker === undefined ? 0 : options.rerankDepth);
       let rankings = await retriever.search(queries, { depth, filter: options.filter });
@@ -181,14 +186,17 @@ export function addSearch(program: Command): void {
         results.push({ query, hits: rankings[q].map((hit, place) => ({ ...documents[place], ...hit })) });
       }
       const documents = await index.size();
-      noteWarnings(progress, index.warnings());
+      const warnings = [...index.warnings(), ...warned.list()];
+      noteWarnings(progress, warnings);
       await index.close();
       dispose();
       expanded?.dispose();
+      const report = reranker?.report?.();
       reranker?.close();
+      const { expand: expansion, rerank } = options;
       printResult(
         options,
-        { results, documents, pipeline: name, expansion: options.expand, rerank: options.rerank, milliseconds },
+        { results, documents, pipeline: name, expansion, rerank, reranker: report, milliseconds, warnings },
         () =>
           results
             .map(({ query, hits }) =>

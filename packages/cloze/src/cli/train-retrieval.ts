@@ -44,7 +44,7 @@ export function addTrainRetrieval(program: Command): void {
     .addOption(
       new Option("--epochs <count>", "times that every row is seen, instead of --steps").argParser(numberBetween(0.01)),
     )
-    .option("--batch-size <rows>", "rows of a batch (default: parade 32, others 16)", wholeNumber(1))
+    .option("--batch-size <rows>", "rows of a batch (default: rerankers 32, epic 8, others 16)", wholeNumber(1))
     .addHelpText("after", () => `\nParts and their options (--set name=value):\n${partsHelp(trainedParts)}`);
   withTrainingOptions(command).action(async (options: TrainRetrievalOptions) => {
     if (options.steps === undefined && options.minutes === undefined && options.epochs === undefined) {

@@ -12,6 +12,7 @@ import { loadModel, type Model } from "../families/index.js";
 import { type CompileOptions, compile } from "../inference/compile.js";
 import { type CompiledHead, compileHead } from "../inference/compile-head.js";
 import { inParts } from "../inference/in-parts.js";
+import { isEpicFolder } from "../retrieval/term-weighting/epic-folder.js";
 import type { TaskModel } from "../tasks/run.js";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.js";
 import { type ServedPlan, shortRunsAtOnce } from "./short-runs.js";
@@ -79,6 +80,11 @@ function taskModelParts(task: TaskModel<unknown, unknown, unknown>): Parts {
 
 async function loadParts(folder: string): Promise<Parts> {
   if (existsSync(join(folder, "task.json"))) return taskModelParts((await loadTasks()).loadTaskModel(folder));
+  if (isEpicFolder(folder)) {
+    throw new ClozeError("MODEL_UNSUPPORTED", "The server does not weigh terms by EPIC", {
+      remedy: "Use cloze index and cloze search, or loadEpic.",
+    });
+  }
   if (isSparseEncoderFolder(folder)) return sparseParts(loadSparseEncoder(folder));
   if (isTokenEncoderFolder(folder)) return tokenEncoderParts(loadTokenEncoder(folder));
   if (existsSync(join(folder, "modules.json"))) return embedderParts(loadEmbedder(folder));

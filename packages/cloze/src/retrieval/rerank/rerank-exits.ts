@@ -30,6 +30,8 @@ export interface RerankExitsOptions extends RerankOptions, ExitTexts {
   exits?: ExitThresholds;
   /** Instead: this share of the candidates, the worst, leaves at each exit. */
   cascade?: number;
+  /** Receives how many layers read each candidate of a query. */
+  onLayers?: (layers: Int32Array) => void;
 }
 
 const sequencesOf = (
@@ -47,7 +49,7 @@ const sequencesOf = (
  * const search = pipeline(bm25, rerankExits(ranker, texts, { tokenizer, exits: { positive: 0.99, negative: 0.9 } }));
  */
 export function rerankExits(ranker: ExitRanker, texts: DocumentTexts, options: RerankExitsOptions): Reranker {
-  const { depth = 100, firstStageWeight = 0, exits, cascade } = options;
+  const { depth = 100, firstStageWeight = 0, exits, cascade, onLayers } = options;
   return {
     name: cascade === undefined ? "early exit" : "cascade",
     async rerank(query, ranking) {
@@ -56,6 +58,7 @@ export function rerankExits(ranker: ExitRanker, texts: DocumentTexts, options: R
       const pairs = head.map(({ id }) => ({ query, document: withTitle(texts(id) ?? { text: "" }) }));
       const sequences = sequencesOf(pairs, options);
       const found = cascade === undefined ? ranker.score(sequences, exits) : ranker.cascade(sequences, cascade);
+      onLayers?.(found.layers);
       return reorder(ranking, depth, found.scores, firstStageWeight);
     },
   };

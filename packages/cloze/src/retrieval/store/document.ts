@@ -1,13 +1,15 @@
 // A document as an index keeps it, and the terms by which its fields are found.
 import type { JsonObject, JsonValue } from "../../text/index.js";
 import type { TermWeights } from "../learned-sparse/term-weights.js";
-import { fullText } from "../test-collection/texts.js";
+import { expandedText } from "../test-collection/texts.js";
 
 /** What is indexed. A document replaces the one that had its id before. */
 export interface IndexedDocument {
   readonly id: string;
   readonly text: string;
   readonly title?: string;
+  /** Searched by words behind the text, and not shown: questions that it answers, terms that a model adds. */
+  readonly expansion?: string;
   /** Anything else; texts (up to 256 characters), numbers and booleans can be filtered by, lists by any of their parts. */
   readonly fields?: JsonObject;
 }
@@ -36,6 +38,7 @@ export interface DocumentCodes {
 interface Body {
   title?: string;
   text: string;
+  expansion?: string;
   fields?: JsonObject;
   /** Where the index keeps them: terms, and their weights as whole numbers. */
   weights?: TermCodes;
@@ -45,9 +48,13 @@ interface Body {
 const codesFollow = 0;
 
 /** A document as JSON; behind it, where there are some, the codes of its tokens. */
-export function encodeBody({ title, text, fields }: IndexedDocument, { weights, tokens }: DocumentCodes = {}): Buffer {
+export function encodeBody(
+  { title, text, expansion, fields }: IndexedDocument,
+  { weights, tokens }: DocumentCodes = {},
+): Buffer {
   const body: Body = { text };
   if (title !== undefined && title !== "") body.title = title;
+  if (expansion !== undefined && expansion !== "") body.expansion = expansion;
   if (fields !== undefined && Object.keys(fields).length > 0) body.fields = fields;
   if (weights !== undefined) body.weights = weights;
   const json = Buffer.from(JSON.stringify(body));
@@ -68,8 +75,9 @@ export function decodeBody(id: string, bytes: Uint8Array): StoredDocument {
   return { document: { id, ...body }, weights, tokens: end < 0 ? undefined : bytes.subarray(end + 1) };
 }
 
-/** What is searched of a document. */
-export const searchedText = ({ title = "", text }: IndexedDocument): string => fullText({ title, text });
+/** What is searched of a document by words. */
+export const searchedText = ({ title = "", text, expansion }: IndexedDocument): string =>
+  expandedText({ title, text, expansion });
 
 const longestValue = 256;
 const separator = "\0";

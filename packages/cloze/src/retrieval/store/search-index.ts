@@ -31,7 +31,7 @@ import { vectorCodec } from "./vector-codec.js";
 import { checkVectors, noVectors, searchVectors, searchVectorsAsync } from "./vector-search.js";
 import { checkKind, encodeWeights, noWeights, searchWeights } from "./weight-search.js";
 import { createWordSearch } from "./word-search.js";
-import { lockFolder } from "./write-lock.js";
+import { isLocked, lockFolder } from "./write-lock.js";
 
 export interface OpenIndexOptions {
   /** Take the lock, cut off what a crash left, and allow changes. Default false: read only. */
@@ -102,7 +102,7 @@ const usualSegmentSize = 200_000;
 const smallestSealed = 1000;
 const mostSegments = 64;
 
-const damaged = "documents of a segment that was cut off; what was whole before the cut is there";
+const damaged = "segments that were cut off, by a crash say; what was whole before the cut is there";
 
 /**
  * Opens an index, or makes one.
@@ -155,6 +155,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
   let active: ActiveSegment | undefined;
   let places = new Map<string, number>();
   let deadDocuments = 0;
+  let readAgain = false;
 
   const kill = (place: number) => {
     segments[Math.floor(place / span)].kill(place % span);
@@ -173,15 +174,20 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     return true;
   };
   const openOne = ({ name, bytes }: Manifest["segments"][number], last: boolean): Segment | undefined => {
-    if (!existsSync(logPath(folder, name)) && !(write && last)) {
-      if (bytes !== undefined) warnings.add("INDEX_SEGMENT_MISSING", "segments that are not there", name);
-      return undefined;
+    if (!existsSync(logPath(folder, name))) {
+      // A log is made before the manifest names it. A compaction may have taken it away: the manifest is read again.
+      if (!write && !readAgain) throw Object.assign(new Error(`${name} is not there`), { code: "ENOENT" });
+      warnings.add("INDEX_SEGMENT_MISSING", "segments that are not there", name);
+      if (!write || !last || bytes !== undefined) return undefined;
     }
     const growing = bytes === undefined && last && write;
     const sealed = bytes === undefined ? undefined : openSealed(folder, name, bytes, settings);
     if (sealed !== undefined) return sealed;
     const opened = openByLog(folder, name, settings, growing);
     if (growing) active = opened;
+    // What a writer is adding now may be half there.
+    if (bytes === undefined && opened.cut && (write || !isLocked(folder)))
+      warnings.add("INDEX_SEGMENT_CUT", damaged, name);
     if (bytes !== undefined) {
       if (opened.bytes < bytes) warnings.add("INDEX_SEGMENT_CUT", damaged, name);
       if (write) opened.seal();
@@ -219,6 +225,7 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     const late = ["ENOENT", "INDEX_CODEC"].includes((error as NodeJS.ErrnoException).code ?? "");
     if (write || !late) throw error;
     manifest = readManifest(folder);
+    readAgain = true;
     load();
   }
 

@@ -64,6 +64,8 @@ export interface DocumentParts extends DocumentCodes {
 
 /** A segment that grows. */
 export interface ActiveSegment extends Segment {
+  /** Whether its log held more behind the last whole record when it was opened. */
+  readonly cut: boolean;
   /** Adds documents, and deletions; nothing is certain before `sync`. */
   put(document: IndexedDocument, parts: DocumentParts): void;
   remove(id: string): void;
@@ -268,7 +270,8 @@ export function openByLog(
     bytes = record.end;
   }
   let acknowledged = ids.length;
-  if (writable && fstatSync(log).size > bytes) ftruncateSync(log, bytes);
+  const cut = fstatSync(log).size > bytes;
+  if (writable && cut) ftruncateSync(log, bytes);
 
   const append = (kind: "put" | "delete", id: string, body: Uint8Array, vectorCheck: number): number => {
     const record = encodeRecord({ kind, id, body, vectorCheck });
@@ -293,6 +296,7 @@ export function openByLog(
   };
   const segment: ActiveSegment = {
     name,
+    cut,
     get size() {
       return ids.length;
     },

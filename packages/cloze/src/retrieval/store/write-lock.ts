@@ -40,6 +40,16 @@ function holderOf(text: string): Holder | undefined {
   }
 }
 
+/** Whether a process that lives holds a folder's lock. */
+export function isLocked(folder: string): boolean {
+  try {
+    const holder = holderOf(readFileSync(join(folder, "lock"), "utf8"));
+    return holder !== undefined && isAlive(holder);
+  } catch {
+    return false;
+  }
+}
+
 let counter = 0;
 
 /**

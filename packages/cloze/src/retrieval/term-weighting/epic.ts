@@ -29,18 +29,24 @@ export interface EpicOptions {
   /** Tokens of a query and of a document at most; 16 and 192 unless told. */
   queryLength?: number;
   documentLength?: number;
+  /** Terms of a document's vector at most, the heaviest; 100 unless told. */
+  most?: number;
 }
 
 export interface EpicEncodeOptions {
-  role: "query" | "document";
-  /** Terms of a vector at most, the heaviest; 100 unless told. */
+  role?: "query" | "document";
+  /** Terms of a vector at most, the heaviest; as many as of a document's unless told. */
   most?: number;
   /** Tokens per forward pass, of which each makes a row as wide as the vocabulary. Default 512. */
   tokenBudget?: number;
+  /** Texts longer than the limit are counted there. */
+  counts?: { truncatedTexts: number };
 }
 
 export interface Epic {
   readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly options: Required<EpicOptions>;
   /** The model's by their names, and `epic.…`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Weights over the vocabulary, with gradients where recorded; relevance is their inner product: [texts, vocabulary] */
@@ -50,7 +56,7 @@ export interface Epic {
     options?: { training?: boolean; seed?: number },
   ): Tensor;
   /** For `createImpactIndex`, and `impactRetriever`. */
-  encode(texts: readonly string[], options: EpicEncodeOptions): SparseVector[];
+  encode(texts: readonly string[], options?: EpicEncodeOptions): SparseVector[];
   dispose(): void;
 }
 
@@ -87,6 +93,7 @@ export function createEpic(
     query: Math.min(options.queryLength ?? 16, longest),
     document: Math.min(options.documentLength ?? 192, longest),
   };
+  const mostTerms = options.most ?? 100;
   const own = createParameters(
     ["query", "document", "quality"].flatMap((name) => [
       { name: `${name}.weight`, shape: [1, hiddenSize], initial: "normal" as const },
@@ -135,10 +142,14 @@ export function createEpic(
     scope(() => (role === "query" ? ofQueries : ofDocuments)(batchOf(texts, role), how));
   return {
     model,
+    tokenizer,
+    options: { queryLength: lengths.query, documentLength: lengths.document, most: mostTerms },
     parameters,
     weights,
-    encode(texts, { role, most = 100, tokenBudget = 512 }) {
-      const sizes = texts.map((text) => Math.min(lengths[role], tokenizer.encodeIds(text).length));
+    encode(texts, { role = "document", most = mostTerms, tokenBudget = 512, counts } = {}) {
+      const whole = texts.map((text) => tokenizer.encodeIds(text, { truncation: false }).length);
+      if (counts !== undefined) counts.truncatedTexts += whole.filter((length) => length > lengths[role]).length;
+      const sizes = whole.map((length) => Math.min(lengths[role], length));
       const vectors: SparseVector[] = new Array(texts.length);
       for (const group of groupByTokenBudget(sizes, tokenBudget)) {
         const found = noGrad(() =>

@@ -17,7 +17,7 @@ import {
 import type { Retriever } from "../pipeline/retriever.js";
 import type { TextEncoder, TextVectors } from "../pipeline/text-vectors.js";
 import { memoryWordIndex, type WordIndex } from "../pipeline/word-index.js";
-import { type CollectionDocument, fullText } from "./texts.js";
+import { type CollectionDocument, expandedText, fullText } from "./texts.js";
 
 export interface CollectionIndexOptions {
   /** Index words; default true. */
@@ -101,12 +101,15 @@ export async function indexCollection(
   const kept: string[] = [];
   const encodes = vectors !== undefined || sparse !== undefined || tokens !== undefined;
   let texts: string[] = [];
+  /** The same with what expands them, for weights of words. */
+  let expanded: string[] = [];
   const embed = async () => {
     if (texts.length === 0) return;
     if (vectors !== undefined) store?.add(await vectors.embed(texts, "document"));
-    for (const one of sparse?.encode(texts, { role: "document" }) ?? []) terms.push(one);
+    for (const one of sparse?.encode(expanded, { role: "document" }) ?? []) terms.push(one);
     for (const one of tokens?.encode(texts, { role: "document" }) ?? []) tokenVectors.push(one);
     texts = [];
+    expanded = [];
   };
   for await (const document of documents) {
     const { id } = document;
@@ -117,10 +120,13 @@ export async function indexCollection(
     }
     numbers.set(id, ids.length);
     ids.push(id);
-    const text = fullText(document);
+    const text = expandedText(document);
     if (lexical) postings.add(analyze(text));
     if (lexical && keepTexts) kept.push(text);
-    if (encodes) texts.push(text);
+    if (encodes) {
+      texts.push(fullText(document));
+      expanded.push(text);
+    }
     if (texts.length === chunk) await embed();
     if (ids.length % 256 === 0) onProgress?.(ids.length);
   }

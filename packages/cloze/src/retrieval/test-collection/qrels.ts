@@ -135,6 +135,12 @@ export async function readQrels(path: string, warnings: DataWarnings): Promise<M
     }
     const judged = qrels.get(query) ?? new Map<string, number>();
     const grade = Number(written);
+    if (!Number.isInteger(grade))
+      warnings.add(
+        "QRELS_FRACTION",
+        "grades that are no whole numbers, of which trec_eval would read the whole part",
+        place,
+      );
     const before = judged.get(document);
     if (before !== undefined && before !== grade)
       warnings.add(

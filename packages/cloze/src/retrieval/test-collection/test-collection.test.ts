@@ -91,6 +91,10 @@ test("judgements of other kinds, and broken ones", async () => {
   expect(warnings.list()).toEqual([]);
   expect(await read("qrels.tsv", "1\t7\t0\n1\t7\t1\n1\t8\thigh\n1\t\t1\n")).toEqual(one);
   expect(codes(warnings)).toEqual({ QRELS_TWICE: 1, QRELS_ROW: 2 });
+  expect(await read("qrels.tsv", "1\t7\t1.0\n1\t8\t0.5\n")).toEqual(
+    new Map([["1", new Map(Object.entries({ 7: 1, 8: 0.5 }))]]),
+  );
+  expect(codes(warnings)).toMatchObject({ QRELS_FRACTION: 1 });
   await expect(read("qrels.tsv", "query-id\tcorpus-id\tscore\n")).rejects.toMatchObject({ code: "QRELS_EMPTY" });
 });
 

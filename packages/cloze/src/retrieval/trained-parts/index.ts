@@ -3,13 +3,17 @@ import { parseConfig } from "../../encoder/registry.js";
 import { ClozeError } from "../../errors.js";
 import { loadModel } from "../../families/index.js";
 import { loadTokenizer } from "../../text/tokenizer.js";
+import { earlyExit } from "./early-exit.js";
+import { epic } from "./epic.js";
 import { parade } from "./parade.js";
+import { prettr } from "./prettr.js";
 import { deepct, deepimpact } from "./term-weights.js";
+import { tilde } from "./tilde.js";
 import type { TrainedPart, TrainedPartKind } from "./trained-part.js";
 
 export type { JudgedDocument, JudgedQuery, TrainedPart, TrainedPartKind } from "./trained-part.js";
 
-export const trainedParts: readonly TrainedPartKind[] = [parade, deepimpact, deepct];
+export const trainedParts: readonly TrainedPartKind[] = [parade, earlyExit, prettr, deepimpact, deepct, epic, tilde];
 
 /** A kind of part by its name. @throws PART_UNKNOWN */
 export function trainedPartKind(type: string): TrainedPartKind {

@@ -2,13 +2,9 @@
 import { z } from "zod";
 import { createTermWeighter, type TermWeighter, type TermWeighting } from "../term-weighting/term-weighter.js";
 import { isTermWeighterFolder, loadTermWeighter, saveTermWeighter } from "../term-weighting/term-weighter-folder.js";
-import {
-  type TermRecallRow,
-  type TermScoreRow,
-  termRecall,
-  trainTermWeighter,
-} from "../term-weighting/train-term-weighter.js";
+import { type TermRecallRow, termRecall, trainTermWeighter } from "../term-weighting/train-term-weighter.js";
 import { fullText } from "../test-collection/texts.js";
+import { scoreRows } from "./score-rows.js";
 import { defineTrainedPart, type JudgedQuery, type TrainedPart } from "./trained-part.js";
 
 /** Each document that answers a query, once, with the share of its queries that hold a word. */
@@ -23,18 +19,6 @@ function recallRows(weighter: TermWeighter, queries: readonly JudgedQuery[]): Te
   }
   return [...asked].map(([text, terms]) => ({ text, recall: termRecall(terms) }));
 }
-
-/** A row for each of the other documents, beside one that answers the query, in turn. */
-const scoreRows = (queries: readonly JudgedQuery[]): TermScoreRow[] =>
-  queries.flatMap(({ query, relevant, others }) =>
-    relevant.length === 0
-      ? []
-      : others.map((document, i) => ({
-          query,
-          positive: fullText(relevant[i % relevant.length]),
-          negative: fullText(document),
-        })),
-  );
 
 const rowsOf = (weighter: TermWeighter, queries: readonly JudgedQuery[]) =>
   weighter.type === "deepct" ? recallRows(weighter, queries) : scoreRows(queries);
