@@ -34,10 +34,16 @@ export const textField = z.string({ error: "expected a text" });
 /** A text or several. */
 export const textsField = z.union([z.string(), z.array(z.string())], { error: "expected a text or a list of texts" });
 
-/** A text or several, or ids of tokens. */
+/** A text or several, or ids of tokens: OpenAI's. */
 export const inputsField = z.union([z.string(), z.array(z.string()), tokenIds, z.array(tokenIds)], {
   error: "expected a text, a list of texts, a list of token ids, or a list of such lists",
 });
+
+/** The same, where a list may hold both: text-embeddings-inference's. */
+export const mixedInputsField = z.union(
+  [z.string(), z.array(z.string()), tokenIds, z.array(z.union([z.string(), tokenIds]))],
+  { error: "expected a text, a list of token ids, or a list of texts and of lists of token ids" },
+);
 
 export type Input = string | readonly number[];
 

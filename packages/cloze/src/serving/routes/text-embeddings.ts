@@ -6,7 +6,7 @@ import { vectorJson, vectorListJson } from "../http/vector-json.js";
 import {
   directionField,
   inputList,
-  inputsField,
+  mixedInputsField,
   modelField,
   promptNameField,
   readingOf,
@@ -23,7 +23,7 @@ const common = {
   truncation_direction: directionField,
   prompt_name: promptNameField,
 };
-const inputs = inputsField.describe("a text or several; or the model's own token ids, special tokens included");
+const inputs = mixedInputsField.describe("a text or several; or the model's own token ids, special tokens included");
 
 const commonBody = z.object({ inputs, ...common });
 
