@@ -202,9 +202,8 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
   const progressOf = new WeakMap<FastifyRequest, Progress>();
 
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) =>
-    parseBody(request, body),
-  );
+  // Read by the handler: Fastify closes the connection where a parser finds something wrong, with what else was sent on it.
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_, body, done) => done(null, body));
   if (settings.corsAllowOrigin.length > 0) {
     const { default: cors } = await import("@fastify/cors");
     const any = settings.corsAllowOrigin.includes("*");
@@ -321,10 +320,11 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
       onRequest: async (request, reply) => check(begin(request, reply, plain), request),
       handler: async (request, reply) => {
         const { exchange, startedAt } = progressOf.get(request) as Progress;
-        const route = choose(request.body);
+        if (plain.body !== undefined && request.body === undefined) throw emptyBody();
+        const body = plain.body === undefined ? undefined : parseBody(request, request.body as Buffer);
+        const route = choose(body);
         exchange.dialect = route.dialect;
-        if (route.body !== undefined && request.body === undefined) throw emptyBody();
-        const answer = await answerWith(route, request.body, exchange);
+        const answer = await answerWith(route, body, exchange);
         if (isPlain(answer)) return reply.code(answer.status).type(answer.type).send(answer.text);
         if (route.inference === true) reply.headers(costHeaders(exchange, performance.now() - startedAt));
         reply.type("application/json; charset=utf-8");

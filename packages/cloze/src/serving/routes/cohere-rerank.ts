@@ -8,11 +8,14 @@ import { defineRoute } from "../http/route.js";
 import type { ServedModel } from "../served-model.js";
 import { ServingError } from "../serving-error.js";
 import { inputList, modelField, readingOf, textField } from "./fields.js";
+import { isText, listOf, textList } from "./list-of.js";
 import { bestFirst, checkQuery, isReranker, pairLogits } from "./rerank.js";
 import { cosineOfUnits, embedInputs } from "./vectors.js";
 
 /** Documents of a request, as Cohere advises. */
 const maxDocuments = 1000;
+/** Fields of a document that are read at most. */
+const mostFields = 100;
 /** Documents that Cohere counts as one search. */
 const documentsOfUnit = 100;
 /** Tokens of a document that are read, where nothing is said. */
@@ -24,13 +27,12 @@ const documentSchema = z.union([z.string(), z.record(z.string(), z.unknown())], 
 const bodySchema = z.object({
   model: modelField,
   query: textField,
-  documents: z
-    .array(documentSchema, { error: "expected a list of texts" })
-    .describe("texts, or objects with a `text` or with the fields of `rank_fields`"),
+  documents: listOf(documentSchema, "expected a list of texts", { isRight: isText }).describe(
+    "texts, or objects with a `text` or with the fields of `rank_fields`",
+  ),
   top_n: z.int().min(1).nullish().describe("the best ones only"),
-  rank_fields: z
-    .array(z.string())
-    .min(1)
+  rank_fields: textList()
+    .refine(({ length }) => length > 0 && length <= mostFields, `expected 1 to ${mostFields} fields`)
     .nullish()
     .describe('fields of objects that are read, in this order; default: ["text"]'),
   return_documents: z.boolean().nullish().describe("objects with all their fields"),

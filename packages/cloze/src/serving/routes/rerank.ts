@@ -15,6 +15,7 @@ import { defineRoute } from "../http/route.js";
 import type { ServedModel } from "../served-model.js";
 import { ServingError } from "../serving-error.js";
 import { directionField, inputList, modelField, readingOf, textField, truncateField } from "./fields.js";
+import { textList } from "./list-of.js";
 
 /** A cross-encoder gives one number for a pair of texts. */
 export const isReranker = ({ abilities }: ServedModel): boolean => abilities.task?.labels?.length === 1;
@@ -55,7 +56,7 @@ export function checkQuery(query: string): void {
 const body = z.object({
   model: modelField,
   query: textField,
-  texts: z.array(z.string(), { error: "expected a list of texts" }),
+  texts: textList(),
   raw_scores: z.boolean().default(false).describe("the model's numbers instead of probabilities"),
   return_text: z.boolean().default(false),
   truncate: truncateField,

@@ -14,6 +14,7 @@ import {
   truncateField,
   vectorSchema,
 } from "./fields.js";
+import { textList } from "./list-of.js";
 import { cosineOfUnits, embedInputs, readInputs } from "./vectors.js";
 
 const group = "Text Embeddings Inference";
@@ -110,7 +111,7 @@ const similarity = defineRoute({
   body: z.object({
     inputs: z.object({
       source_sentence: textField,
-      sentences: z.array(z.string(), { error: "expected a list of texts" }),
+      sentences: textList(),
     }),
     parameters: z
       .object({ truncate: truncateField, truncation_direction: directionField, prompt_name: promptNameField })
