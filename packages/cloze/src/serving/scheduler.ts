@@ -145,6 +145,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (entry.settled) return false;
     entry.settled = true;
     active--;
+    watch.finished(entry.tokens, performance.now());
     tellIdle();
     return true;
   };
