@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openIndex } from "cloze";
 import { expect, test } from "vitest";
 import { fuzz } from "../bench/serving/fuzz.js";
 import { writeTinyModels } from "../packages/cloze/test/tiny-models.js";
@@ -10,7 +11,11 @@ import { startServe } from "./serve-process.js";
 test("malformed requests get documented statuses, and the server goes on as before", async () => {
   const folder = mkdtempSync(join(tmpdir(), "cloze-fuzz-"));
   const models = Object.values(writeTinyModels(folder)).flatMap((place) => ["--model", place]);
-  const server = await startServe([...models, "--receive-timeout", "1", "--log-level", "error"]);
+  const place = join(folder, "index");
+  const index = openIndex(place, { write: true, create: {} });
+  index.add([{ id: "1", text: "the small cat", fields: { year: 2001, tag: ["a"], lang: "de" } }]);
+  index.close();
+  const server = await startServe([...models, "--index", place, "--receive-timeout", "1", "--log-level", "error"]);
   const ask = async () => {
     const response = await fetch(`${server.url}/embed`, {
       method: "POST",

@@ -1,4 +1,4 @@
-// `node build/bench/serving/fuzz-main.js --model FOLDER [--requests 100000] [--seed 1]`: the whole fuzz run against
+// `node build/bench/serving/fuzz-main.js --model FOLDER [--index FOLDER] [--requests 100000] [--seed 1]`: the whole fuzz run against
 // `cloze serve`, which must answer as before afterwards, keep its memory, and end well. Prints one JSON object.
 import { parseArgs } from "node:util";
 import { fuzz } from "./fuzz.js";
@@ -7,12 +7,17 @@ import { startCloze } from "./process.js";
 const { values } = parseArgs({
   options: {
     model: { type: "string", multiple: true, default: [] },
+    index: { type: "string", multiple: true, default: [] },
     requests: { type: "string", default: "100000" },
     seed: { type: "string", default: "1" },
   },
 });
 const requests = Number(values.requests);
-const server = await startCloze([...values.model.flatMap((folder) => ["--model", folder]), "--receive-timeout", "2"]);
+const server = await startCloze([
+  ...values.model.flatMap((folder) => ["--model", folder]),
+  ...values.index.flatMap((folder) => ["--index", folder]),
+  ...["--receive-timeout", "2"],
+]);
 const ask = async (): Promise<string> => {
   const response = await fetch(`${server.url}/tokenize`, {
     method: "POST",

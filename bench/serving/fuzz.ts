@@ -22,8 +22,44 @@ export interface FuzzResult {
   readonly failures: readonly { readonly what: string; readonly request: string }[];
 }
 
-/** Statuses that the description of the server names, and those of HTTP itself. */
-const documented = new Set([200, 400, 401, 404, 405, 408, 413, 415, 417, 422, 424, 429, 431, 503, 504]);
+/** How an API refuses: the statuses that the description of the server names, and the shape of its bodies. */
+interface Refusals {
+  readonly statuses: ReadonlySet<number>;
+  isBody(body: Record<string, unknown>): boolean;
+}
+
+const isText = (value: unknown): boolean => typeof value === "string";
+const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
+const common = [400, 401, 404, 405, 413, 415, 429, 503, 504];
+
+const refusals: Readonly<Record<"tei" | "openai" | "cohere" | "connection", Refusals>> = {
+  tei: {
+    statuses: new Set([...common, 422, 424]),
+    isBody: (body) => isText(body.error) && isText(body.error_type),
+  },
+  openai: {
+    statuses: new Set(common),
+    isBody({ error }) {
+      const { message, type, param, code } = (error ?? {}) as Record<string, unknown>;
+      return isText(message) && isText(type) && isTextOrNull(param) && isTextOrNull(code);
+    },
+  },
+  cohere: { statuses: new Set(common), isBody: ({ message }) => isText(message) },
+  // Where no request could be read.
+  connection: {
+    statuses: new Set([400, 405, 408, 431]),
+    isBody: (body) => isText(body.error) && isText(body.error_type),
+  },
+};
+
+/** The API of a path; text-embeddings-inference's path for reranking speaks Cohere's too. */
+function formsOf(path: string): readonly Refusals[] {
+  const own = path.replace(/^\/models\/[^/]+/, "");
+  if (/^(\/v1)?\/embeddings|^\/v1\/models/.test(own)) return [refusals.openai, refusals.connection];
+  if (/^\/v[12]\/rerank/.test(own)) return [refusals.cohere, refusals.connection];
+  if (own === "/rerank") return [refusals.tei, refusals.cohere, refusals.connection];
+  return [refusals.tei, refusals.connection];
+}
 
 type Random = () => number;
 
@@ -44,7 +80,9 @@ const paths = [
   "/embed_sparse",
   "/v1/embeddings",
   "/v1/rerank",
+  "/v2/rerank",
   "/rerank",
+  "/models/reranker/v1/rerank",
   "/predict",
   "/similarity",
   "/tokenize",
@@ -72,6 +110,15 @@ const right: readonly (readonly [path: string, body: object])[] = [
   ["/v1/embeddings", { input: ["a", "b"], encoding_format: "base64", dimensions: 8, user: "me" }],
   ["/rerank", { query: "cat", texts: ["a", "b"], raw_scores: true, return_text: true }],
   ["/v1/rerank", { query: "cat", documents: ["a", { text: "b" }], top_n: 1, return_documents: true }],
+  [
+    "/v2/rerank",
+    { query: "cat", documents: [{ title: "a", year: 1 }, "b"], rank_fields: ["title"], max_tokens_per_doc: 3 },
+  ],
+  ["/embed", { inputs: ["a", [1, 2]], prompt_name: null, truncation_direction: "left" }],
+  ["/embed_all", { inputs: [[1, 2], [3]] }],
+  ["/predict", { inputs: [["a"], ["a", "b"]], raw_scores: true, model: "classifier" }],
+  ["/classify", { inputs: ["a", { text: "b", pair: "c" }] }],
+  ["/v1/embeddings", { input: [[1, 2], [3]], model: "embedder", encoding_format: "float" }],
   ["/similarity", { inputs: { source_sentence: "a", sentences: ["b", "c"] }, parameters: { truncate: true } }],
   ["/decode", { ids: [[1, 2, 3]], skip_special_tokens: false }],
   ["/tokenize", { inputs: ["a", "größe"], add_special_tokens: false }],
@@ -80,6 +127,10 @@ const right: readonly (readonly [path: string, body: object])[] = [
   ["/ner", { inputs: "Ada was born in London" }],
   ["/embed_sparse", { inputs: "the small cat" }],
   ["/search", { query: "cat", top: 3, filter: { year: { gte: 2000 } } }],
+  [
+    "/search",
+    { query: "the cat", pipeline: "bm25", filter: { tag: ["a", "b"], lang: { not: "en" } }, highlight: false },
+  ],
 ];
 
 const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(random() * list.length)];
@@ -132,6 +183,8 @@ function spoiltBody(random: Random, given: object): Buffer {
 }
 
 interface Attempt {
+  /** Where it was sent to; undefined where it is no request. */
+  readonly path?: string;
   readonly bytes: Buffer;
   /** Bytes after which the client is slow, or cuts. */
   readonly pause?: number;
@@ -150,9 +203,11 @@ function attempt(random: Random): Attempt {
   const path = random() < 0.6 ? ownPath : pick(random, paths);
   const body = spoiltBody(random, given);
   const method =
-    random() < 0.85 ? "POST" : pick(random, ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "FOO", "get", ""]);
+    random() < 0.85
+      ? "POST"
+      : pick(random, ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE", "CONNECT", "FOO", "get", ""]);
   const version = random() < 0.98 ? "HTTP/1.1" : pick(random, ["HTTP/1.0", "HTTP/2.0", "HTTP/9", "HTTP"]);
-  const headers = ["Host: a"];
+  const headers = random() < 0.98 ? ["Host: a"] : [];
   if (random() < 0.9) headers.push("Content-Type: application/json");
   else
     headers.push(
@@ -172,15 +227,16 @@ function attempt(random: Random): Attempt {
   if (random() < 0.05)
     headers.push(`Authorization: ${pick(random, ["Bearer", "Basic x", `Bearer ${"a".repeat(3000)}`])}`);
   if (random() < 0.03) headers.push(`X: ${"a".repeat(Math.floor(random() * 40_000))}`);
-  if (random() < 0.02) headers.push("Expect: 100-continue");
+  if (random() < 0.02)
+    headers.push(pick(random, ["Expect: 100-continue", "Expect: nothing", "Content-Encoding: gzip"]));
   if (random() < 0.02)
     headers.push(pick(random, ["no colon", ": empty", "A\u0000: b", "Connection: upgrade", "Upgrade: websocket"]));
   const head = `${method} ${path} ${version}\r\n${headers.join("\r\n")}\r\nConnection: close\r\n\r\n`;
   const bytes = Buffer.concat([Buffer.from(head, "latin1"), coded]);
   const manner = random();
-  if (manner < 0.06) return { bytes, pause: Math.floor(random() * bytes.length), cut: true };
-  if (manner < 0.1) return { bytes, pause: Math.floor(random() * bytes.length) };
-  return { bytes, halfClosed: manner < 0.2 };
+  if (manner < 0.06) return { path, bytes, pause: Math.floor(random() * bytes.length), cut: true };
+  if (manner < 0.1) return { path, bytes, pause: Math.floor(random() * bytes.length) };
+  return { path, bytes, halfClosed: manner < 0.2 };
 }
 
 /** Sends bytes; gives what came back, and how it ended. */
@@ -214,14 +270,15 @@ function send(port: number, { bytes, pause, cut = false, halfClosed = false }: A
 }
 
 /** What is wrong with an answer; undefined when nothing is. */
-function complaint(answer: string): string | undefined {
+function complaint(answer: string, path = "/"): string | undefined {
   if (answer === "") return undefined;
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1]);
-  if (!documented.has(status)) return `status ${status} is not documented`;
+  const forms = status === 200 ? [] : formsOf(path.split("?")[0]).filter(({ statuses }) => statuses.has(status));
+  if (status !== 200 && forms.length === 0) return `status ${status} is not documented for ${path}`;
   const [head, ...rest] = answer.split("\r\n\r\n");
   const body = rest.join("\r\n\r\n");
   if (
-    status < 400 ||
+    status === 200 ||
     body === "" ||
     !/content-type: application\/json/i.test(head) ||
     /transfer-encoding/i.test(head)
@@ -229,10 +286,8 @@ function complaint(answer: string): string | undefined {
     return undefined;
   }
   try {
-    const { error, message } = JSON.parse(Buffer.from(body, "latin1").toString("utf8"));
-    return typeof error === "string" || typeof message === "string" || typeof error?.message === "string"
-      ? undefined
-      : "an error without words";
+    const refusal = JSON.parse(Buffer.from(body, "latin1").toString("utf8"));
+    return forms.some(({ isBody }) => isBody(refusal)) ? undefined : `an error in no form of ${path}`;
   } catch {
     return "an error that is no JSON";
   }
@@ -259,7 +314,8 @@ export async function fuzz({
       const status = /^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1];
       const outcome = ending === "answered" ? (status ?? "closed") : ending;
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-      const what = ending === "hung" ? "no answer in time" : ending === "cut" ? undefined : complaint(answer);
+      const what =
+        ending === "hung" ? "no answer in time" : ending === "cut" ? undefined : complaint(answer, tried.path);
       if (what !== undefined) failures.push({ what, request: tried.bytes.toString("latin1").slice(0, 500) });
       onProgress?.(++done);
     }

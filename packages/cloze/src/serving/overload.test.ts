@@ -71,13 +71,18 @@ function simulate(seed = 1, slowness = 1) {
 }
 
 /** Requests at random moments, as from many clients who know nothing of each other. @returns how many */
-async function openLoop({ random, ask }: ReturnType<typeof simulate>, seconds: number, rate: number): Promise<number> {
+async function openLoop(
+  { random, ask }: ReturnType<typeof simulate>,
+  seconds: number,
+  rate: number,
+  countOf: () => number = () => 8,
+): Promise<number> {
   const end = performance.now() + 1000 * seconds;
   let asked = 0;
   const next = (): void => {
     if (performance.now() > end) return;
     asked++;
-    void ask();
+    void ask(countOf());
     setTimeout(next, (-Math.log(1 - random()) * 1000) / rate);
   };
   next();
@@ -122,6 +127,16 @@ describe("a server whose time passes when it is told to", () => {
     expect(times.length / 120).toBeGreaterThan(0.85 * sustainable);
   });
 
+  test("twice what can be done in requests of very different sizes is seen too, and waits stay short", async () => {
+    const server = simulate(7);
+    const asked = await openLoop(server, 60, 2 * sustainable, () => (server.random() < 0.95 ? 1 : 141));
+    const times = server.accepted();
+    expect(times.length + server.refused()).toBe(asked);
+    expect(server.refused()).toBeGreaterThan(asked / 4);
+    expect(times[Math.floor(0.99 * times.length)]).toBeLessThan(1000);
+    expect(times[times.length - 1]).toBeLessThan(2500);
+  });
+
   test("below what can be done nobody is refused, and after overload it is so again", async () => {
     const server = simulate(2);
     await openLoop(server, 30, 0.7 * sustainable);
@@ -132,6 +147,27 @@ describe("a server whose time passes when it is told to", () => {
     await openLoop(server, 30, 0.7 * sustainable);
     expect(server.refused()).toBe(before);
   });
+
+  test.each([
+    [18, 1, 2, 400, 1],
+    [18, 1, 2, 100, 6],
+    [18, 1, 3, 400, 1],
+    [18, 1, 8, 150, 1],
+    [4, 1, 4, 60, 6],
+    [200, 1, 2, 100, 1],
+    [60, 2, 4, 200, 2.5],
+    [0, 1, 20, 60, 1],
+    [10, 1, 30, 30, 2],
+  ])(
+    "%i clients with %i texts and %i with %i, who wait for their answers, are never refused, on a processor %f times as slow",
+    async (many, count, few, more, slowness) => {
+      for (const seed of [3, 4, 5, 6]) {
+        const server = simulate(seed, slowness);
+        await Promise.all([closedLoop(server, 20, many, count), closedLoop(server, 20, few, more)]);
+        expect(server.refused()).toBe(0);
+      }
+    },
+  );
 
   test.each([
     [64, 1, 1],
@@ -161,7 +197,10 @@ test("overload is what lasts: not a burst, not a short queue, not what is over",
     let overloaded = false;
     for (let i = 0; i < 1000; i += 10) {
       if (i % (1000 / come) < 10) watch.arrived(10, from + i);
-      if (i % (1000 / done) < 10) watch.ran(10, 1000 / done, from + i);
+      if (i % (1000 / done) < 10) {
+        watch.ran(10, 1000 / done, from + i);
+        watch.finished(10, from + i);
+      }
       overloaded = watch.overloaded(wait, from + i);
     }
     return overloaded;

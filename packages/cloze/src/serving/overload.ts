@@ -4,6 +4,8 @@
 export interface OverloadWatch {
   /** A request came, whether it was taken or not. */
   arrived(tokens: number, now: number): void;
+  /** A request that was taken is answered, or left. */
+  finished(tokens: number, now: number): void;
   /** A batch ran, from then until now. */
   ran(tokens: number, milliseconds: number, now: number): void;
   /**
@@ -17,12 +19,15 @@ export interface OverloadWatch {
 /** Sums since the start, at a moment. */
 interface Sums {
   readonly now: number;
-  readonly requests: number;
   readonly arrived: number;
+  /** Squared tokens of what arrived. */
+  readonly squares: number;
+  /** Tokens of requests that are answered or left, each when it is. */
+  readonly finished: number;
   readonly computed: number;
   /** Milliseconds in which the processor was busy. */
   readonly busy: number;
-  /** The largest batch of late, in tokens. */
+  /** The largest batch or request of late, in tokens. */
   readonly burst: number;
 }
 
@@ -32,7 +37,7 @@ const step = 125;
 /** Looks in the spans over which load is measured: much too much is seen soon, a little too much later. */
 const spans = [4, 8, 16, 32, 64, 256];
 
-/** What is left of the largest batch at the next one. */
+/** What is left of the largest batch or request at the next batch. */
 const fading = 0.98;
 
 /** A queue that is gone in so many milliseconds is none to speak of. */
@@ -55,16 +60,30 @@ function offeredLoad(from: Sums, to: Sums, uncounted = 0): number {
   return computed === 0 ? 1 : (arrived * busy) / (computed * (to.now - from.now));
 }
 
+/**
+ * How much chance there is in what came, as a part of it: one over the root of the number of requests where all are alike;
+ * a few large ones make more.
+ */
+function chanceOf(from: Sums, to: Sums): number {
+  const arrived = to.arrived - from.arrived;
+  return arrived === 0 ? 1 : Math.sqrt(to.squares - from.squares) / arrived;
+}
+
 // Who waits for answers asks again when a batch ends: whether that falls into one half of a span or the other is chance too.
-const beyondChance = (from: Sums, to: Sums): boolean =>
-  offeredLoad(from, to, to.burst) > 1 + deviations / Math.sqrt(Math.max(1, to.requests - from.requests));
+// So does who asked for more than a batch, most of which may have been computed before the span.
+// In any case they ask for no more than was finished for them.
+function beyondChance(from: Sums, to: Sums): boolean {
+  const enough = 1 + deviations * chanceOf(from, to);
+  const arrived = to.arrived - from.arrived - to.burst;
+  return arrived > enough * (to.finished - from.finished) && offeredLoad(from, to, to.burst) > enough;
+}
 
 /**
  * Overload begins when requests wait, and in both halves of some span more came than could be done, by more than chance
  * would have it; it ends when in the last two seconds less came than could be done.
  */
 export function createOverloadWatch(): OverloadWatch {
-  let [requests, arrived, computed, busy, burst] = [0, 0, 0, 0, 0];
+  let [arrived, squares, finished, computed, busy, burst] = [0, 0, 0, 0, 0, 0];
   let looks: Sums[] = [];
   let state = false;
   const look = (now: number): void => {
@@ -72,14 +91,19 @@ export function createOverloadWatch(): OverloadWatch {
     if (last !== undefined && now - last.now < step) return;
     // Nobody came for long: what was before says nothing any more.
     if (last !== undefined && now - last.now > 8 * step) looks = [];
-    looks.push({ now, requests, arrived, computed, busy, burst });
+    looks.push({ now, arrived, squares, finished, computed, busy, burst });
     if (looks.length > 2 * spans[spans.length - 1]) looks = looks.slice(-spans[spans.length - 1] - 1);
   };
   return {
     arrived(tokens, now) {
       look(now);
-      requests++;
       arrived += tokens;
+      squares += tokens * tokens;
+      burst = Math.max(tokens, burst);
+    },
+    finished(tokens, now) {
+      look(now);
+      finished += tokens;
     },
     ran(tokens, milliseconds, now) {
       look(now);

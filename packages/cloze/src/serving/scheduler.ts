@@ -12,6 +12,8 @@ export interface Unit {
 /** Something that computes batches: a model with one kind of output. */
 export interface Program<U extends Unit, Result> {
   readonly name: string;
+  /** Units of a batch at most. Default: as many as fit. */
+  readonly most?: number;
   /** Results in the order of the units. Not called again before it has answered. alone: there is no other request. */
   compute(units: readonly U[], alone?: boolean): Promise<readonly Result[]>;
 }
@@ -145,6 +147,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (entry.settled) return false;
     entry.settled = true;
     active--;
+    watch.finished(entry.tokens, performance.now());
     tellIdle();
     return true;
   };
@@ -169,6 +172,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const waiting = same.reduce((sum, entry) => sum + tokensOf(entry), 0);
     const worth = Math.max(worthwhileTokens, Math.min(enoughTokens, Math.ceil(waiting / 2)));
     const budget = Math.min(maxBatchTokens, worth);
+    const most = Math.min(maxBatchRequests, program.most ?? Number.POSITIVE_INFINITY);
     const now = performance.now();
     let due = Number.POSITIVE_INFINITY;
     const parts: Part[] = [];
@@ -178,7 +182,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const from = entry.next;
       due = Math.min(due, dueOf(entry));
       if (count > 0 && now + paceOf(program).timeFor(tokens + tokensOf(entry)) > due) break;
-      while (entry.next < entry.units.length && count < maxBatchRequests) {
+      while (entry.next < entry.units.length && count < most) {
         const more = entry.units[entry.next].tokens;
         if (count > 0 && tokens + more > budget) break;
         tokens += more;

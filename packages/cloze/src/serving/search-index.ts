@@ -1,6 +1,7 @@
 // A folder that `cloze index` made, served: the models that it needs, and documents, filtered and with their words marked.
 import { existsSync } from "node:fs";
 import { ClozeError } from "../errors.js";
+import type { TermWeights } from "../retrieval/learned-sparse/term-weights.js";
 import type { Searchable } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { IndexedDocument } from "../retrieval/store/document.js";
@@ -12,6 +13,7 @@ import type { SearchIndex } from "../retrieval/store/search-index.js";
 import type { TermReader } from "../retrieval/term-weighting/term-reader.js";
 import { type NearestProgram, nearestProgram, nearestUnit } from "./nearest-program.js";
 import type { Scheduler } from "./scheduler.js";
+import { type SearchProgram, searchProgram } from "./search-program.js";
 import type { ServedModel } from "./served-model.js";
 
 /**
@@ -80,6 +82,8 @@ export interface ServedIndex {
   readonly termReader?: TermReader;
   /** What retrievers look into. */
   readonly searchable: Searchable;
+  /** Its words and weights, for queries that wait in their turn; absent where a search takes a few milliseconds at most. */
+  readonly large?: { readonly words: SearchProgram<string>; readonly weights: SearchProgram<TermWeights> };
   /** Its vectors, for queries that wait in their turn; absent where it has none. */
   readonly nearest?: NearestProgram;
   /** The documents that a retriever finds. */
@@ -89,6 +93,8 @@ export interface ServedIndex {
   close(): void;
 }
 
+/** Documents from which searches by words and weights wait in their turn. */
+const largeSize = 50_000;
 /** Words of a document that are marked at most. */
 const mostHighlights = 100;
 const word = /[\p{L}\p{N}\p{M}]+/gu;
@@ -116,6 +122,7 @@ export function highlightsOf(
  *
  * @param models those that are served; the ones that made the index's vectors, weights or tokens are found by their fingerprints
  * @param load serves a model of the index, where it is none of them
+ * @param large documents from which searches by words and weights wait in their turn
  * @throws INDEX_MODEL when the model is not what it was when the index was made, and what `openIndex` throws
  */
 export async function openServedIndex(
@@ -123,6 +130,7 @@ export async function openServedIndex(
   name: string,
   models: readonly ServedModel[],
   load: (model: { folder: string }) => Promise<ServedModel>,
+  large = largeSize,
 ): Promise<ServedIndex> {
   // A server without indexes does not load them.
   const { openIndex } = await import("../retrieval/store/search-index.js");
@@ -135,7 +143,7 @@ export async function openServedIndex(
       if (made !== undefined && readWithoutModel?.(index.settings) !== true)
         found[part] = await modelOf(index, part, made, [...models, ...Object.values(found)], load);
     }
-    return serveIndex(index, name, found, await termReaderOf(index, models));
+    return serveIndex(index, name, { models: found, termReader: await termReaderOf(index, models), large });
   } catch (error) {
     index.close();
     throw error;
@@ -191,8 +199,7 @@ async function modelOf(
 function serveIndex(
   index: SearchIndex,
   name: string,
-  models: ServedIndex["models"],
-  termReader: TermReader | undefined,
+  { models, termReader, large }: Pick<ServedIndex, "models" | "termReader"> & { large: number },
 ): ServedIndex {
   const { vectors } = index.settings;
   const nearest = vectors === undefined ? undefined : nearestProgram(index, name);
@@ -202,6 +209,13 @@ function serveIndex(
     size: index.size,
     models,
     searchable: index,
+    large:
+      index.size < large
+        ? undefined
+        : {
+            words: searchProgram(`${name} words`, index.searchWordsAsync),
+            weights: searchProgram(`${name} weights`, index.searchWeightsAsync),
+          },
     nearest,
     async search(retriever, { query, top, filter, highlight }) {
       const [ranking] = await retriever.search([query], { depth: top, filter });

@@ -18,7 +18,7 @@ export interface Searchable {
 }
 
 /** The words of an index, by BM25. */
-export const indexBm25 = (index: Searchable): Retriever => ({
+export const indexBm25 = (index: Pick<Searchable, "searchWords">): Retriever => ({
   name: "bm25",
   unfound: 0,
   async search(queries, options) {
@@ -39,7 +39,7 @@ export const indexDense = (index: Pick<Searchable, "searchVectors">, vectors: Te
 
 /** The learned weights of an index. @param encode the model that made them, for queries */
 export const indexSparse = (
-  index: Searchable,
+  index: Pick<Searchable, "searchWeights">,
   encode: (queries: readonly string[]) => readonly SparseVector[] | Promise<readonly SparseVector[]>,
 ): Retriever => ({
   name: "splade",
@@ -48,7 +48,10 @@ export const indexSparse = (
 });
 
 /** The weights of words of an index. @param reader reads queries as the model that made them reads documents */
-export const indexTermWeights = (index: Searchable, reader: Pick<TermReader, "weights">): Retriever => ({
+export const indexTermWeights = (
+  index: Pick<Searchable, "searchWeights">,
+  reader: Pick<TermReader, "weights">,
+): Retriever => ({
   name: "term weights",
   unfound: 0,
   search: async (queries, options) => index.searchWeights(queries.map(reader.weights), options),

@@ -14,6 +14,7 @@ import type { LiveSegments } from "./live-segments.js";
 import { hasIndex, type Manifest, nextSegment, readManifest, removeStrays, writeManifest } from "./manifest.js";
 import { checkFingerprint } from "./model-fingerprint.js";
 import { rewriteSegments } from "./rewrite-segments.js";
+import { searchAtOnce, searchInSlices } from "./search-steps.js";
 import {
   type ActiveSegment,
   derivedPath,
@@ -76,12 +77,16 @@ export interface SearchIndex {
   frequency(term: string): number;
   /** The best documents by BM25. */
   searchWords(query: string | WeightedTerms, options: IndexSearchOptions): Ranking;
+  /** The same; others are let in between segments. Nothing may be changed, nor the index closed, before it is done. */
+  searchWordsAsync(query: string | WeightedTerms, options: IndexSearchOptions): Promise<Ranking>;
   /** The best documents by inner product, for each query. queries: [count, width] @throws INDEX_WIDTH, INDEX_NO_VECTORS */
   searchVectors(queries: Float32Array, options: IndexSearchOptions): Ranking[];
   /** The same on other threads. Nothing may be changed, nor the index closed, before it is done. */
   searchVectorsAsync(queries: Float32Array, options: IndexSearchOptions): Promise<Ranking[]>;
   /** The best documents by inner product of weights, for each query. @throws INDEX_NO_WEIGHTS, INDEX_TERMS */
   searchWeights(queries: readonly TermWeights[], options: IndexSearchOptions): Ranking[];
+  /** The same for one query, as `searchWordsAsync`. */
+  searchWeightsAsync(query: TermWeights, options: IndexSearchOptions): Promise<Ranking>;
   /**
    * The best documents by late interaction (ColBERT), for each query.
    *
@@ -297,6 +302,13 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
   };
   const words = createWordSearch(live, manifest.bm25);
 
+  const termsOf = (query: string | WeightedTerms) =>
+    typeof query === "string" ? countTerms(settings.analyze(query)) : query;
+  const weightSteps = (queries: readonly TermWeights[], options: IndexSearchOptions) => {
+    if (weights === undefined) throw noWeights(folder);
+    for (const query of queries) checkKind(query, termKind);
+    return queries.map((query) => searchWeights(live, query, options));
+  };
   const index: SearchIndex = {
     folder,
     settings: manifest,
@@ -352,18 +364,13 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     },
     terms: (text) => settings.analyze(text),
     frequency: (term) => words.frequency(term),
-    searchWords: (query, options) =>
-      words.search(typeof query === "string" ? countTerms(settings.analyze(query)) : query, options),
+    searchWords: (query, options) => searchAtOnce(words.search(termsOf(query), options)),
+    searchWordsAsync: async (query, options) => searchInSlices(words.search(termsOf(query), options)),
     searchVectors: (queries, options) => searchVectors(live, codec ?? noVectors(folder), queries, options),
     searchVectorsAsync: async (queries, options) =>
       searchVectorsAsync(live, codec ?? noVectors(folder), queries, options),
-    searchWeights(queries, options) {
-      if (weights === undefined) throw noWeights(folder);
-      return queries.map((query) => {
-        checkKind(query, termKind);
-        return searchWeights(live, query, options);
-      });
-    },
+    searchWeights: (queries, options) => weightSteps(queries, options).map(searchAtOnce),
+    searchWeightsAsync: async (query, options) => searchInSlices(weightSteps([query], options)[0]),
     searchTokens(queries, options) {
       if (tokens === undefined) throw noTokens(folder);
       return searchTokens(live, keeper?.codec, tokens, queries, options);

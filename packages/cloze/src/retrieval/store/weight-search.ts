@@ -7,6 +7,7 @@ import { topScores } from "../top-scores.js";
 import type { IndexedDocument, TermCodes } from "./document.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
 import type { IndexSearchOptions } from "./search-index.js";
+import type { SearchSteps } from "./search-steps.js";
 
 /** What a weight of 1 in an index stands for: SPLADE's weights are logarithms, rarely above 5. */
 export const weightStep = 0.001;
@@ -81,7 +82,11 @@ export const noWeights = (index: string, kind: TermKind = "numbers") =>
   });
 
 /** The best documents by inner product with a query's weights, of those that share a term with it. */
-export function searchWeights(live: LiveSegments, query: TermWeights, { depth, filter }: IndexSearchOptions): Ranking {
+export function* searchWeights(
+  live: LiveSegments,
+  query: TermWeights,
+  { depth, filter }: IndexSearchOptions,
+): SearchSteps<Ranking> {
   const found: ScoredDocument[] = [];
   const pairs = termPairs(query);
   for (const segment of live.segments) {
@@ -98,6 +103,7 @@ export function searchWeights(live: LiveSegments, query: TermWeights, { depth, f
     const skip = skipped(segment, filter);
     for (const { index, score } of topScores(scores, depth, { floor: 0, keep: (document) => skip[document] === 0 }))
       found.push({ id: segment.idOf(index), score });
+    yield;
   }
   return found.sort((a, b) => b.score - a.score).slice(0, depth);
 }

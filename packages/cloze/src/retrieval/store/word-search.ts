@@ -12,6 +12,7 @@ import type { TermPostings } from "../lexical/postings.js";
 import { searchScratch, topDocuments } from "../lexical/top-documents.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
 import type { IndexSearchOptions } from "./search-index.js";
+import type { SearchSteps } from "./search-steps.js";
 import type { Segment } from "./segment.js";
 
 /** Searches that see the index as it is when they are asked. */
@@ -55,7 +56,7 @@ export function createWordSearch(live: LiveSegments, bm25: Required<Bm25Paramete
     /** Documents that can be found and hold a term. */
     frequency: (term: string): number => liveFrequency(live.segments.map(({ words }) => words.read(term))),
     /** The best documents for terms. */
-    search(terms: WeightedTerms, { depth, filter }: IndexSearchOptions): Ranking {
+    *search(terms: WeightedTerms, { depth, filter }: IndexSearchOptions): SearchSteps<Ranking> {
       const { segments } = live;
       const mean = totalLength() / Math.max(1, live.size);
       const read = segments.map(({ words }) => new Map([...terms.keys()].map((term) => [term, words.read(term)])));
@@ -76,6 +77,7 @@ export function createWordSearch(live: LiveSegments, bm25: Required<Bm25Paramete
         const skip = skipped(segment, filter);
         for (const hit of topDocuments(weighed, values, depth, scratch, skip))
           found.push({ id: segment.idOf(hit.index), score: hit.score });
+        yield;
       }
       return found.sort((a, b) => b.score - a.score).slice(0, depth);
     },

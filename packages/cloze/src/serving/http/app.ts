@@ -1,6 +1,7 @@
 // The HTTP side of the server: from a connection to a route and back.
 import { isUtf8 } from "node:buffer";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { ClozeError } from "../../errors.js";
@@ -92,8 +93,8 @@ const pathOf = ({ url }: { url: string }): string => url.split("?", 1)[0];
 
 /** JSON of a body. @throws ServingError "body", "media-type" */
 function parseBody({ headers }: FastifyRequest, body: Buffer): unknown {
-  const coding = headers["content-encoding"] ?? "identity";
-  if (coding !== "identity") {
+  const coding = (headers["content-encoding"] ?? "").trim().toLowerCase();
+  if (coding !== "" && coding !== "identity") {
     throw new ServingError("media-type", "The body is compressed; send JSON as it is, without Content-Encoding");
   }
   if (!isUtf8(body)) throw new ServingError("body", "The body is no valid UTF-8");
@@ -104,22 +105,23 @@ function parseBody({ headers }: FastifyRequest, body: Buffer): unknown {
   }
 }
 
+/** Refuses on a connection without a request that could be answered. */
+function refuseBare(socket: Duplex, status: string, type = "Validation", headers = ""): void {
+  const body = JSON.stringify({ error: status.slice(4), error_type: type });
+  socket.end(
+    `HTTP/1.1 ${status}\r\n${headers}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
 /** HTTP that cannot be read: answered on the bare connection. */
 function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === "ECONNRESET" || socket.destroyed || !socket.writable) {
     socket.destroy();
     return;
   }
-  const [status, reason] =
-    error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-      ? [408, "Request Timeout"]
-      : error.code === "HPE_HEADER_OVERFLOW"
-        ? [431, "Request Header Fields Too Large"]
-        : [400, "Bad Request"];
-  const body = JSON.stringify({ error: reason, error_type: "Validation" });
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") refuseBare(socket, "408 Request Timeout");
+  else if (error.code === "HPE_HEADER_OVERFLOW") refuseBare(socket, "431 Request Header Fields Too Large");
+  else refuseBare(socket, "400 Bad Request");
 }
 
 const never = () => {
@@ -172,6 +174,8 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
     requestTimeout: settings.receiveTimeout,
     http: {
       headersTimeout: settings.receiveTimeout,
+      // Looked for below: Node's own refusal says nothing.
+      requireHostHeader: false,
       // How often Node looks for clients that took too long.
       connectionsCheckingInterval: Math.min(5000, Math.ceil(settings.receiveTimeout / 2)),
     },
@@ -188,19 +192,25 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
       (reply as FastifyReply).code(status).send(body);
     },
   });
+  // What else a client expects than to be told to go on is not heeded, and this is no proxy.
+  app.server.on("checkExpectation", (request, response) => app.server.emit("request", request, response));
+  app.server.on("connect", (_, socket) => {
+    socket.on("error", () => socket.destroy());
+    refuseBare(socket, "405 Method Not Allowed", "MethodNotAllowed", "Allow: GET, POST\r\n");
+  });
   const authorize = createAuthorization(settings.apiKeys);
   const progressOf = new WeakMap<FastifyRequest, Progress>();
 
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) =>
-    parseBody(request, body),
-  );
+  // Read by the handler: Fastify closes the connection where a parser finds something wrong, with what else was sent on it.
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_, body, done) => done(null, body));
   if (settings.corsAllowOrigin.length > 0) {
     const { default: cors } = await import("@fastify/cors");
     const any = settings.corsAllowOrigin.includes("*");
     await app.register(cors, {
       origin: any ? "*" : [...settings.corsAllowOrigin],
       methods: ["GET", "POST"],
+      exposedHeaders: ["retry-after", "x-cloze-truncated-tokens"],
       // Otherwise OPTIONS of others than browsers get a refusal that is in no API's form.
       strictPreflight: false,
     });
@@ -248,15 +258,20 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
   });
   // Before a body is read: what it holds does not matter where nothing is.
   app.addHook("onRequest", async (request, reply) => {
+    const { httpVersion, headers } = request.raw;
+    if (httpVersion === "1.1" && headers.host === undefined) throw new ServingError("body", "There is no Host header");
     if (!request.is404) return;
     begin(request, reply);
     const path = pathOf(request);
     const others = [...new Set(places.at(path).map(({ method }) => method))].sort();
     if (others.length > 0) {
       reply.header("allow", others.join(", "));
-      throw new ServingError("method", `${path} takes ${others.join(" and ")}`);
+      throw new ServingError("method", `${path.slice(0, 100)} takes ${others.join(" and ")}`);
     }
-    throw new ServingError("not-found", `Nothing is at ${request.method} ${path}; GET /docs describes what is there`);
+    throw new ServingError(
+      "not-found",
+      `Nothing is at ${request.method} ${path.slice(0, 100)}; GET /docs describes what is there`,
+    );
   });
   // Asynchronous, so that what Node finds wrong behind a request's headers is refused before the request is answered: an
   // answer that was written at once would be followed by a second one on the same connection.
@@ -305,10 +320,11 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
       onRequest: async (request, reply) => check(begin(request, reply, plain), request),
       handler: async (request, reply) => {
         const { exchange, startedAt } = progressOf.get(request) as Progress;
-        const route = choose(request.body);
+        if (plain.body !== undefined && request.body === undefined) throw emptyBody();
+        const body = plain.body === undefined ? undefined : parseBody(request, request.body as Buffer);
+        const route = choose(body);
         exchange.dialect = route.dialect;
-        if (route.body !== undefined && request.body === undefined) throw emptyBody();
-        const answer = await answerWith(route, request.body, exchange);
+        const answer = await answerWith(route, body, exchange);
         if (isPlain(answer)) return reply.code(answer.status).type(answer.type).send(answer.text);
         if (route.inference === true) reply.headers(costHeaders(exchange, performance.now() - startedAt));
         reply.type("application/json; charset=utf-8");

@@ -170,9 +170,12 @@ export function compute<U extends Unit, Result>(
   return inTurn(exchange, program, units);
 }
 
+const surrogates = /[\ud800-\udbff][\udc00-\udfff]/g;
+const codePoints = (text: string): number => text.length - (text.match(surrogates)?.length ?? 0);
+
 /** Characters of texts, as text-embeddings-inference counts them for its headers. */
 export function countCharacters({ cost }: Exchange, texts: readonly unknown[]): void {
-  for (const text of texts) if (typeof text === "string") cost.characters += text.length;
+  for (const text of texts) if (typeof text === "string") cost.characters += codePoints(text);
 }
 
 /** @throws ServingError "validation" when there are more inputs than allowed */

@@ -6,18 +6,22 @@ import type { Route } from "./route.js";
 const schemaOf = (schema: z.ZodType, io: "input" | "output"): object =>
   z.toJSONSchema(schema, { io, unrepresentable: "any", target: "draft-2020-12" });
 
-const json = (schema: object) => ({ "application/json": { schema } });
+const content = (schema: object, type = "application/json") => ({ [type]: { schema } });
 
 /** Statuses that mean something for a route: those without a body cannot be sent a wrong one. */
-function refusals({ dialect, body, inference }: Route): object {
+function refusals({ dialect, body, inference, open }: Route): object {
   const possible = refusalStatuses(dialect).filter((status) => {
     if (status === 429 || status === 504) return inference === true;
     if (status === 400 || status === 413 || status === 415 || status === 422 || status === 424)
       return body !== undefined;
-    return status !== 405;
+    return status !== 405 && (status !== 401 || open !== true);
   });
-  const content = json(errorSchemas[dialect]);
-  return Object.fromEntries(possible.map((status) => [String(status), { description: descriptions[status], content }]));
+  return Object.fromEntries(
+    possible.map((status) => [
+      String(status),
+      { description: descriptions[status], content: content(errorSchemas[dialect]) },
+    ]),
+  );
 }
 
 const descriptions: Readonly<Record<number, string>> = {
@@ -58,7 +62,7 @@ export function describeRoutes(routes: readonly Route[], version: string): objec
           },
         }),
         responses: {
-          200: { description: "The answer", content: json(schemaOf(route.response, "output")) },
+          200: { description: "The answer", content: content(schemaOf(route.response, "output"), route.type) },
           ...refusals(route),
         },
       };
@@ -92,7 +96,7 @@ export function describeRoutes(routes: readonly Route[], version: string): objec
 
 interface Described {
   readonly requestBody?: { content: { "application/json": { schema: object; example?: unknown } } };
-  readonly responses: Record<string, { description: string; content: ReturnType<typeof json> }>;
+  readonly responses: Record<string, { description: string; content: ReturnType<typeof content> }>;
 }
 
 function joined<Operation extends Described>(one: Operation, other: Operation): Operation {
@@ -115,7 +119,7 @@ function joined<Operation extends Described>(one: Operation, other: Operation): 
     responses: {
       ...one.responses,
       ...other.responses,
-      200: { description: "The answer", content: json(either(answer(one), answer(other))) },
+      200: { description: "The answer", content: content(either(answer(one), answer(other))) },
     },
   };
 }

@@ -100,6 +100,7 @@ const families: Readonly<Record<string, string>> = {
   "/predict": "predict",
   "/rerank": "predict",
   "/v1/rerank": "predict",
+  "/v2/rerank": "predict",
 };
 
 function teiMetrics(registers: Registry[], state: MetricsSource) {

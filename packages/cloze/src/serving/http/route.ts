@@ -18,6 +18,8 @@ export interface Route<Body = unknown> {
   /** Fields that are read from the address. */
   readonly query?: Readonly<Record<string, string>>;
   readonly response: z.ZodType;
+  /** The content type of an answer that is no JSON. */
+  readonly type?: string;
   /** Runs models: needs a ready server, is refused when it is busy, and is timed. Default false. */
   readonly inference?: boolean;
   /** Answered without a key. Default false. */

@@ -13,6 +13,7 @@ const metrics = defineRoute({
   group,
   summary: "Prometheus metrics, under their own names and text-embeddings-inference's",
   response: z.string(),
+  type: "text/plain",
   handle: async (_, { state }) => plainAnswer(await state.metrics.text(), { type: state.metrics.contentType }),
 });
 
@@ -23,6 +24,7 @@ const page = defineRoute({
   group,
   summary: "This description as a page",
   response: z.string(),
+  type: "text/html",
   open: true,
   handle: () => plainAnswer(apiPage(), { type: "text/html; charset=utf-8" }),
 });

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { TextReading } from "../abilities/read-text.js";
 import type { ServerState } from "../http/exchange.js";
 import { ServingError } from "../serving-error.js";
+import { idList, idLists, isIdList, isText, listOf, textList } from "./list-of.js";
 
 /** Not part of text-embeddings-inference, which serves one model. */
 export const modelField = z.string().nullish().describe("name of a served model; default: the first that fits");
@@ -26,18 +27,23 @@ export const promptNameField = z
   .nullish()
   .describe('a prompt of the model; "query" and "document" where the model tells them apart');
 
-/** Token ids of a model. */
-const tokenIds = z.array(z.int().min(0));
-
 export const textField = z.string({ error: "expected a text" });
 
 /** A text or several. */
-export const textsField = z.union([z.string(), z.array(z.string())], { error: "expected a text or a list of texts" });
+export const textsField = z.union([z.string(), textList()], { error: "expected a text or a list of texts" });
 
-/** A text or several, or ids of tokens. */
-export const inputsField = z.union([z.string(), z.array(z.string()), tokenIds, z.array(tokenIds)], {
+/** A text or several, or ids of tokens: OpenAI's. */
+export const inputsField = z.union([z.string(), textList(), idList(), idLists()], {
   error: "expected a text, a list of texts, a list of token ids, or a list of such lists",
 });
+
+const isTextOrIds = (value: unknown): boolean => isText(value) || isIdList(value);
+
+/** The same, where a list may hold both: text-embeddings-inference's. */
+export const mixedInputsField = z.union(
+  [z.string(), idList(), listOf(z.union([z.string(), idList()]), "", { isRight: isTextOrIds })],
+  { error: "expected a text, a list of token ids, or a list of texts and of lists of token ids" },
+);
 
 export type Input = string | readonly number[];
 

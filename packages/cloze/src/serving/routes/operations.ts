@@ -18,6 +18,7 @@ const live = defineRoute({
   group,
   summary: "200 as soon as the server listens",
   response: nothing,
+  type: "text/plain",
   open: true,
   handle: () => plainAnswer("ok"),
 });
@@ -36,6 +37,7 @@ const ready = defineRoute({
   group,
   summary: "200 when models are loaded and warm, else 503",
   response: nothing,
+  type: "text/plain",
   open: true,
   handle(_, { state }) {
     checkReady(state);

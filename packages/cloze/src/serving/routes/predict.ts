@@ -6,10 +6,12 @@ import { encodeInput } from "../encode-input.js";
 import { checkBatchSize, chooseModel, compute, countCharacters, countDropped, encodeAll } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
 import { directionField, inputList, modelField, readingOf, truncateField } from "./fields.js";
+import { listOf } from "./list-of.js";
 
 const single = z.string();
 const pair = z.tuple([z.string(), z.string()]);
-const inputsSchema = z.union([single, pair, z.tuple([z.string()]), z.array(z.union([z.tuple([z.string()]), pair]))], {
+const alone = z.tuple([z.string()]);
+const inputsSchema = z.union([single, pair, alone, listOf(z.union([alone, pair]), "")], {
   error: "expected a text, a pair of texts [text, text], or a batch of texts and pairs [[text], [text, text], …]",
 });
 

@@ -411,6 +411,10 @@ describe("what is served", () => {
     expect(Object.keys(embed.responses)).toEqual(expect.arrayContaining(["200", "400", "422", "424", "429", "503"]));
     expect(paths["/rerank"].post.requestBody.content["application/json"].schema.anyOf).toHaveLength(2);
     expect((await get("/docs")).text).toContain("openapi.json");
+    const typesOf = (path: string) => Object.keys(paths[path].get.responses[200].content);
+    for (const path of ["/metrics", "/health", "/docs", "/info"]) {
+      expect((await get(path)).headers["content-type"]).toContain(typesOf(path)[0]);
+    }
   });
   test("every example of the description is answered, or refused for the model alone", async () => {
     const { paths } = JSON.parse((await get("/openapi.json")).text);

@@ -16,6 +16,7 @@ import { compute, type Exchange, inTurn } from "../http/exchange.js";
 import { type NearestProgram, nearestUnit } from "../nearest-program.js";
 import { rowsOf } from "../pack-units.js";
 import { type MadePartName, partTitle, type ServedIndex } from "../search-index.js";
+import { searchUnit } from "../search-program.js";
 import type { ServedModel } from "../served-model.js";
 import { ServingError } from "../serving-error.js";
 import { embedInputs, readInputs } from "./vectors.js";
@@ -39,7 +40,27 @@ const reading = { role: "query", truncate: true, direction: "right" } as const;
 const ability = <Name extends keyof Abilities>({ abilities }: ServedModel, name: Name) =>
   abilities[name] as NonNullable<Abilities[Name]>;
 
-const words = ({ index }: Asked): Retriever => indexBm25(index.searchable);
+/** Where words are looked for: in a large index in their turn. */
+const words = ({ exchange, index: { searchable, large } }: Asked): Retriever =>
+  indexBm25(
+    large === undefined
+      ? searchable
+      : {
+          searchWords: async (query, options) =>
+            (await inTurn(exchange, large.words, [searchUnit(query, options)])).results[0],
+        },
+  );
+
+/** The same for weights. */
+const weightsOf = ({ exchange, index: { searchable, large } }: Asked): Pick<Searchable, "searchWeights"> =>
+  large === undefined
+    ? searchable
+    : {
+        searchWeights: async (queries, options) => {
+          const units = queries.map((query) => searchUnit(query, options));
+          return [...(await inTurn(exchange, large.weights, units)).results];
+        },
+      };
 
 function dense({ exchange, index }: Asked, model: ServedModel): Retriever {
   const made = ability(model, "dense");
@@ -65,8 +86,9 @@ function dense({ exchange, index }: Asked, model: ServedModel): Retriever {
   );
 }
 
-function splade({ exchange, index }: Asked, model: ServedModel): Retriever {
-  return indexSparse(index.searchable, async (texts) => {
+function splade(asked: Asked, model: ServedModel): Retriever {
+  const { exchange } = asked;
+  return indexSparse(weightsOf(asked), async (texts) => {
     const units = await readInputs(exchange, model, texts, reading);
     const { results } = await compute(exchange, ability(model, "sparse").program, units);
     return results.map((values) => ({
@@ -94,7 +116,7 @@ const pipelines = {
   colbert: { part: "tokens", retriever: colbert },
   "term-weights": {
     has: ({ termReader }) => termReader !== undefined,
-    retriever: ({ index }) => indexTermWeights(index.searchable, index.termReader as TermReader),
+    retriever: (asked) => indexTermWeights(weightsOf(asked), asked.index.termReader as TermReader),
   },
   bm25: { retriever: words },
 } satisfies Record<string, Pipeline>;

@@ -5,19 +5,22 @@ import { defineRoute } from "../http/route.js";
 import type { ServedIndex } from "../search-index.js";
 import { ServingError } from "../serving-error.js";
 import { inputList, textField } from "./fields.js";
+import { listOf } from "./list-of.js";
 import { chooseRetriever, pipelineNames, usualPipelines } from "./search-pipelines.js";
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
+const isScalar = (value: unknown): boolean => ["string", "number", "boolean"].includes(typeof value);
+const scalars = listOf(scalar, "", { isRight: isScalar });
 const condition = z.union(
   [
     scalar,
-    z.array(scalar),
+    scalars,
     z.strictObject({
       gte: z.number().optional(),
       gt: z.number().optional(),
       lte: z.number().optional(),
       lt: z.number().optional(),
-      not: z.union([scalar, z.array(scalar)]).optional(),
+      not: z.union([scalar, scalars]).optional(),
     }),
   ],
   { error: "expected a value, a list of values, or an object of gte, gt, lte, lt, not" },

@@ -16,19 +16,22 @@ import {
 import { defineRoute } from "../http/route.js";
 import { ServingError } from "../serving-error.js";
 import { inputList, modelField, textField, textsField } from "./fields.js";
+import { isText, listOf } from "./list-of.js";
 
 const group = "Cloze";
 
-/** Predictions for rows of a model whose task is one of those. */
-async function predictions(
+/** Predictions for inputs of a model whose task is one of those. @param rowOf the task's row for an input */
+async function predictions<Input>(
   exchange: Exchange,
   model: string | null | undefined,
   { names, what }: { names: readonly string[]; what: string },
-  rows: readonly object[],
+  inputs: readonly Input[],
+  rowOf: (input: Input, place: number) => object,
 ): Promise<unknown[]> {
   const served = chooseModel(exchange, model, ({ abilities: { task } }) => names.includes(task?.task.name ?? ""), what);
   const ability = served.abilities.task as NonNullable<typeof served.abilities.task>;
-  checkBatchSize(rows.length, exchange.state.settings.maxClientBatchSize, "inputs");
+  checkBatchSize(inputs.length, exchange.state.settings.maxClientBatchSize, "inputs");
+  const rows = inputs.map(rowOf);
   countCharacters(
     exchange,
     rows.flatMap((row) => Object.values(row)),
@@ -69,7 +72,7 @@ const classify = defineRoute({
   summary: "The class (or classes, or number) of texts or pairs of texts",
   example: { inputs: "a lovely film" },
   body: z.object({
-    inputs: z.union([textOrPair, z.array(textOrPair)], {
+    inputs: z.union([textOrPair, listOf(textOrPair, "", { isRight: isText })], {
       error: "expected a text, { text, pair }, or a list of these",
     }),
     model: modelField,
@@ -78,10 +81,13 @@ const classify = defineRoute({
   inference: true,
   async handle({ inputs, model }, exchange) {
     const list = Array.isArray(inputs) ? inputs : [inputs];
-    const rows = list.map((input, i) => ({ ...(typeof input === "string" ? { text: input } : input), row: i + 1 }));
-    inputList(rows.map(({ text }) => text));
+    inputList(list.map((input) => (typeof input === "string" ? input : input.text)));
+    const rowOf = (input: (typeof list)[number], i: number) => ({
+      ...(typeof input === "string" ? { text: input } : input),
+      row: i + 1,
+    });
     const tasks = { names: ["classification", "multi-label", "regression"], what: "a classifier" };
-    return likeInputs(inputs, await predictions(exchange, model, tasks, rows));
+    return likeInputs(inputs, await predictions(exchange, model, tasks, list, rowOf));
   },
 });
 
@@ -102,9 +108,10 @@ const recognise = defineRoute({
   response: z.union([entities, z.array(entities)]),
   inference: true,
   async handle({ inputs, model }, exchange) {
-    const rows = (inputList(inputs) as string[]).map((text, i) => ({ ...splitWords(text), text, row: i + 1 }));
+    const texts = inputList(inputs) as string[];
+    const rowOf = (text: string, i: number) => ({ ...splitWords(text), text, row: i + 1 });
     const tasks = { names: ["token-classification"], what: "a model for named entities" };
-    return likeInputs(inputs, await predictions(exchange, model, tasks, rows));
+    return likeInputs(inputs, await predictions(exchange, model, tasks, texts, rowOf));
   },
 });
 
@@ -127,7 +134,7 @@ const answerQuestions = defineRoute({
   body: z
     .object({
       inputs: z
-        .union([question, z.array(question)], { error: "expected { question, context }, or a list of these" })
+        .union([question, listOf(question, "")], { error: "expected { question, context }, or a list of these" })
         .optional(),
       question: textField.optional(),
       context: textField.optional(),
@@ -142,9 +149,9 @@ const answerQuestions = defineRoute({
       throw new ServingError("validation", "expected `question` and `context`", { field: "question" });
     const list = Array.isArray(given) ? given : [given];
     inputList(list.flatMap((one) => [one.question, one.context]));
-    const rows = list.map((one, i) => ({ ...one, id: String(i), answers: [], row: i + 1 }));
+    const rowOf = (one: (typeof list)[number], i: number) => ({ ...one, id: String(i), answers: [], row: i + 1 });
     const tasks = { names: ["question-answering"], what: "a model for question answering" };
-    const answers = await predictions(exchange, model, tasks, rows);
+    const answers = await predictions(exchange, model, tasks, list, rowOf);
     return likeInputs(
       given,
       answers.map((answer) => ({ ...(answer as object), id: undefined })),

@@ -6,7 +6,7 @@ import { vectorJson, vectorListJson } from "../http/vector-json.js";
 import {
   directionField,
   inputList,
-  inputsField,
+  mixedInputsField,
   modelField,
   promptNameField,
   readingOf,
@@ -14,6 +14,7 @@ import {
   truncateField,
   vectorSchema,
 } from "./fields.js";
+import { textList } from "./list-of.js";
 import { cosineOfUnits, embedInputs, readInputs } from "./vectors.js";
 
 const group = "Text Embeddings Inference";
@@ -23,7 +24,7 @@ const common = {
   truncation_direction: directionField,
   prompt_name: promptNameField,
 };
-const inputs = inputsField.describe("a text or several; or the model's own token ids, special tokens included");
+const inputs = mixedInputsField.describe("a text or several; or the model's own token ids, special tokens included");
 
 const commonBody = z.object({ inputs, ...common });
 
@@ -110,7 +111,7 @@ const similarity = defineRoute({
   body: z.object({
     inputs: z.object({
       source_sentence: textField,
-      sentences: z.array(z.string(), { error: "expected a list of texts" }),
+      sentences: textList(),
     }),
     parameters: z
       .object({ truncate: truncateField, truncation_direction: directionField, prompt_name: promptNameField })

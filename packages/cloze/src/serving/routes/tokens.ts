@@ -5,6 +5,7 @@ import { promptOf } from "../abilities/read-text.js";
 import { checkBatchSize, chooseModel, encodeAll } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
 import { inputList, modelField, promptNameField, textsField } from "./fields.js";
+import { idList, idLists } from "./list-of.js";
 
 const tokenSchema = z.object({
   id: z.int(),
@@ -69,8 +70,6 @@ const tokenize = defineRoute({
   },
 });
 
-const idsSchema = z.array(z.int().min(0));
-
 const decode = defineRoute({
   method: "POST",
   paths: ["/decode"],
@@ -79,7 +78,7 @@ const decode = defineRoute({
   summary: "The texts of tokens",
   example: { ids: [101, 1037, 102] },
   body: z.object({
-    ids: z.union([idsSchema, z.array(idsSchema)], { error: "expected a list of token ids, or a list of such lists" }),
+    ids: z.union([idList(), idLists()], { error: "expected a list of token ids, or a list of such lists" }),
     skip_special_tokens: z.boolean().default(true),
     model: modelField,
   }),
