@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { scope } from "@cloze/tensor";
 import { afterAll, expect, test } from "vitest";
 import { wordModel, wordTokenizer } from "../../../test/tiny-models.js";
-import { openReranker } from "../../cli/rerank-options.js";
+import { openReranker } from "../../cli/reranker-kinds.js";
+import { createWarnings } from "../../data/readers/warnings.js";
 import { extendSegments } from "../../training/extend-segments.js";
 import { createJointRanker, type JointRankerOptions, jointGroups, rankJoint } from "./joint-ranker.js";
 import { loadJointRanker, saveJointRanker } from "./joint-ranker-folder.js";
@@ -46,7 +47,7 @@ test("learns to rank lists that are longer than it reads at once; saved, loaded,
   expect(loaded.options).toEqual(ranker.options);
   expect(rankJoint(loaded, rows[0].query, rows[0].candidates)).toEqual(ranked[0]);
   const options = { rerankDepth: 10, rerankMode: "pointwise" as const, firstStageWeight: 0 };
-  const opened = openReranker(folder, options);
+  const opened = openReranker(folder, options, createWarnings());
   const stage = opened.stage(
     (id) => ({ text: rows[0].candidates[Number(id)] }),
     () => [],
@@ -55,7 +56,9 @@ test("learns to rank lists that are longer than it reads at once; saved, loaded,
   const found = await stage.rerank(rows[0].query, first as never);
   expect(found.map(({ id }) => Number(id))).toEqual(ranked[0].map(({ candidate }) => candidate));
   opened.close();
-  expect(() => openReranker(folder, { ...options, rerankMode: "pairwise" })).toThrow(/joint reranker/);
+  expect(() => openReranker(folder, { ...options, rerankMode: "pairwise" }, createWarnings())).toThrow(
+    /joint reranker/,
+  );
   ranker.dispose();
   loaded.dispose();
 });
