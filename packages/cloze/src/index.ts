@@ -290,10 +290,11 @@ export {
   trainSplitRanker,
 } from "./retrieval/rerank/train-split-ranker.js";
 export type { SearchHit } from "./retrieval/search-hit.js";
+export type { SearchIndex } from "./retrieval/store/contract.js";
 export type { EncodedDocuments, IndexedDocument } from "./retrieval/store/document.js";
 export type { FieldCondition, Filter } from "./retrieval/store/filter.js";
 export type { IndexSettings } from "./retrieval/store/index-settings.js";
-export { type OpenIndexOptions, openIndex, type SearchIndex } from "./retrieval/store/search-index.js";
+export { type OpenIndexOptions, openIndex } from "./retrieval/store/search-index.js";
 export type { TokenSearchOptions } from "./retrieval/store/token-search.js";
 export type { VectorStorage } from "./retrieval/store/vector-codec.js";
 export {

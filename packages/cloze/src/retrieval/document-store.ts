@@ -4,9 +4,9 @@ import type { Ranking } from "./evaluation/ranking.js";
 import type { TermWeights } from "./learned-sparse/term-weights.js";
 import type { AnalyzerOptions } from "./lexical/analyzer.js";
 import type { Bm25Parameters, WeightedTerms } from "./lexical/bm25-formula.js";
+import type { IndexSearchOptions, SearchIndex } from "./store/contract.js";
 import type { EncodedDocuments, IndexedDocument } from "./store/document.js";
 import type { TokenFacts, VectorFacts, WeightFacts } from "./store/manifest.js";
-import type { IndexSearchOptions, SearchIndex } from "./store/search-index.js";
 import type { TokenSearchOptions } from "./store/token-search.js";
 
 /**

@@ -1,6 +1,6 @@
 // The vectors of an index as a program of the one queue: what waits is searched together, so that rows are read once for all.
 import type { Ranking } from "../retrieval/evaluation/ranking.js";
-import type { IndexSearchOptions, SearchIndex } from "../retrieval/store/search-index.js";
+import type { IndexSearchOptions, SearchIndex } from "../retrieval/store/contract.js";
 import { inGroups } from "./abilities/in-groups.js";
 import type { Program, Unit } from "./scheduler.js";
 

@@ -1,7 +1,7 @@
 // Searches of a large index by words or by weights as programs of the one queue: one search at a time, and others are
 // answered while it runs.
 import type { Ranking } from "../retrieval/evaluation/ranking.js";
-import type { IndexSearchOptions } from "../retrieval/store/search-index.js";
+import type { IndexSearchOptions } from "../retrieval/store/contract.js";
 import type { Program, Unit } from "./scheduler.js";
 
 /** A query. */

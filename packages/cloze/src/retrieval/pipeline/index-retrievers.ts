@@ -3,7 +3,7 @@ import type { Ranking } from "../evaluation/ranking.js";
 import type { LateSearchOptions } from "../late-interaction/late-search.js";
 import type { SparseVector } from "../learned-sparse/impact-index.js";
 import type { TermWeights } from "../learned-sparse/term-weights.js";
-import type { IndexSearchOptions } from "../store/search-index.js";
+import type { IndexSearchOptions } from "../store/contract.js";
 import type { TokenSearchOptions } from "../store/token-search.js";
 import type { TermReader } from "../term-weighting/term-reader.js";
 import type { Retriever } from "./retriever.js";

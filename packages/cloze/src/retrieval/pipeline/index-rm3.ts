@@ -1,6 +1,6 @@
 // BM25 with RM3 over an index on disk.
 import { embeddedStore } from "../document-store.js";
-import type { SearchIndex } from "../store/search-index.js";
+import type { SearchIndex } from "../store/contract.js";
 import { searchTwice } from "./feedback/feedback-expansion.js";
 import { rm3Expansion } from "./feedback/rm3.js";
 import type { Retriever } from "./retriever.js";

@@ -18,8 +18,9 @@ import { errorCode } from "../../../test/error-code.js";
 import { Bm25Index } from "../bm25.js";
 import { createImpactIndex, type SparseVector } from "../learned-sparse/impact-index.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
+import type { SearchIndex } from "./contract.js";
 import type { IndexedDocument } from "./document.js";
-import { openIndex, type SearchIndex } from "./search-index.js";
+import { openIndex } from "./search-index.js";
 import { openByLog } from "./segment.js";
 import { lockFolder } from "./write-lock.js";
 

@@ -18,6 +18,7 @@ import {
 } from "./document.js";
 import { guardWrite, openForAppend, readAt, writeAt } from "./file-io.js";
 import { encodeRecord, readRecords } from "./record-log.js";
+import { rowReader, tokenReader } from "./segment-readers.js";
 import { type ListedPostings, listed, openPostings, packTexts, postingsArrays } from "./stored-postings.js";
 import { centroidsIn } from "./token-codes.js";
 import type { VectorCodec } from "./vector-codec.js";
@@ -89,41 +90,6 @@ export interface SegmentSettings {
 }
 
 const noCodes = new Uint8Array(0);
-
-/** Rows of a vector file, read as far as they are there, and more when it has grown. */
-function rowReader(path: string, codec: VectorCodec | undefined, size: () => number) {
-  let rows = new Uint8Array(0);
-  return (): Uint8Array => {
-    if (codec === undefined) return rows;
-    const wanted = size() * codec.rowBytes;
-    if (rows.length < wanted) {
-      const larger = new Uint8Array(wanted);
-      larger.set(rows);
-      const file = openSync(path, "r");
-      try {
-        readAt(file, larger.subarray(rows.length), rows.length);
-      } finally {
-        closeSync(file);
-      }
-      rows = larger;
-    }
-    return rows.subarray(0, wanted);
-  };
-}
-
-/** Reads the codes of tokens, which stand behind a document's JSON. */
-const tokenReader =
-  (
-    log: number,
-    tokenBytes: number,
-    placeOf: (document: number) => { count: number; bodyEnd: number },
-  ): Segment["readTokens"] =>
-  (document, each) => {
-    const { count, bodyEnd } = placeOf(document);
-    const codes = new Uint8Array(count * each);
-    readAt(log, codes, bodyEnd - count * tokenBytes);
-    return codes;
-  };
 
 /**
  * A closed segment by its derived file; undefined where that is missing, damaged, or of a log of another length: a writer that

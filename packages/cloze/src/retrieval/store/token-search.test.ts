@@ -8,8 +8,9 @@ import { randomSource } from "../../data/random-source.js";
 import { createLateInteractionIndex } from "../late-interaction/late-interaction-index.js";
 import { maxSim } from "../late-interaction/late-search.js";
 import { sampleTokens, trainTokenCodec } from "../late-interaction/token-codec.js";
+import type { SearchIndex } from "./contract.js";
 import type { IndexedDocument } from "./document.js";
-import { openIndex, type SearchIndex } from "./search-index.js";
+import { openIndex } from "./search-index.js";
 
 const newFolder = () => mkdtempSync(join(tmpdir(), "cloze-tokens-"));
 const width = 16;

@@ -5,10 +5,10 @@ import type { Ranking } from "../evaluation/ranking.js";
 import { type CompressedTokens, type LateSearchOptions, searchLate } from "../late-interaction/late-search.js";
 import { plaidSettings } from "../late-interaction/plaid.js";
 import type { TokenCodec } from "../late-interaction/token-codec.js";
+import type { IndexSearchOptions } from "./contract.js";
 import type { IndexedDocument } from "./document.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
 import type { TokenFacts } from "./manifest.js";
-import type { IndexSearchOptions } from "./search-index.js";
 import { centroidBytes, centroidsIn, tokenBytesOf, unpackTokens } from "./token-codes.js";
 
 /** PLAID's stages are those of `plaidSettings(depth)` where they are not told. */

@@ -3,9 +3,9 @@ import { createNearest, type Nearest } from "@cloze/tensor";
 import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { Ranking } from "../evaluation/ranking.js";
+import type { IndexSearchOptions } from "./contract.js";
 import type { IndexedDocument } from "./document.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
-import type { IndexSearchOptions } from "./search-index.js";
 import type { VectorCodec } from "./vector-codec.js";
 
 /**

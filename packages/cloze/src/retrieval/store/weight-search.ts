@@ -4,9 +4,9 @@ import { ClozeError } from "../../errors.js";
 import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
 import { type TermKind, type TermWeights, termKindOf, termPairs } from "../learned-sparse/term-weights.js";
 import { topScores } from "../top-scores.js";
+import type { IndexSearchOptions } from "./contract.js";
 import type { IndexedDocument, TermCodes } from "./document.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
-import type { IndexSearchOptions } from "./search-index.js";
 import type { SearchSteps } from "./search-steps.js";
 
 /** What a weight of 1 in an index stands for: SPLADE's weights are logarithms, rarely above 5. */

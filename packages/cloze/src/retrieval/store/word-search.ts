@@ -10,8 +10,8 @@ import {
 } from "../lexical/bm25-formula.js";
 import type { TermPostings } from "../lexical/postings.js";
 import { searchScratch, topDocuments } from "../lexical/top-documents.js";
+import type { IndexSearchOptions } from "./contract.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
-import type { IndexSearchOptions } from "./search-index.js";
 import type { SearchSteps } from "./search-steps.js";
 import type { Segment } from "./segment.js";
 
