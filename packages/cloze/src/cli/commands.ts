@@ -92,7 +92,8 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
   },
   rerank: {
     takes: "[texts...]",
-    about: "put documents into a better order with a cross-encoder or a part of train-retrieval: texts for a query, or a TREC run",
+    about:
+      "put documents into a better order with a cross-encoder or a part of train-retrieval: texts for a query, or a TREC run",
     load: async () => (await import("./rerank.js")).addRerank,
   },
   "fill-mask": {
