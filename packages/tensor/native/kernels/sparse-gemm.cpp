@@ -9,7 +9,7 @@
 namespace cloze::CLOZE_ISA {
 namespace {
 
-constexpr int slot_activations = 3;  // the caller's: transposed activations
+constexpr int slot_activations = 3;  // a thread's: packed activations of a chunk; or the caller's: of all chunks
 constexpr int slot_results = 2;      // a thread's: results of a task, transposed
 
 constexpr int64_t line_elements = 3 * int64_t{1} << 15;  // of packed activations in a chunk of rows

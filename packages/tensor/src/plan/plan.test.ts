@@ -115,6 +115,41 @@ test("runs may overlap, and a closed plan frees everything and says so", async (
   expect(() => made.run(batches[0])).toThrow(expect.objectContaining({ code: "PLAN_CLOSED" }));
 });
 
+test("a plan that is closed while it runs keeps its weights until it is done, then frees them", async () => {
+  const { plan, composed } = model();
+  const batch = batchOf([200, 150, 8]);
+  const expected = composed(batch);
+  const before = memory.stats().liveBytes;
+  const made = plan();
+  const running = [made.runAsync(batch), made.runAsync(batch)];
+  made.close();
+  // What freed weights would have left is written over.
+  const others = Array.from({ length: 20 }, (_, i) => randomNormal([96, 32], { seed: i }));
+  for (const result of await Promise.all(running)) expect(difference(result, expected)).toBeLessThan(2e-5);
+  for (const other of others) other.dispose();
+  expect(memory.stats().liveBytes).toBe(before);
+});
+
+test("numbers that a batch brings for each token reach the plan, and must be as many as it takes", async () => {
+  const weight = randomNormal([5, 3], { seed: 1 });
+  const table = randomNormal([50, 5], { seed: 2 });
+  const builder = createPlanBuilder();
+  const values = builder.tokenValues(3);
+  expect(() => builder.tokenValues(3)).toThrow(expect.objectContaining({ code: "INTERNAL" }));
+  const plan = builder.build(
+    builder.linear(values, weight, undefined, { residual: builder.take(table, builder.inputs.ids) }),
+  );
+  expect(plan.valueWidth).toBe(3);
+  const batch = { ...batchOf([2, 4]), values: Float32Array.from({ length: 18 }, (_, i) => Math.cos(i)) };
+  const expected = scope(() =>
+    add(linear(tensor(batch.values, [6, 3]), weight), take(table, tensor(batch.ids))).toTypedArray(),
+  ) as Float32Array;
+  expect(difference(plan.run(batch), expected)).toBeLessThan(2e-5);
+  expect(difference(await plan.runAsync(batch), expected)).toBeLessThan(2e-5);
+  expect(() => plan.run(batchOf([2, 4]))).toThrow(expect.objectContaining({ code: "INTERNAL" }));
+  plan.close();
+});
+
 test("a batch without tokens gives nothing", () => {
   const made = model().plan();
   expect(made.run(batchOf([]))).toHaveLength(0);

@@ -151,10 +151,15 @@ export function createPlan(
       room: needed,
     };
   };
+  // A run that has begun still reads the code.
+  const freeCode = (): void => {
+    if (closed && running === 0 && code !== undefined) owner.free(pointer);
+  };
   const giveBack = (arena: Arena): void => {
     running--;
     if (spare === undefined && !closed) spare = arena;
     else free(arena);
+    freeCode();
   };
   const memoryOf = (arena: Arena): PlanMemory => ({
     writeIntegers: (offset, values) => owner.write(values, arena.integers + 4 * offset),
@@ -216,8 +221,7 @@ export function createPlan(
       closed = true;
       if (spare !== undefined) free(spare);
       spare = undefined;
-      // A run that has begun still reads the code; it is small, and goes with the process.
-      if (running === 0 && code !== undefined) owner.free(pointer);
+      freeCode();
     },
   };
 }

@@ -59,6 +59,9 @@ const sizes = [
   [130, 200, 64],
   [100, 70, 1100],
   [100, 200, 900],
+  // So many rows that each task packs its own.
+  [1000, 33, 40],
+  [1003, 70, 1100],
 ];
 
 test.each([16, 4, 1] as const)("blocks of %i outputs: the dense product, for odd sizes and any sparsity", (height) => {
