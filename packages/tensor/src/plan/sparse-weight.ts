@@ -75,7 +75,7 @@ export function disposeBlocks({ starts, inputs, values }: StoredBlocks): void {
 }
 
 /** Rows that a trial runs with. */
-export const trialRows = 192;
+export const trialRows = 384;
 
 /** What trials of this process have shown, by shape and number of blocks (to a twentieth). */
 const measured = new Map<string, BlockHeight | undefined>();
