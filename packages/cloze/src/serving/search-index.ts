@@ -5,7 +5,7 @@ import type { TermWeights } from "../retrieval/learned-sparse/term-weights.js";
 import type { Searchable } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { SearchIndex } from "../retrieval/store/contract.js";
-import type { IndexedDocument } from "../retrieval/store/document.js";
+import { type IndexedDocument, type ShownDocument, shownDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { ModelFacts } from "../retrieval/store/manifest.js";
@@ -58,7 +58,7 @@ export interface Highlight {
 }
 
 /** A document that was found. */
-export interface FoundDocument extends IndexedDocument {
+export interface FoundDocument extends ShownDocument {
   readonly score: number;
   readonly highlights?: readonly Highlight[];
 }
@@ -222,7 +222,8 @@ function serveIndex(
       return ranking.flatMap(({ id, score }) => {
         const document = index.get(id);
         if (document === undefined) return [];
-        return [{ ...document, score, ...(highlight && { highlights: highlightsOf(document, query, index.terms) }) }];
+        const highlights = highlight ? highlightsOf(document, query, index.terms) : undefined;
+        return [{ ...shownDocument(document), score, ...(highlights && { highlights }) }];
       });
     },
     async warmUp(scheduler) {

@@ -14,6 +14,12 @@ export interface IndexedDocument {
   readonly fields?: JsonObject;
 }
 
+/** What is shown of a document. */
+export type ShownDocument = Omit<IndexedDocument, "expansion">;
+
+/** A document without what is only searched. */
+export const shownDocument = ({ expansion: _, ...shown }: IndexedDocument): ShownDocument => shown;
+
 /** What models make of documents: each part where the index keeps it, and one of each document in their order. */
 export interface EncodedDocuments {
   /** [documents, width] */
