@@ -197,6 +197,9 @@ test("TILDE: reranks, and expands documents with words that their queries have",
   );
   expect(made).toMatchObject({ documents: 5, expanded: 5, warnings: [] });
   const words = tildeWords(tilde, texts);
+  // Texts are read in groups, of which more than one is as good as one.
+  const many = Array.from({ length: 260 }, (_, i) => texts[i % 5]);
+  expect(tildeWords(tilde, many)).toEqual(many.map((_, i) => words[i % 5]));
   // All other nouns of this small vocabulary; no document has its own words again, stop words or special tokens.
   words.forEach((one, d) => {
     const added = one.split(" ");
