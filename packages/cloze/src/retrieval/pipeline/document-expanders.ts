@@ -73,17 +73,18 @@ async function ofFile(path: string, warnings: DataWarnings): Promise<ExpansionSo
  * Opens what expands documents.
  *
  * @param place a folder of TILDE, or a file, see `readExpansions`
- * @throws EXPANSION_SOURCE for another folder, and what `loadTilde` and `readExpansions` throw
+ * @throws EXPANSION_SOURCE for another folder, or where nothing is, and what `loadTilde` and `readExpansions` throw
  * @example
  * const expander = await openDocumentExpander("questions.jsonl", warnings);
  * index.add(expander.expand([{ id: "1", text: "A stoat is a small animal." }]));
  */
 export async function openDocumentExpander(place: string, warnings: DataWarnings): Promise<DocumentExpander> {
   const kind = modelKinds.find(({ recognises }) => recognises(place));
-  if (kind === undefined && statSync(place).isDirectory()) {
+  const there = statSync(place, { throwIfNoEntry: false });
+  if (kind === undefined && (there === undefined || there.isDirectory())) {
     throw new ClozeError("EXPANSION_SOURCE", `${place} holds no model that expands documents`, {
       expected: "a folder of cloze train-retrieval --part tilde, or a file of ids and queries",
-      received: "another folder",
+      received: there === undefined ? "nothing" : "another folder",
       remedy: "Name such a file, what doc2query wrote say, or train a TILDE.",
     });
   }
