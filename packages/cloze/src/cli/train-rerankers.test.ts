@@ -2,7 +2,7 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { runCommand } from "../../test/run-command.js";
 import { wordModel, wordTokenizer } from "../../test/tiny-models.js";
 import { createWarnings } from "../data/readers/warnings.js";
@@ -293,6 +293,16 @@ test("documents are expanded from a file: found by its words, shown without them
     "recall@100": 1,
     warnings: [expect.objectContaining({ code: "EXPANSION_DOCUMENT_UNKNOWN", count: 1 })],
   });
+  // Documents that are passed over came all the same; where a signal stopped it, nobody knows what would have come.
+  const unknown = [expect.objectContaining({ code: "EXPANSION_DOCUMENT_UNKNOWN", count: 1 })];
+  expect(await index("--expand-documents", file, "--resume")).toMatchObject({ added: 0, expanded: 0, warnings: unknown });
+  const heard = vi.spyOn(process, "once").mockImplementation(((signal: string, stop: () => void) => {
+    if (signal === "SIGINT") stop();
+    return process;
+  }) as typeof process.once);
+  const stopped = index("--expand-documents", file).finally(() => heard.mockRestore());
+  expect(await stopped).toMatchObject({ added: 0, interrupted: true, warnings: [] });
+  process.exitCode = undefined;
   // Documents that come again without an expansion have none.
   await index("--compact");
   expect((await search("purrs")).results[0].hits).toEqual([]);
