@@ -53,7 +53,9 @@ test("a table whose columns have other names: told, or counted; its numbers are 
   await index("versions", path("versions.csv"));
   const good = (await search("versions", "good", "--top", "20")).results[0].hits;
   const shown = good.sort((a, b) => (a.id < b.id ? -1 : 1)).map(({ fields }) => fields);
-  expect(shown).toEqual(versions.map((version) => ({ version: ["1.1", "2"].includes(version) ? Number(version) : version })));
+  expect(shown).toEqual(
+    versions.map((version) => ({ version: ["1.1", "2"].includes(version) ? Number(version) : version })),
+  );
   const like = async (condition: string) => ids(await search("versions", "good", "--filter", condition));
   expect([await like("version=1.10"), await like("version=1.1")]).toEqual([["v0", "v1"], ["v0"]]);
   expect(await like("version>=1.1")).toEqual(["v0", "v1", "v2", "v8"]);

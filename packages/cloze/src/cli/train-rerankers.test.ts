@@ -12,8 +12,8 @@ import { openDocumentExpander } from "../retrieval/pipeline/document-expanders.j
 import { loadExitModel } from "../retrieval/rerank/exit-folder.js";
 import { rerankExits } from "../retrieval/rerank/rerank-exits.js";
 import { loadSplitRanker } from "../retrieval/rerank/split-ranker-folder.js";
-import { loadEpic } from "../retrieval/term-weighting/epic-folder.js";
 import { openIndex } from "../retrieval/store/search-index.js";
+import { loadEpic } from "../retrieval/term-weighting/epic-folder.js";
 import { tildeScore, tildeTexts, tildeTokens } from "../retrieval/term-weighting/tilde.js";
 import { loadTilde } from "../retrieval/term-weighting/tilde-folder.js";
 import { tildeWords } from "../retrieval/term-weighting/tilde-words.js";
@@ -295,7 +295,11 @@ test("documents are expanded from a file: found by its words, shown without them
   });
   // Documents that are passed over came all the same; where a signal stopped it, nobody knows what would have come.
   const unknown = [expect.objectContaining({ code: "EXPANSION_DOCUMENT_UNKNOWN", count: 1 })];
-  expect(await index("--expand-documents", file, "--resume")).toMatchObject({ added: 0, expanded: 0, warnings: unknown });
+  expect(await index("--expand-documents", file, "--resume")).toMatchObject({
+    added: 0,
+    expanded: 0,
+    warnings: unknown,
+  });
   const heard = vi.spyOn(process, "once").mockImplementation(((signal: string, stop: () => void) => {
     if (signal === "SIGINT") stop();
     return process;

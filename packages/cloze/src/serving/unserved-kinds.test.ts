@@ -57,7 +57,9 @@ test("an index of EPIC's weights is served without them, with a warning", async 
   const logger = pino({ base: undefined }, { write: (line: string) => void lines.push(line) });
   const server = await createServer({ indexes: [{ folder: join(folder, "index") }], logger });
   await server.load();
-  expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ level: 40, code: "INDEX_PART_UNSERVED", index: "index" }]);
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { level: 40, code: "INDEX_PART_UNSERVED", index: "index" },
+  ]);
   const { status, body } = await post(server, "/search", { query: "dog" });
   expect([status, body.pipeline, body.hits.map(({ id }: { id: string }) => id)]).toEqual([200, "bm25", ["d1"]]);
   const asked = await post(server, "/search", { query: "dog", pipeline: "splade" });

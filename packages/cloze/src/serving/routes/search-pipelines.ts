@@ -149,9 +149,7 @@ export function chooseRetriever(
   if (!can(pipeline)) {
     const held = chosen.part === undefined ? "weights of words" : partTitle(chosen.part);
     const unserved = chosen.part && index.unserved[chosen.part];
-    const why = unserved
-      ? `is not served by its ${held}, which ${unserved.title} made`
-      : `holds no ${held}`;
+    const why = unserved ? `is not served by its ${held}, which ${unserved.title} made` : `holds no ${held}`;
     throw new ServingError("backend", `${index.name} ${why}; it is searched by ${possible.join(", ")}`, {
       field: "pipeline",
     });
