@@ -36,7 +36,7 @@ test("a table whose columns have other names: told, or counted; its numbers are 
   expect(await index("goods", path("goods.csv"), ...columns)).toMatchObject({ documents: 2, warnings: [] });
   const { results } = await search("goods", "bright");
   expect(results[0].hits).toEqual([
-    { id: "lamp", text: "bright, and good", fields: { price: 3.5, code: "007" }, score: expect.any(Number) },
+    { id: "lamp", text: "bright, and good", fields: { price: "3.50", code: "007" }, score: expect.any(Number) },
   ]);
   const where = async (...conditions: string[]) =>
     ids(await search("goods", "good", ...conditions.flatMap((one) => ["--filter", one])));
@@ -47,6 +47,19 @@ test("a table whose columns have other names: told, or counted; its numbers are 
     ["lamp"],
     ["table"],
   ]);
+  // What looks like a number is shown as it was written, and is not another that is the same as a number.
+  const versions = ["1.1", "1.10", "12345678901234567890", "0.12345678901234567", "-0", "1e5", "1.", "Infinity", "2"];
+  writeFileSync(path("versions.csv"), `id,text,version\n${versions.map((one, i) => `v${i},good,${one}\n`).join("")}`);
+  await index("versions", path("versions.csv"));
+  const good = (await search("versions", "good", "--top", "20")).results[0].hits;
+  const shown = good.sort((a, b) => (a.id < b.id ? -1 : 1)).map(({ fields }) => fields);
+  expect(shown).toEqual(
+    versions.map((version) => ({ version: ["1.1", "2"].includes(version) ? Number(version) : version })),
+  );
+  const like = async (condition: string) => ids(await search("versions", "good", "--filter", condition));
+  expect([await like("version=1.10"), await like("version=1.1")]).toEqual([["v0", "v1"], ["v0"]]);
+  expect(await like("version>=1.1")).toEqual(["v0", "v1", "v2", "v8"]);
+  expect(await like("version<1")).toEqual(["v3", "v4"]);
   const wrong = (...args: string[]) => expect(index("goods", path("goods.csv"), ...args)).rejects.toEqual;
   await wrong("--column", "text=desc")(code("DATA_COLUMN_MISSING"));
   await wrong("--column", "body=description")(code("DATA_COLUMN_MISSING"));

@@ -248,6 +248,7 @@ async function indexDocuments(
       const there = await index.has(batch.map(({ id }) => id));
       const missing = batch.filter(({ id }) => !there.has(id));
       passed += batch.length - missing.length;
+      expander?.passOver(there);
       batch = missing;
     }
     if (expander !== undefined) batch = expander.expand(batch);
@@ -282,7 +283,7 @@ async function indexDocuments(
   }
   progress.done();
   encoder?.dispose();
-  expander?.close();
+  expander?.close(!stopped);
   const seconds = (performance.now() - start) / 1000;
   for (const { code, message, count, first } of index.warnings()) warnings.add(code, message, first, count);
   noteWarnings(progress, warnings.list());

@@ -16,7 +16,7 @@ import {
 } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import { storeWordIndex } from "../retrieval/pipeline/word-index.js";
-import { type IndexedDocument, searchedText } from "../retrieval/store/document.js";
+import { type ShownDocument, searchedText, shownDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
 import type { ModelFacts } from "../retrieval/store/manifest.js";
 import { checkFingerprint, modelFingerprint } from "../retrieval/store/model-fingerprint.js";
@@ -180,10 +180,11 @@ export function addSearch(program: Command): void {
       let rankings = await retriever.search(queries, { depth, filter: options.filter });
       if (reranker !== undefined) rankings = await rerankAll(reranker, queries, rankings, index, options);
       const milliseconds = performance.now() - start;
-      const results: { query: string; hits: (Partial<IndexedDocument> & ScoredDocument)[] }[] = [];
+      const results: { query: string; hits: (Partial<ShownDocument> & ScoredDocument)[] }[] = [];
       for (const [q, query] of queries.entries()) {
         const documents = await index.get(rankings[q].map(({ id }) => id));
-        results.push({ query, hits: rankings[q].map((hit, place) => ({ ...documents[place], ...hit })) });
+        const shown = documents.map((document) => document && shownDocument(document));
+        results.push({ query, hits: rankings[q].map((hit, place) => ({ ...shown[place], ...hit })) });
       }
       const documents = await index.size();
       const warnings = [...index.warnings(), ...warned.list()];

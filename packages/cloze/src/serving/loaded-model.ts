@@ -12,10 +12,10 @@ import { loadModel, type Model } from "../families/index.js";
 import { type CompileOptions, compile } from "../inference/compile.js";
 import { type CompiledHead, compileHead } from "../inference/compile-head.js";
 import { inParts } from "../inference/in-parts.js";
-import { isEpicFolder } from "../retrieval/term-weighting/epic-folder.js";
 import type { TaskModel } from "../tasks/run.js";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.js";
 import { type ServedPlan, shortRunsAtOnce } from "./short-runs.js";
+import { checkServed } from "./unserved-kinds.js";
 
 export interface LoadedModel {
   readonly name: string;
@@ -80,11 +80,7 @@ function taskModelParts(task: TaskModel<unknown, unknown, unknown>): Parts {
 
 async function loadParts(folder: string): Promise<Parts> {
   if (existsSync(join(folder, "task.json"))) return taskModelParts((await loadTasks()).loadTaskModel(folder));
-  if (isEpicFolder(folder)) {
-    throw new ClozeError("MODEL_UNSUPPORTED", "The server does not weigh terms by EPIC", {
-      remedy: "Use cloze index and cloze search, or loadEpic.",
-    });
-  }
+  checkServed(folder);
   if (isSparseEncoderFolder(folder)) return sparseParts(loadSparseEncoder(folder));
   if (isTokenEncoderFolder(folder)) return tokenEncoderParts(loadTokenEncoder(folder));
   if (existsSync(join(folder, "modules.json"))) return embedderParts(loadEmbedder(folder));
@@ -111,7 +107,7 @@ async function loadParts(folder: string): Promise<Parts> {
  * Loads a folder: a sentence-transformers folder (of an embedder, or of an encoder of weighted terms or of tokens), a folder
  * that `cloze finetune` wrote, or a Hugging Face folder with whatever head.
  *
- * @throws what `loadEmbedder`, `loadSparseEncoder`, `loadTokenEncoder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
+ * @throws MODEL_UNSUPPORTED for kinds that are not served, and what `loadEmbedder`, `loadSparseEncoder`, `loadTokenEncoder`, `loadTaskModel`, `loadModel` and `loadTokenizer` throw
  */
 export async function loadServedFolder(
   folder: string,

@@ -5,7 +5,7 @@ import type { TermWeights } from "../retrieval/learned-sparse/term-weights.js";
 import type { Searchable } from "../retrieval/pipeline/index-retrievers.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
 import type { SearchIndex } from "../retrieval/store/contract.js";
-import type { IndexedDocument } from "../retrieval/store/document.js";
+import { type IndexedDocument, type ShownDocument, shownDocument } from "../retrieval/store/document.js";
 import type { Filter } from "../retrieval/store/filter.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { ModelFacts } from "../retrieval/store/manifest.js";
@@ -15,6 +15,7 @@ import { type NearestProgram, nearestProgram, nearestUnit } from "./nearest-prog
 import type { Scheduler } from "./scheduler.js";
 import { type SearchProgram, searchProgram } from "./search-program.js";
 import type { ServedModel } from "./served-model.js";
+import { type UnservedKind, unservedKind } from "./unserved-kinds.js";
 
 /**
  * What a model made of an index's documents, by its name among the index's settings: what it is called, and which models can
@@ -58,7 +59,7 @@ export interface Highlight {
 }
 
 /** A document that was found. */
-export interface FoundDocument extends IndexedDocument {
+export interface FoundDocument extends ShownDocument {
   readonly score: number;
   readonly highlights?: readonly Highlight[];
 }
@@ -78,6 +79,8 @@ export interface ServedIndex {
   readonly size: number;
   /** The models of what it holds beside words. */
   readonly models: { readonly [Part in MadePartName]?: ServedModel };
+  /** Parts that it holds and that are not searched, by what made them. */
+  readonly unserved: { readonly [Part in MadePartName]?: UnservedKind };
   /** Reads queries for weights of words, where it holds some. */
   readonly termReader?: TermReader;
   /** What retrievers look into. */
@@ -118,7 +121,7 @@ export function highlightsOf(
 }
 
 /**
- * Opens an index to serve.
+ * Opens an index to serve. What a model made that is not served is left out: its words can be searched all the same.
  *
  * @param models those that are served; the ones that made the index's vectors, weights or tokens are found by their fingerprints
  * @param load serves a model of the index, where it is none of them
@@ -137,13 +140,17 @@ export async function openServedIndex(
   const index = openIndex(folder);
   try {
     const found: Partial<Record<MadePartName, ServedModel>> = {};
+    const unserved: Partial<Record<MadePartName, UnservedKind>> = {};
     for (const part of Object.keys(madeParts) as MadePartName[]) {
       const made = index.settings[part];
       const { readWithoutModel }: MadePart = madeParts[part];
-      if (made !== undefined && readWithoutModel?.(index.settings) !== true)
-        found[part] = await modelOf(index, part, made, [...models, ...Object.values(found)], load);
+      if (made === undefined || readWithoutModel?.(index.settings) === true) continue;
+      const kind = unservedKind(made.model);
+      if (kind !== undefined && modelFingerprint(made.model) === made.fingerprint) unserved[part] = kind;
+      else found[part] = await modelOf(index, part, made, [...models, ...Object.values(found)], load);
     }
-    return serveIndex(index, name, { models: found, termReader: await termReaderOf(index, models), large });
+    const termReader = await termReaderOf(index, models);
+    return serveIndex(index, name, { models: found, unserved, termReader, large });
   } catch (error) {
     index.close();
     throw error;
@@ -199,13 +206,14 @@ async function modelOf(
 function serveIndex(
   index: SearchIndex,
   name: string,
-  { models, termReader, large }: Pick<ServedIndex, "models" | "termReader"> & { large: number },
+  { models, unserved, termReader, large }: Pick<ServedIndex, "models" | "unserved" | "termReader"> & { large: number },
 ): ServedIndex {
   const { vectors } = index.settings;
   const nearest = vectors === undefined ? undefined : nearestProgram(index, name);
   return {
     name,
     termReader,
+    unserved,
     size: index.size,
     models,
     searchable: index,
@@ -222,7 +230,8 @@ function serveIndex(
       return ranking.flatMap(({ id, score }) => {
         const document = index.get(id);
         if (document === undefined) return [];
-        return [{ ...document, score, ...(highlight && { highlights: highlightsOf(document, query, index.terms) }) }];
+        const highlights = highlight ? highlightsOf(document, query, index.terms) : undefined;
+        return [{ ...shownDocument(document), score, ...(highlights && { highlights }) }];
       });
     },
     async warmUp(scheduler) {

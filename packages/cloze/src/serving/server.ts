@@ -115,6 +115,10 @@ export async function createServer({
       if (state.indexes.has(name)) throw nameTaken("indexes", name, "--index");
       const index = await openServedIndex(folder, name, [...state.models.values()], loadModel);
       state.indexes.set(name, index);
+      for (const [part, { title }] of Object.entries(index.unserved)) {
+        const line = { code: "INDEX_PART_UNSERVED", index: name, part };
+        logger?.warn(line, `searched without what ${title} made, which is not served`);
+      }
       if (settings.warmUp) await index.warmUp(scheduler);
     }
     state.ready = true;

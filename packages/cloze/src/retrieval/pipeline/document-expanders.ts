@@ -19,14 +19,21 @@ export interface DocumentExpander {
   readonly expanded: number;
   /** Documents with what is searched behind their texts; those for which there is nothing as they were. */
   expand<Document extends Expandable>(documents: readonly Document[]): Document[];
-  /** Counts expansions of documents that did not come, and frees what was opened. */
-  close(): void;
+  /** Documents that came and need nothing: they are in the index already, say. */
+  passOver(ids: Iterable<string>): void;
+  /**
+   * Frees what was opened, and counts expansions of documents that did not come.
+   *
+   * @param complete whether all documents came, or were passed over; without, nothing is counted. Default true
+   */
+  close(complete?: boolean): void;
 }
 
 /** What stands behind each document. */
 interface ExpansionSource {
   of(documents: readonly Expandable[]): readonly (string | undefined)[];
-  close(): void;
+  passOver?(ids: Iterable<string>): void;
+  close(complete: boolean): void;
 }
 
 interface ModelKind {
@@ -49,15 +56,18 @@ const modelKinds: readonly ModelKind[] = [
 async function ofFile(path: string, warnings: DataWarnings): Promise<ExpansionSource> {
   const expansions = await readExpansions(path, warnings);
   const used = new Set<string>();
+  const passOver = (ids: Iterable<string>) => {
+    for (const id of ids) if (expansions.has(id)) used.add(id);
+  };
   return {
-    of: (documents) =>
-      documents.map(({ id }) => {
-        if (expansions.has(id)) used.add(id);
-        return expansions.get(id);
-      }),
-    close() {
+    of(documents) {
+      passOver(documents.map(({ id }) => id));
+      return documents.map(({ id }) => expansions.get(id));
+    },
+    passOver,
+    close(complete) {
       const left = expansions.size - used.size;
-      if (left === 0) return;
+      if (left === 0 || !complete) return;
       const [first] = [...expansions.keys()].filter((id) => !used.has(id));
       warnings.add(
         "EXPANSION_DOCUMENT_UNKNOWN",
@@ -73,17 +83,18 @@ async function ofFile(path: string, warnings: DataWarnings): Promise<ExpansionSo
  * Opens what expands documents.
  *
  * @param place a folder of TILDE, or a file, see `readExpansions`
- * @throws EXPANSION_SOURCE for another folder, and what `loadTilde` and `readExpansions` throw
+ * @throws EXPANSION_SOURCE for another folder, or where nothing is, and what `loadTilde` and `readExpansions` throw
  * @example
  * const expander = await openDocumentExpander("questions.jsonl", warnings);
  * index.add(expander.expand([{ id: "1", text: "A stoat is a small animal." }]));
  */
 export async function openDocumentExpander(place: string, warnings: DataWarnings): Promise<DocumentExpander> {
   const kind = modelKinds.find(({ recognises }) => recognises(place));
-  if (kind === undefined && statSync(place).isDirectory()) {
+  const there = statSync(place, { throwIfNoEntry: false });
+  if (kind === undefined && (there === undefined || there.isDirectory())) {
     throw new ClozeError("EXPANSION_SOURCE", `${place} holds no model that expands documents`, {
       expected: "a folder of cloze train-retrieval --part tilde, or a file of ids and queries",
-      received: "another folder",
+      received: there === undefined ? "nothing" : "another folder",
       remedy: "Name such a file, what doc2query wrote say, or train a TILDE.",
     });
   }
@@ -102,7 +113,8 @@ export async function openDocumentExpander(place: string, warnings: DataWarnings
         return { ...document, expansion };
       });
     },
-    close: () => source.close(),
+    passOver: (ids) => source.passOver?.(ids),
+    close: (complete = true) => source.close(complete),
   };
 }
 

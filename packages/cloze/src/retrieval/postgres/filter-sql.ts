@@ -1,6 +1,6 @@
 // Conditions on fields as SQL over the column `terms`.
 import type { JsonValue } from "../../text/index.js";
-import { fieldPrefix, fieldTerm } from "../store/document.js";
+import { fieldPrefix, fieldTerm, numberKey } from "../store/document.js";
 import type { FieldBounds, Filter } from "../store/filter.js";
 
 const signs = { gte: ">=", gt: ">", lte: "<=", lt: "<" } as const;
@@ -25,13 +25,14 @@ export function filterSql(filter: Filter | undefined, values: unknown[]): string
     }
     const { not, ...bounds } = condition as FieldBounds;
     if (not !== undefined) parts.push(`NOT d.terms && ${parameter(termsOf(field, not))}::text[]`);
-    const numbers = storedTerm(`${fieldPrefix(field)}n`);
+    const prefix = storedTerm(fieldPrefix(field));
+    const key = prefix.length + 1;
     const tests = Object.entries(bounds).map(
       ([name, bound]) =>
-        `substr(t, ${numbers.length + 1})::float8 ${signs[name as keyof typeof signs]} ${parameter(bound)}::float8`,
+        `substr(t, ${key + 1})::float8 ${signs[name as keyof typeof signs]} ${parameter(bound)}::float8`,
     );
     if (tests.length === 0) continue;
-    const starts = `starts_with(t, ${parameter(numbers)})`;
+    const starts = `starts_with(t, ${parameter(prefix)}) AND substr(t, ${key}) ~ ${parameter(numberKey)}`;
     // CASE: the number is read only where there is one.
     parts.push(
       `EXISTS (SELECT 1 FROM unnest(d.terms) AS t WHERE CASE WHEN ${starts} THEN ${tests.join(" AND ")} ELSE false END)`,

@@ -30,11 +30,12 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
   afterAll(() => server?.stop(), 60_000);
 
   const words = ["cats", "dog", "bird", "stones"];
+  const prices = ["4.50", "007", "-3", "4.x"];
   const documents: IndexedDocument[] = Array.from({ length: 20 }, (_, i) => ({
     id: `d${i}`,
     title: i % 3 === 0 ? "A title" : undefined,
     text: Array.from({ length: (i % 5) + 1 }, (_, j) => words[(i * 7 + j * j) % 4]).join(" "),
-    fields: { year: 2000 + (i % 4), tags: [words[i % 4], "all"], deep: { open: i % 2 === 0 } },
+    fields: { year: 2000 + (i % 4), tags: [words[i % 4], "all"], deep: { open: i % 2 === 0 }, price: prices[i % 4] },
   }));
   const rowsOf = (list: readonly IndexedDocument[]) =>
     Float32Array.from(
@@ -93,6 +94,8 @@ describe.skipIf(python === undefined)("PostgreSQL", () => {
       { year: { gte: 2001, lt: 2003, not: 2002 } },
       { tags: ["dog", "bird"], "deep.open": true },
       { tags: { not: "cats" } },
+      { price: { gt: -10 } },
+      { price: { gte: 0, lt: 5 } },
       { nothing: 1 },
     ];
     for (const filter of filters) {

@@ -10,9 +10,18 @@ export interface IndexedDocument {
   readonly title?: string;
   /** Searched by words behind the text, and not shown: questions that it answers, terms that a model adds. */
   readonly expansion?: string;
-  /** Anything else; texts (up to 256 characters), numbers and booleans can be filtered by, lists by any of their parts. */
+  /**
+   * Anything else; texts (up to 256 characters), numbers and booleans can be filtered by, lists by any of their parts. Bounds
+   * look at numbers, and at texts that write one out.
+   */
   readonly fields?: JsonObject;
 }
+
+/** What is shown of a document. */
+export type ShownDocument = Omit<IndexedDocument, "expansion">;
+
+/** A document without what is only searched. */
+export const shownDocument = ({ expansion: _, ...shown }: IndexedDocument): ShownDocument => shown;
 
 /** What models make of documents: each part where the index keeps it, and one of each document in their order. */
 export interface EncodedDocuments {
@@ -99,10 +108,17 @@ export function fieldTerm(field: string, value: JsonValue): string | undefined {
 /** What all terms of a field begin with. */
 export const fieldPrefix = (field: string): string => `${field}${separator}`;
 
-/** The number that a term of a field stands for; undefined for other values. */
+/**
+ * What follows the prefix where a term of a field stands for a number: one, or a text that is one written out (4.50, not 007).
+ * PostgreSQL reads it too.
+ */
+export const numberKey = "^(n|s-?(0|[1-9][0-9]*)([.][0-9]+)?$)";
+const isNumber = new RegExp(numberKey);
+
+/** The number that a term of a field stands for, or writes out; undefined for other values. */
 export function numberOfTerm(field: string, term: string): number | undefined {
   const key = term.slice(field.length + 1);
-  return key.startsWith("n") ? Number(key.slice(1)) : undefined;
+  return isNumber.test(key) ? Number(key.slice(1)) : undefined;
 }
 
 /** The terms of a document's fields; those of objects inside are named a.b. */

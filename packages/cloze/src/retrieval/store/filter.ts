@@ -3,7 +3,7 @@ import type { JsonValue } from "../../text/index.js";
 import { fieldPrefix, fieldTerm, numberOfTerm } from "./document.js";
 import type { ListedPostings } from "./stored-postings.js";
 
-/** Bounds of a number, and what a value must not be; all that are there must hold. */
+/** Bounds of a number, or of a text that writes one out, and what a value must not be; all that are there must hold. */
 export interface FieldBounds {
   readonly gte?: number;
   readonly gt?: number;

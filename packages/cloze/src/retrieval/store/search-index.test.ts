@@ -31,7 +31,7 @@ const words = ["cat", "dog", "bird", "stone"];
 const documentOf = (id: string, seed: number): IndexedDocument => ({
   id,
   text: Array.from({ length: (seed % 5) + 1 }, (_, i) => words[(seed * 7 + i * i) % 4]).join(" "),
-  fields: { year: 2000 + (seed % 4), tags: [words[seed % 4], "all"] },
+  fields: { year: 2000 + (seed % 4), tags: [words[seed % 4], "all"], price: ["4.50", "007", "-3", "4.x"][seed % 4] },
 });
 const vectorOf = (seed: number): number[] => [seed % 3, (seed % 5) - 2, 1];
 const weights = { model: "toy", fingerprint: "b".repeat(64) };
@@ -162,6 +162,10 @@ test("filters: values, lists, bounds, not", () => {
   expect(found({ year: { gte: 2001, lt: 2003 }, tags: "all" })).toEqual(expected((seed) => [1, 2].includes(seed % 4)));
   expect(found({ tags: { not: "cat" } })).toEqual(expected((seed) => seed % 4 !== 0));
   expect(found({ year: "2001" })).toEqual([]);
+  // Bounds look at texts that write a number out; values are what they are.
+  expect(found({ price: { gt: -10 } })).toEqual(expected((seed) => [0, 2].includes(seed % 4)));
+  expect(found({ price: { gt: -10, lte: 4 } })).toEqual(expected((seed) => seed % 4 === 2));
+  expect([found({ price: 4.5 }), found({ price: "4.50" })]).toEqual([[], expected((seed) => seed % 4 === 0)]);
   expect(found({ nothing: 1 })).toEqual([]);
   expect(
     index.searchWords("cat", { depth: 20, filter: { year: 2001 } }).every(({ id }) => Number(id.slice(1)) % 4 === 1),

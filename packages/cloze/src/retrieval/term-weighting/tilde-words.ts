@@ -3,6 +3,9 @@ import { createAnalyzer } from "../lexical/analyzer.js";
 import { type TildeText, tildeExpansion, tildeTexts } from "./tilde.js";
 import type { Tilde } from "./tilde-folder.js";
 
+/** Texts that are read at once, enough to batch by length: each takes a float for every token of the vocabulary. */
+const group = 256;
+
 /**
  * The likeliest words of each text's queries that the text lacks, with blanks between them: tokens that are whole words, no stop
  * words.
@@ -29,5 +32,10 @@ export function tildeWords(tilde: Tilde, texts: readonly string[]): string[] {
   };
   const keep = (id: number) => !tokenizer.specialIds.has(id) && wordOf(id) !== undefined;
   const expand = (text: TildeText) => tildeExpansion(text, { top: expansionTerms, keep });
-  return tildeTexts(model, tokenizer, texts, { maxLength }).map((text) => expand(text).map(wordOf).join(" "));
+  const result: string[] = [];
+  for (let start = 0; start < texts.length; start += group) {
+    const read = tildeTexts(model, tokenizer, texts.slice(start, start + group), { maxLength });
+    result.push(...read.map((text) => expand(text).map(wordOf).join(" ")));
+  }
+  return result;
 }

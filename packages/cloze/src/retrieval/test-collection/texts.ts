@@ -111,9 +111,11 @@ interface Source {
 /** Whether a file's values are all texts. */
 const isTable = (path: string): boolean => /\.(tsv|csv|txt)(\.gz|\.zst)?$/i.test(path);
 
-/** Numbers that a table writes out, so that fields are compared as numbers; others (007, 1e5) stay texts. */
-const tableValue = (value: JsonValue): JsonValue =>
-  typeof value === "string" && /^-?(0|[1-9]\d{0,14})(\.\d{1,9})?$/.test(value) ? Number(value) : value;
+/** Numbers that a table writes as we would; others (1.10, 007, more digits than a number holds) stay the texts that they are. */
+function tableValue(value: JsonValue): JsonValue {
+  const number = Number(value);
+  return typeof value === "string" && Number.isFinite(number) && String(number) === value ? number : value;
+}
 
 /** Opens a file whose table, where it is one, has a header. */
 async function openHeaded(path: string, options: OpenRowsOptions): Promise<Source> {
@@ -168,8 +170,8 @@ export function idOf(
 
 /**
  * The documents of a file: JSON lines `{ _id, title?, text }`, or a table. Numbers as ids are written out; documents
- * without an id are left out, those without a text are kept, both counted. Numbers that a table writes out are numbers among
- * `fields`. Ids are not checked for repeats.
+ * without an id are left out, those without a text are kept, both counted. Numbers of a table are numbers among `fields` where
+ * they are written as `String` writes them, and else texts. Ids are not checked for repeats.
  *
  * @param options `columns`: those of its parts, where their names are not the usual ones; `numbered`: in a file without a
  * column of ids, the name of the file and the number of the row are the id

@@ -105,12 +105,21 @@ function parseBody({ headers }: FastifyRequest, body: Buffer): unknown {
   }
 }
 
-/** Refuses on a connection without a request that could be answered. */
+/** Milliseconds in which what a client still sends is read: closed at once, its system may throw the answer away. */
+const linger = 500;
+
+/** Refuses on a connection without a request that could be answered, and closes it, whatever the client does. */
 function refuseBare(socket: Duplex, status: string, type = "Validation", headers = ""): void {
   const body = JSON.stringify({ error: status.slice(4), error_type: type });
   socket.end(
     `HTTP/1.1 ${status}\r\n${headers}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
+  // Node has let go of it: nobody else reads what comes, or minds how long it stays open.
+  socket.resume();
+  socket.once("finish", () => {
+    const timer = setTimeout(() => socket.destroy(), linger);
+    socket.once("close", () => clearTimeout(timer));
+  });
 }
 
 /** HTTP that cannot be read: answered on the bare connection. */

@@ -72,6 +72,26 @@ test("CONNECT: 405, and the server goes on", async () => {
   expect([status, JSON.parse(body)]).toEqual([405, { error: "Method Not Allowed", error_type: "MethodNotAllowed" }]);
   expect(head).toMatch(/^allow: GET, POST$/im);
 });
+test("a refused connection is closed, though its client keeps its side open", async () => {
+  const open = () => new Promise<number>((resolve) => server.app.server.getConnections((_, count) => resolve(count)));
+  for (const [said, status] of [
+    ["CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\nand more", 405],
+    ["no HTTP\r\n\r\n", 400],
+  ] as const) {
+    await expect.poll(open, { timeout: 5000 }).toBe(0);
+    const socket = connect({ port: Number(new URL(server.url).port), host: "127.0.0.1", allowHalfOpen: true });
+    let received = "";
+    socket.setEncoding("utf8").on("data", (text) => {
+      received += text;
+    });
+    // What comes later may meet a closed door.
+    socket.on("error", () => {});
+    socket.write(said);
+    await expect.poll(() => received, { timeout: 5000 }).toContain(`HTTP/1.1 ${status}`);
+    await expect.poll(open, { timeout: 5000 }).toBe(0);
+    socket.destroy();
+  }
+});
 test("codings of a body: none may be said, others are refused", async () => {
   for (const coding of ["identity", "Identity", ""])
     expect(await ask(...post([...last, `Content-Encoding: ${coding}`]))).toMatchObject({ status: 200 });

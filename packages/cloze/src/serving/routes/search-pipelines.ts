@@ -148,7 +148,9 @@ export function chooseRetriever(
   const chosen: Pipeline = pipelines[pipeline];
   if (!can(pipeline)) {
     const held = chosen.part === undefined ? "weights of words" : partTitle(chosen.part);
-    throw new ServingError("backend", `${index.name} holds no ${held}; it is searched by ${possible.join(", ")}`, {
+    const unserved = chosen.part && index.unserved[chosen.part];
+    const why = unserved ? `is not served by its ${held}, which ${unserved.title} made` : `holds no ${held}`;
+    throw new ServingError("backend", `${index.name} ${why}; it is searched by ${possible.join(", ")}`, {
       field: "pipeline",
     });
   }

@@ -36,7 +36,7 @@ beforeAll(async () => {
   both.add(documents, { vectors });
   both.close();
   const words = openIndex(join(folder, "words"), { write: true, create: {} });
-  words.add(documents);
+  words.add(documents.map((document) => ({ ...document, expansion: `who is the ${document.id}` })));
   words.close();
   model.dispose();
   // The model is named by the index alone.
@@ -97,6 +97,14 @@ test("highlights are the words that the index takes for the query's, where they 
     for (const { field, start, end, text } of hit.highlights) expect(hit[field].slice(start, end)).toBe(text);
   }
   expect((await search({ query: "cat", highlight: false })).body.hits[0].highlights).toBeUndefined();
+});
+
+test("what documents are expanded by is searched and not shown", async () => {
+  for (const highlight of [true, false]) {
+    const { body } = await search({ query: "who", index: "words", highlight });
+    expect(ids(body).sort()).toEqual(["cat", "dog", "film"]);
+    for (const hit of body.hits) expect(hit).not.toHaveProperty("expansion");
+  }
 });
 
 test("an index of words answers by words; what is not there is said", async () => {
