@@ -65,10 +65,10 @@ const kinds: readonly RerankerKind[] = [
     title: "a joint reranker, which reads several documents at once",
     reads: [],
     recognises: isJointFolder,
-    open(folder, { rerankDepth: depth, firstStageWeight }) {
+    open(folder, { rerankDepth: depth, firstStageWeight }, warnings) {
       const joint = loadJointRanker(folder);
       return {
-        stage: (texts) => rerankJoint(joint, texts, { depth, firstStageWeight }),
+        stage: (texts) => rerankJoint(joint, texts, { depth, firstStageWeight, warnings }),
         close: () => joint.dispose(),
       };
     },
