@@ -29,7 +29,10 @@ export class ClozeError extends Error {
     if (details.expected !== undefined) parts.push(`expected ${details.expected}`);
     if (details.received !== undefined) parts.push(`received ${details.received}`);
     const text = parts.join("; ");
-    super(details.remedy === undefined ? text : `${text}. ${details.remedy}`, { cause: details.cause });
+    // What was received may be a whole sentence too; an ellipsis stays.
+    super(details.remedy === undefined ? text : `${text.replace(/(?<!\.)\.$/, "")}. ${details.remedy}`, {
+      cause: details.cause,
+    });
     this.name = "ClozeError";
     this.code = code;
     this.expected = details.expected;

@@ -4,12 +4,11 @@ import { join } from "node:path";
 import type { DataWarnings } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import { plannedForward } from "../inference/planned-forward.js";
-import { isJointFolder } from "../objectives/pairs/joint-folder.js";
 import { Bm25Index } from "../retrieval/bm25.js";
 import type { Reranker } from "../retrieval/pipeline/retriever.js";
 import { type CrossEncoder, crossEncoder } from "../retrieval/rerank/cross-encoder.js";
 import { isExitFolder, loadExitModel } from "../retrieval/rerank/exit-folder.js";
-import { loadJointRanker } from "../retrieval/rerank/joint-ranker-folder.js";
+import { isJointFolder, loadJointRanker } from "../retrieval/rerank/joint-ranker-folder.js";
 import { bm25BlockScorer, keyBlockEncoder } from "../retrieval/rerank/key-blocks.js";
 import { isParadeFolder, loadParade } from "../retrieval/rerank/parade-folder.js";
 import type { PassageAggregation } from "../retrieval/rerank/passages.js";
@@ -65,10 +64,10 @@ const kinds: readonly RerankerKind[] = [
     title: "a joint reranker, which reads several documents at once",
     reads: [],
     recognises: isJointFolder,
-    open(folder, { rerankDepth: depth, firstStageWeight }) {
+    open(folder, { rerankDepth: depth, firstStageWeight }, warnings) {
       const joint = loadJointRanker(folder);
       return {
-        stage: (texts) => rerankJoint(joint, texts, { depth, firstStageWeight }),
+        stage: (texts) => rerankJoint(joint, texts, { depth, firstStageWeight, warnings }),
         close: () => joint.dispose(),
       };
     },

@@ -24,4 +24,22 @@ export interface DocumentSource {
   document(position: number): TokenDocument;
   /** Documents that are not trained on, to measure the loss. */
   readonly heldOut?: DocumentSource;
+  /** Behind the `count` documents that are asked about, up to this position, stand others to draw negatives from. Default `count`. */
+  readonly reach?: number;
 }
+
+/** Documents that are asked about, with others behind them that are read as negatives only. */
+export const withNegatives = (documents: DocumentSource, others: DocumentSource): DocumentSource => {
+  const { count, tokens } = documents;
+  const at =
+    <T>(read: (source: DocumentSource, position: number) => T) =>
+    (position: number): T =>
+      position < count ? read(documents, position) : read(others, position - count);
+  return {
+    count,
+    tokens,
+    reach: count + others.count,
+    length: at((source, position) => source.length(position)),
+    document: at((source, position) => source.document(position)),
+  };
+};

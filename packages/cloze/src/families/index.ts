@@ -1,6 +1,7 @@
 export { architectureOf, architectures, type HeadFields } from "./architectures.js";
+export { descriptionOf } from "./config-description.js";
 export type { ConfigJson, Family, NameMap } from "./family.js";
-export { descriptionOf, type LoadModelOptions, loadModel, saveConfig, saveModel } from "./io.js";
+export { type LoadModelOptions, loadModel, saveConfig, saveModel } from "./io.js";
 export {
   assembleModel,
   type CreateModelOptions,

@@ -11,7 +11,7 @@ import { createObjective, parseObjective } from "./index.js";
 import { jointTexts } from "./joint-candidates.js";
 import { type JointTexts, packJoint } from "./pairs/joint-blocks.js";
 import { createJointClassifier, jointKinds } from "./pairs/joint-classifier.js";
-import { readJointClassifier } from "./pairs/joint-folder.js";
+import { jointFiles } from "./pairs/joint-folder.js";
 
 const shared = mkdtempSync(join(tmpdir(), "cloze-joint-"));
 afterAll(() => rmSync(shared, { recursive: true, force: true }));
@@ -217,10 +217,9 @@ describe("the objective", () => {
     });
     expect(losses[0]).toBeCloseTo(losses[1] + losses[2], 4);
     expect(losses[2]).toBeGreaterThan(0.1);
-    readJointClassifier(shared, (settings, load) => {
-      expect(settings).toEqual({ kind: "ie-k", candidates: 3, blockTokens: 8, labels: 2 });
-      expect(load("output.weight")?.shape).toEqual([2, 16]);
-    });
+    expect(jointFiles.settings(shared)).toEqual({ kind: "ie-k", candidates: 3, blockTokens: 8, labels: 2 });
+    const shapeOf = (name: string) => jointFiles.weights(shared, (load) => scope(() => load(name).shape));
+    expect(shapeOf("output.weight")).toEqual([2, 16]);
     model.dispose();
   });
 

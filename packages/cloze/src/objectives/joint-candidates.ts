@@ -12,7 +12,7 @@ import { type MaskedBatch, maskTokens } from "./masking.js";
 import { defineObjective } from "./objective.js";
 import { checkJoint, type JointBatch, type JointTexts, packJoint } from "./pairs/joint-blocks.js";
 import { createJointClassifier } from "./pairs/joint-classifier.js";
-import { saveJointClassifier } from "./pairs/joint-folder.js";
+import { jointFiles } from "./pairs/joint-folder.js";
 import { sameParagraphPairs } from "./pairs/paragraph-pairs.js";
 
 const type = "joint-candidates";
@@ -125,10 +125,10 @@ export const jointCandidates = defineObjective({
           (config.maskedLanguageWeight > 0 ? headFlops(model, prepared.rows.length) : 0) +
           classifier.flops(prepared)),
       save: (folder) =>
-        saveJointClassifier(
+        jointFiles.write(
+          folder,
           { kind, candidates, blockTokens: config.blockTokens, labels: 2 },
           classifier.parameters,
-          folder,
         ),
       dispose: classifier.dispose,
     };

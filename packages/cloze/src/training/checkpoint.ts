@@ -49,6 +49,14 @@ function freeName(folder: string, step: number): string {
   }
 }
 
+/** What the system said; not the name of a file that is gone, nor what to do about it. */
+const reasonOf = (cause: unknown): string =>
+  cause instanceof ClozeError && cause.received !== undefined
+    ? cause.received
+    : cause instanceof Error
+      ? cause.message
+      : String(cause);
+
 /** Writes checkpoint `step` and removes older ones. Returns its folder. */
 export function saveCheckpoint(
   folder: string,
@@ -75,15 +83,15 @@ export function saveCheckpoint(
     renameSync(temporary, join(folder, name));
   } catch (cause) {
     rmSync(temporary, { recursive: true, force: true });
-    throw new ClozeError(
-      "CHECKPOINT_WRITE",
-      `The checkpoint of step ${state.step} could not be written; the one before is intact`,
-      {
-        received: cause instanceof Error ? cause.message : String(cause),
-        remedy: "Free some space or choose another folder, then go on with --resume.",
-        cause,
-      },
-    );
+    const [before, next] =
+      findCheckpoint(folder) === undefined
+        ? ["there is none before it", "start again"]
+        : ["the one before is intact", "go on with --resume"];
+    throw new ClozeError("CHECKPOINT_WRITE", `The checkpoint of step ${state.step} could not be written; ${before}`, {
+      received: reasonOf(cause),
+      remedy: `Free some space or choose another folder, then ${next}.`,
+      cause,
+    });
   }
   writeFileAtomic(join(folder, pointerName), JSON.stringify({ checkpoint: name }));
   syncFolder(folder);

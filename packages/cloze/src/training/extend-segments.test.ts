@@ -1,4 +1,4 @@
-import { scope } from "@cloze/tensor";
+import { memory, scope } from "@cloze/tensor";
 import { expect, test } from "vitest";
 import { packSequences } from "../data/packed-batch.js";
 import { uniformEncoder } from "../encoder/config.js";
@@ -21,6 +21,16 @@ const create = (segmentVocabularySize: number) =>
   });
 const outputs = (model: Model, segments: number[]) =>
   scope(() => model.forward(packSequences([{ ids: [3, 5, 7], segments }])).hidden.toTypedArray());
+
+test.each([0, 1, 2])("of %i segments: all that is made is freed again", (known) => {
+  const model = create(known);
+  const before = memory.stats().liveBytes;
+  const grown = extendSegments(model, 5);
+  expect(memory.stats().liveBytes).toBeGreaterThan(before);
+  grown.dispose();
+  expect(memory.stats().liveBytes).toBe(before);
+  model.dispose();
+});
 
 test.each([0, 1, 2])("of %i segments: what there was stays, new ones begin as the last", (known) => {
   const model = create(known);

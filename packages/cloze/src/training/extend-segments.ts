@@ -1,6 +1,6 @@
 // A trained model with more segments: for a query and several candidates in one sequence (arXiv 2205.01228), or a context behind
 // two texts (arXiv 2305.15358).
-import { concat, copyOf, type Tensor, take, tensor, zeros } from "@cloze/tensor";
+import { concat, copyOf, noGrad, scope, type Tensor, take, tensor, zeros } from "@cloze/tensor";
 import { parseEncoderConfig } from "../encoder/config.js";
 import { encoderSpecs } from "../encoder/encoder.js";
 import { copiesOf } from "../encoder/parameters.js";
@@ -40,7 +40,8 @@ export function extendSegments(model: Model, count: number): Model {
     const theirs = model.encoder.parameters.get(table);
     if (theirs === undefined) return zeros(shape);
     if (count === known) return copyOf(theirs);
-    return concat([theirs, take(theirs, tensor(new Int32Array(count - known).fill(known - 1)))], 0);
+    const last = new Int32Array(count - known).fill(known - 1);
+    return scope(() => noGrad(() => concat([theirs, take(theirs, tensor(last))], 0))).keep();
   };
   return buildModel(
     config,

@@ -3,10 +3,10 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { noGrad, scope, writeFileAtomic } from "@cloze/tensor";
 import type { Corpus } from "../data/corpus/index.js";
-import type { DocumentSource } from "../data/document-source.js";
+import { type DocumentSource, withNegatives } from "../data/document-source.js";
 import { curveSvg } from "./curve.js";
 import type { Pretraining, PretrainOptions } from "./pretrain.js";
-import { heldOutBatches, validationBatches } from "./pretraining-batches.js";
+import { heldOutBatches, isCorpus, validationBatches } from "./pretraining-batches.js";
 import { silentProgress } from "./progress.js";
 
 export interface ValidationRecord {
@@ -27,18 +27,21 @@ export interface Validation {
 /** What holds texts out: a corpus, or documents. */
 export type HeldOut = Corpus | (DocumentSource & { readonly heldOut: DocumentSource });
 
-/** Without dropout, on tokens that are hidden in the same way each time. NaN where nothing is held out. */
+/**
+ * Without dropout, on tokens that are hidden in the same way each time. NaN where nothing is held out.
+ *
+ * @param held a corpus, or the documents that are held out
+ */
 export function validationLoss(
-  corpus: HeldOut,
+  held: Corpus | DocumentSource,
   { objective, vocabulary, batches }: Pretraining,
   mostTokens = 1 << 17,
 ): Omit<ValidationRecord, "step"> {
   let [sum, tokens] = [0, 0];
-  const held =
-    "heldOut" in corpus
-      ? heldOutBatches(corpus.heldOut, objective, batches, mostTokens)
-      : validationBatches(corpus, objective, vocabulary, batches, mostTokens);
-  for (const batch of held) {
+  const asked = isCorpus(held)
+    ? validationBatches(held, objective, vocabulary, batches, mostTokens)
+    : heldOutBatches(held, objective, batches, mostTokens);
+  for (const batch of asked) {
     const count = objective.tokens(batch);
     sum += count * scope(() => noGrad(() => objective.loss(batch, { step: 0, seed: 0, training: false }).item()));
     tokens += count;
@@ -70,10 +73,12 @@ export function createValidation(
   { folder, resume, progress = silentProgress, validationTokens }: PretrainOptions,
 ): Validation {
   let records = recordsBefore(folder, resume);
+  // A few documents have too few negatives among themselves: the task would be another one than that of the training.
+  const held = isCorpus(corpus) ? corpus : withNegatives(corpus.heldOut, corpus);
   const measure = (step: number): void => {
     // A resumed run measures again what came after its checkpoint.
     records = records.filter((record) => record.step < step);
-    const record = { step, ...validationLoss(corpus, prepared, validationTokens) };
+    const record = { step, ...validationLoss(held, prepared, validationTokens) };
     if (record.tokens === 0) return;
     records.push(record);
     progress.note(`step ${step}: validation loss ${record.loss.toFixed(4)}`);

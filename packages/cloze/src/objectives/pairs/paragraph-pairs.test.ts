@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { withNegatives } from "../../data/document-source.js";
 import { memoryDocuments } from "../../data/document-store.js";
 import { randomSource } from "../../data/random-source.js";
 import { contextSequence, fitPair, pairSequence } from "./pair-batch.js";
@@ -40,6 +41,23 @@ function checkSources(pair: StructuralPair): void {
 }
 const forAll = (check: (position: number, seed: number) => void) =>
   fc.assert(fc.property(fc.nat({ max: 4 }), fc.nat(), check), { numRuns: 60 });
+
+test("one document gets its negatives from others behind it, which are not asked about", () => {
+  const lone = memoryDocuments([documents.document(0)]);
+  const among = withNegatives(lone, memoryDocuments([1, 2, 3, 4].map(documents.document)));
+  expect([among.count, among.tokens, among.reach]).toEqual([1, lone.tokens, 5]);
+  expect(among.length(3)).toBe(documents.length(3));
+  for (let seed = 0; seed < 20; seed++) {
+    expect(sameDocumentPairs(lone, 0, randomSource(seed))).toHaveLength(1);
+    for (const make of [sameDocumentPairs, sameParagraphPairs, spanInParagraphPairs]) {
+      const pairs = make(among, 0, randomSource(seed));
+      expect(pairs).toEqual(make(documents, 0, randomSource(seed)));
+      expect(pairs).toHaveLength(5);
+      pairs.forEach(checkSources);
+      for (const pair of pairs) expect(() => contextOf(pair, among, "static", randomSource(seed))).not.toThrow();
+    }
+  }
+});
 
 describe("spans in the same paragraph", () => {
   test("the positive is two spans of a paragraph that do not overlap", () => {

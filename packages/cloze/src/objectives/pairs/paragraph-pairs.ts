@@ -51,8 +51,9 @@ const whole: Cut = (sentences) => ({ second: joined(sentences) });
 
 /** Another document than this one; undefined where there is none with a paragraph. */
 function elsewhere(documents: DocumentSource, own: number, random: RandomSource) {
-  if (documents.count < 2) return undefined;
-  const position = (own + 1 + below(documents.count - 1, random)) % documents.count;
+  const { count, reach = count } = documents;
+  if (reach < 2) return undefined;
+  const position = (own + 1 + below(reach - 1, random)) % reach;
   const paragraphs = paragraphsOf(documents.document(position));
   return paragraphs.length === 0 ? undefined : { position, paragraphs };
 }

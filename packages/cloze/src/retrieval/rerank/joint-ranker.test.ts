@@ -63,6 +63,52 @@ test("learns to rank lists that are longer than it reads at once; saved, loaded,
   loaded.dispose();
 });
 
+test.each(["ie-k", "ae-k", "re-k"] as const)("%s: candidates in passes of few tokens score as all at once", (kind) => {
+  const ranker = create({ kind });
+  const candidates = Array.from({ length: 11 }, (_, i) => `the ${animals[i % 4]} ${"one two ".repeat(i % 3)}`);
+  let passes = 0;
+  const counted = {
+    options: ranker.options,
+    logits: (...given: Parameters<typeof ranker.logits>) => {
+      passes++;
+      return ranker.logits(...given);
+    },
+  };
+  const scores = [Number.MAX_SAFE_INTEGER, 8192, 48, 1].map((tokenBudget) => {
+    const cut = new Set<number>();
+    const onCut = (candidate: number) => cut.add(candidate);
+    const found = rankJoint(counted, "cat", candidates, { tokenBudget, onCut });
+    // Four tokens fit into a block of six, beside the two around them.
+    expect([...cut].sort((a, b) => a - b)).toEqual([2, 5, 8]);
+    return found.sort((a, b) => a.candidate - b.candidate).map(({ score }) => score);
+  });
+  // Four groups: all at once, twice; two of 24 tokens at a time; one by one.
+  expect(passes).toBe(1 + 1 + 2 + 4);
+  for (const one of scores) {
+    for (const [i, score] of one.entries()) expect(score).toBeCloseTo(scores[0][i], 5);
+  }
+  expect(new Set(scores[0]).size).toBeGreaterThan(8);
+  ranker.dispose();
+});
+
+test("documents that a joint reranker cuts are counted", async () => {
+  const ranker = create();
+  const place = join(folder, "cuts");
+  saveJointRanker(ranker, place);
+  ranker.dispose();
+  const warnings = createWarnings();
+  const options = { rerankDepth: 10, rerankMode: "pointwise" as const, firstStageWeight: 0 };
+  const opened = openReranker(place, options, warnings);
+  const texts = ["the cat", "one two three the cat", "the dog", "the one two three fish"];
+  const stage = opened.stage(
+    (id) => ({ text: texts[Number(id)] }),
+    () => [],
+  );
+  await stage.rerank("cat", texts.map((_, i) => ({ id: String(i), score: -i })) as never);
+  expect(warnings.list()).toMatchObject([{ code: "TEXT_CUT", count: 2, first: "1" }]);
+  opened.close();
+});
+
 test("of the whole: one label for a query with its candidates", async () => {
   const ranker = create({ kind: "ae-1", labels: 3 });
   await trainJointRanker(ranker, [{ query: "cat", candidates: ["one", "two"], label: 2 }], {

@@ -1,5 +1,6 @@
 // Joint models: a query and several candidates are read at once, so that each is judged beside the others (arXiv 2205.01228).
 import { noGrad, scope, type Tensor } from "@cloze/tensor";
+import { groupByTokenBudget } from "../../data/packed-batch.js";
 import type { ParameterSource } from "../../encoder/parameters.js";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/model.js";
@@ -25,6 +26,13 @@ export interface JointQuery {
   readonly candidates: readonly string[];
 }
 
+export interface JointPassOptions {
+  training?: boolean;
+  seed?: number;
+  /** Called for each candidate that is longer than a block: what follows is not read. */
+  onCut?: (query: number, candidate: number) => void;
+}
+
 export interface JointRanker {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
@@ -38,7 +46,7 @@ export interface JointRanker {
    *
    * @param queries each with at most `options.candidates` candidates
    */
-  logits(queries: readonly JointQuery[], options?: { training?: boolean; seed?: number }): Tensor;
+  logits(queries: readonly JointQuery[], options?: JointPassOptions): Tensor;
   dispose(): void;
 }
 
@@ -74,7 +82,7 @@ export function createJointRanker(
       ...model.encoder.parameters,
       ...[...classifier.parameters].map(([name, value]) => [`joint.${name}`, value] as const),
     ]),
-    logits(queries, how = {}) {
+    logits(queries, { onCut, ...how } = {}) {
       const crowded = queries.find((one) => one.candidates.length > candidates || one.candidates.length === 0);
       if (crowded !== undefined) {
         throw new ClozeError("LABELS_SHAPE", "A joint model reads a few candidates at once", {
@@ -87,6 +95,12 @@ export function createJointRanker(
         const texts = queries.map(
           (one): JointTexts => ({ query: idsOf(one.query), candidates: one.candidates.map(idsOf) }),
         );
+        // Two tokens stand around a text.
+        texts.forEach((one, query) => {
+          one.candidates.forEach(({ length }, candidate) => {
+            if (length + 2 > blockTokens) onCut?.(query, candidate);
+          });
+        });
         const joint = packJoint(texts, tokenizer, options, config.segmentVocabularySize);
         return classifier.logits(model.encoder.forward(joint.batch, how).hidden, joint, how);
       });
@@ -105,6 +119,13 @@ export function jointGroups(count: number, size: number, order: (i: number) => n
   );
 }
 
+export interface RankJointOptions {
+  /** Tokens of a pass, by the longest that its groups may be; 8192 unless told. */
+  tokenBudget?: number;
+  /** Called for each candidate that is longer than the model reads. */
+  onCut?: (candidate: number) => void;
+}
+
 /**
  * Candidates, best first, with the log-odds of being an answer. More than the model reads at once are read in groups, in their
  * order.
@@ -115,8 +136,9 @@ export function rankJoint(
   ranker: Pick<JointRanker, "options" | "logits">,
   query: string,
   candidates: readonly string[],
+  { tokenBudget = 8192, onCut }: RankJointOptions = {},
 ): { candidate: number; text: string; score: number }[] {
-  const { kind, labels, candidates: size } = ranker.options;
+  const { kind, labels, candidates: size, blockTokens } = ranker.options;
   if (!ofEachCandidate(kind) || labels !== 2) {
     throw new ClozeError("RERANKER_TASK", "This joint model says nothing of single candidates", {
       expected: "ie-k, ae-k or re-k, with 2 labels",
@@ -124,14 +146,18 @@ export function rankJoint(
     });
   }
   const groups = jointGroups(candidates.length, size);
-  if (groups.length === 0) return [];
-  const scores = noGrad(() =>
-    scope(() => {
-      const queries = groups.map((group) => ({ query, candidates: group.map((i) => candidates[i]) }));
-      return ranker.logits(queries).toTypedArray();
-    }),
-  );
+  const longest = groups.map((group) => (group.length + 1) * blockTokens);
+  const scores = new Float64Array(candidates.length);
+  for (const pass of groupByTokenBudget(longest, tokenBudget)) {
+    const read = pass.map((g) => groups[g]);
+    const queries = read.map((group) => ({ query, candidates: group.map((i) => candidates[i]) }));
+    const cut = (asked: number, candidate: number) => onCut?.(read[asked][candidate]);
+    const logits = noGrad(() => scope(() => ranker.logits(queries, { onCut: cut }).toTypedArray()));
+    read.flat().forEach((candidate, row) => {
+      scores[candidate] = logits[2 * row + 1] - logits[2 * row];
+    });
+  }
   return candidates
-    .map((text, candidate) => ({ candidate, text, score: scores[2 * candidate + 1] - scores[2 * candidate] }))
+    .map((text, candidate) => ({ candidate, text, score: scores[candidate] }))
     .sort((a, b) => b.score - a.score || a.candidate - b.candidate);
 }

@@ -1,4 +1,5 @@
 // Cross-encoders as stages of a pipeline.
+import type { DataWarnings } from "../../data/readers/warnings.js";
 import type { Reranker } from "../pipeline/retriever.js";
 import type { CrossEncoder } from "./cross-encoder.js";
 import { reorder } from "./first-stage-weight.js";
@@ -76,12 +77,17 @@ export function rerankParade(
   };
 }
 
-/** Scores documents by groups, each beside the others of its group (joint models). */
+/**
+ * Scores documents by groups, each beside the others of its group (joint models).
+ *
+ * @param options `warnings` counts documents that are longer than a block
+ */
 export function rerankJoint(
   model: Pick<JointRanker, "options" | "logits">,
   texts: DocumentTexts,
-  { depth = 100, firstStageWeight = 0 }: RerankOptions = {},
+  { depth = 100, firstStageWeight = 0, warnings }: RerankOptions & { warnings?: DataWarnings } = {},
 ): Reranker {
+  const message = `texts longer than ${model.options.blockTokens} tokens; what follows was cut off`;
   return {
     name: "joint",
     async rerank(query, ranking) {
@@ -89,7 +95,8 @@ export function rerankJoint(
       if (head.length === 0) return ranking;
       const documents = head.map(({ id }) => withTitle(texts(id) ?? { text: "" }));
       const scores = new Float32Array(head.length);
-      for (const { candidate, score } of rankJoint(model, query, documents)) scores[candidate] = score;
+      const onCut = (candidate: number) => warnings?.add("TEXT_CUT", message, head[candidate].id);
+      for (const { candidate, score } of rankJoint(model, query, documents, { onCut })) scores[candidate] = score;
       return reorder(ranking, depth, scores, firstStageWeight);
     },
   };

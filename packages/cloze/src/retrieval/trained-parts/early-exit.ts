@@ -1,20 +1,14 @@
 import { z } from "zod";
 import { createExitRanker } from "../rerank/early-exit.js";
 import { type ExitModel, isExitFolder, loadExitModel, saveExitModel } from "../rerank/exit-folder.js";
-import { type ExitRow, trainExits } from "../rerank/rerank-exits.js";
-import { withTitle } from "../rerank/rerankers.js";
-import { defineTrainedPart, type JudgedQuery, type TrainedPart } from "./trained-part.js";
-
-const rowsOf = (queries: readonly JudgedQuery[]): ExitRow[] =>
-  queries.flatMap(({ query, relevant, others }) => [
-    ...relevant.map((document) => ({ query, document: withTitle(document), relevant: true })),
-    ...others.map((document) => ({ query, document: withTitle(document), relevant: false })),
-  ]);
+import { trainExits } from "../rerank/rerank-exits.js";
+import { relevanceRows } from "./relevance-rows.js";
+import { defineTrainedPart, type TrainedPart } from "./trained-part.js";
 
 const partOf = (exits: ExitModel): TrainedPart => ({
-  rows: (queries) => rowsOf(queries).length,
+  rows: (queries) => relevanceRows(queries).length,
   train: (queries, options) =>
-    trainExits(exits.ranker, rowsOf(queries), {
+    trainExits(exits.ranker, relevanceRows(queries), {
       learningRate: 2e-5,
       ...options,
       tokenizer: exits.tokenizer,

@@ -1,24 +1,18 @@
 import { z } from "zod";
-import { withTitle } from "../rerank/rerankers.js";
 import { createSplitRanker, type SplitRanker } from "../rerank/split-ranker.js";
 import { isSplitRankerFolder, loadSplitRanker, saveSplitRanker } from "../rerank/split-ranker-folder.js";
 import { trainStateCodec } from "../rerank/state-codec.js";
-import { type SplitRow, trainSplitRanker } from "../rerank/train-split-ranker.js";
-import { defineTrainedPart, type JudgedQuery, type TrainedPart } from "./trained-part.js";
-
-const rowsOf = (queries: readonly JudgedQuery[]): SplitRow[] =>
-  queries.flatMap(({ query, relevant, others }) => [
-    ...relevant.map((document) => ({ query, document: withTitle(document), relevant: true })),
-    ...others.map((document) => ({ query, document: withTitle(document), relevant: false })),
-  ]);
+import { trainSplitRanker } from "../rerank/train-split-ranker.js";
+import { relevanceRows } from "./relevance-rows.js";
+import { defineTrainedPart, type TrainedPart } from "./trained-part.js";
 
 /** Documents that a new codec is fitted to, before all is trained together, and the steps of that. */
 const fitted = { documents: 256, steps: 100 };
 
 const partOf = (ranker: SplitRanker, isNew: boolean): TrainedPart => ({
-  rows: (queries) => rowsOf(queries).length,
+  rows: (queries) => relevanceRows(queries).length,
   async train(queries, options) {
-    const rows = rowsOf(queries);
+    const rows = relevanceRows(queries);
     // States that come out as noise would undo what the upper layers know.
     if (isNew && ranker.codec !== undefined && rows.length > 0) {
       const texts = [...new Set(rows.map(({ document }) => document))].slice(0, fitted.documents);
