@@ -1,8 +1,8 @@
 // Kinds of folders that hold more than a model that is served: without the rest, their encoders would answer something else. A
 // new kind is an entry in the list.
 import { ClozeError } from "../errors.js";
-import { isJointFolder } from "../objectives/pairs/joint-folder.js";
 import { isExitFolder } from "../retrieval/rerank/exit-folder.js";
+import { isJointFolder } from "../retrieval/rerank/joint-ranker-folder.js";
 import { isParadeFolder } from "../retrieval/rerank/parade-folder.js";
 import { isSplitRankerFolder } from "../retrieval/rerank/split-ranker-folder.js";
 import { isEpicFolder } from "../retrieval/term-weighting/epic-folder.js";
