@@ -18,13 +18,18 @@ test("padding and packing again gives the same batch", () => {
 
 test("groups hold every sequence once and stay within the budget", () => {
   fc.assert(
-    fc.property(fc.array(fc.nat(50)), fc.integer({ min: 1, max: 100 }), fc.boolean(), (lengths, budget, keepOrder) => {
-      const groups = groupByTokenBudget(lengths, budget, { keepOrder });
-      expect(groups.flat().sort((a, b) => a - b)).toEqual(lengths.map((_, i) => i));
-      for (const group of groups) {
-        const used = group.reduce((sum, i) => sum + lengths[i], 0);
-        expect(used <= budget || group.length === 1).toBe(true);
-      }
-    }),
+    fc.property(
+      fc.array(fc.nat(50)),
+      fc.oneof(fc.integer({ min: 1, max: 100 }), fc.constant(Infinity)),
+      fc.boolean(),
+      (lengths, budget, keepOrder) => {
+        const groups = groupByTokenBudget(lengths, budget, { keepOrder });
+        expect(groups.flat().sort((a, b) => a - b)).toEqual(lengths.map((_, i) => i));
+        for (const group of groups) {
+          const used = group.reduce((sum, i) => sum + lengths[i], 0);
+          expect(used <= budget || group.length === 1).toBe(true);
+        }
+      },
+    ),
   );
 });

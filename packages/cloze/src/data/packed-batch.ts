@@ -68,9 +68,9 @@ export function groupByTokenBudget(
   const order = Array.from(lengths, (_, i) => i);
   if (!keepOrder) order.sort((a, b) => lengths[b] - lengths[a] || a - b);
   const groups: number[][] = [];
-  let used = Number.POSITIVE_INFINITY;
+  let used = 0;
   for (const index of order) {
-    if (used + lengths[index] > tokenBudget) {
+    if (groups.length === 0 || used + lengths[index] > tokenBudget) {
       groups.push([]);
       used = 0;
     }

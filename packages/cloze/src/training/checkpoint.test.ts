@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tensor } from "@cloze/tensor";
@@ -37,4 +37,13 @@ test("one that cannot be written says whether there is one before, in whole sent
   expect(findCheckpoint(folder)).toBe(join(folder, "checkpoint-2"));
   for (const message of [first, second]) expect(message).not.toMatch(/\.\.|\.;/);
   for (const value of whole.values()) value.dispose();
+});
+
+test("a folder that cannot be made is an error with a code too", () => {
+  const file = join(folder, "taken");
+  writeFileSync(file, "");
+  expect(() => saveCheckpoint(join(file, "run"), state(1), new Map(), new Map())).toThrow(
+    expect.objectContaining({ code: "CHECKPOINT_WRITE" }),
+  );
+  expect(findCheckpoint(file)).toBeUndefined();
 });

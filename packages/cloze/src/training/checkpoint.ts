@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -57,8 +58,8 @@ const reasonOf = (cause: unknown): string =>
       ? cause.message
       : String(cause);
 
-/** Writes checkpoint `step` and removes older ones. Returns its folder. */
-export function saveCheckpoint(
+/** Writes a checkpoint under a temporary name, then renames it. Returns its name. */
+function writeCheckpoint(
   folder: string,
   state: TrainerState,
   parameters: ReadonlyMap<string, Tensor>,
@@ -81,8 +82,24 @@ export function saveCheckpoint(
     }
     syncFolder(temporary);
     renameSync(temporary, join(folder, name));
-  } catch (cause) {
+  } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  return name;
+}
+
+/** Writes checkpoint `step` and removes older ones. Returns its folder. @throws CHECKPOINT_WRITE; then older ones are intact */
+export function saveCheckpoint(
+  folder: string,
+  state: TrainerState,
+  parameters: ReadonlyMap<string, Tensor>,
+  optimizer: ReadonlyMap<string, Tensor>,
+): string {
+  let name: string;
+  try {
+    name = writeCheckpoint(folder, state, parameters, optimizer);
+  } catch (cause) {
     const [before, next] =
       findCheckpoint(folder) === undefined
         ? ["there is none before it", "start again"]
@@ -113,7 +130,7 @@ export function findCheckpoint(folder: string): string | undefined {
       // A pointer that cannot be read: look at the folders themselves.
     }
   }
-  if (!existsSync(folder)) return undefined;
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return undefined;
   const whole = readdirSync(folder)
     .map((entry) => namePattern.exec(entry))
     .filter((match) => match !== null)
