@@ -130,7 +130,7 @@ export function findCheckpoint(folder: string): string | undefined {
       // A pointer that cannot be read: look at the folders themselves.
     }
   }
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return undefined;
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) return undefined;
   const whole = readdirSync(folder)
     .map((entry) => namePattern.exec(entry))
     .filter((match) => match !== null)
