@@ -1,6 +1,9 @@
 // Reading numbers and choices from the command line; wrong ones are usage errors.
 import { InvalidArgumentError } from "commander";
 
+/** The flag of an option, by its name in code: `tokenBits` is `--token-bits`. */
+export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
 /** A whole number of at least `least`. */
 export const wholeNumber =
   (least = 1) =>

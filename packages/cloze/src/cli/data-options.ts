@@ -8,7 +8,7 @@ import {
   type TagScheme,
   tagSchemes,
 } from "../data/readers/index.js";
-import type { ProgressReporter } from "../training/progress.js";
+import { type ProgressReporter, warn } from "../training/progress.js";
 import { partColumn } from "./arguments.js";
 
 /** What {@link withDataOptions} adds. */
@@ -88,5 +88,5 @@ export function noteGuesses(progress: ProgressReporter, source: { path: string; 
 /** A line for each kind of oddity. */
 export function noteWarnings(progress: ProgressReporter, warnings: readonly DataWarning[]): void {
   for (const { code, message, count, first } of warnings)
-    (progress.warn ?? progress.note)(`${code}: ${count} × ${message} (first: ${first})`);
+    warn(progress, `${code}: ${count} × ${message} (first: ${first})`);
 }

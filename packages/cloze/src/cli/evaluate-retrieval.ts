@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { writeFileAtomic } from "@cloze/tensor";
 import { type Command, Option } from "commander";
 import { randomOrder, randomSource } from "../data/random-source.js";
@@ -7,7 +6,7 @@ import { ClozeError } from "../errors.js";
 import { measureRun } from "../retrieval/evaluation/measures.js";
 import type { Ranking, Run } from "../retrieval/evaluation/ranking.js";
 import { readRun } from "../retrieval/evaluation/run-file.js";
-import { expandAll, openDocumentExpander } from "../retrieval/pipeline/document-expanders.js";
+import { expandAll } from "../retrieval/pipeline/document-expanders.js";
 import { searchTwice } from "../retrieval/pipeline/feedback/index.js";
 import { chooseFusionWeights, type FusionMethod, floorsOf, fuseRankings } from "../retrieval/pipeline/fusion.js";
 import type { Retriever } from "../retrieval/pipeline/retriever.js";
@@ -31,6 +30,7 @@ import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { encoderFor, pipelineOf } from "./encoder-option.js";
+import { expandDocumentsOption, openExpander } from "./expand-documents-option.js";
 import { type ExpansionOptions, openExpansion, withExpansionOptions } from "./expansion-option.js";
 import { fusionWeights, pipelines } from "./fusion-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
@@ -232,10 +232,7 @@ export function addEvaluateRetrieval(program: Command): void {
     .addOption(
       new Option("--stop-words <language>", "words BM25 leaves out").choices(["none", "english"]).default("none"),
     )
-    .option(
-      "--expand-documents <file|model>",
-      "words that are searched with documents: JSON lines or a table of id and queries (of doc2query, say), or a model of train-retrieval --part tilde",
-    )
+    .option(...expandDocumentsOption)
     .option("--ignore-identical", "a query does not find the document of its own id (as BEIR does for ArguAna, Quora)")
     .option("--token-budget <count>", "tokens per forward pass", wholeNumber(1), 4096)
     .option("--write-candidates <file>", "write what was found with its judgements there, to train a reranker with")
@@ -291,11 +288,7 @@ async function evaluateRetrieval(options: EvaluateRetrievalOptions): Promise<voi
     const encoder = name === "bm25" ? undefined : encoderFor(name, folder as string, { ...options, warnings });
     const expanded = await openExpansion(options, name);
     const bytes = createMeter("index", () => 0);
-    const { expandDocuments: place } = options;
-    const expander =
-      place === undefined
-        ? undefined
-        : await openDocumentExpander(existsSync(place) ? place : await modelFolder(place, options), warnings);
+    const expander = await openExpander(options, warnings);
     const read = readDocuments(files.corpus, warnings);
     const index = await indexCollection(withTrecIds(expander === undefined ? read : expandAll(read, expander)), {
       lexical: name === "bm25" || name === "hybrid",

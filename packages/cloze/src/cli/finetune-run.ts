@@ -12,7 +12,7 @@ import { confusionSvg } from "../training/confusion-picture.js";
 import { finetune } from "../training/finetune.js";
 import { modelCard } from "../training/model-card.js";
 import { createNewModel, type NewModelName, newModels } from "../training/new-model.js";
-import type { ProgressReporter } from "../training/progress.js";
+import { type ProgressReporter, warn } from "../training/progress.js";
 import type { TrainResult } from "../training/trainer.js";
 import type { WarmupShape } from "../training/warmup-shapes.js";
 import { type DataOptions, noteWarnings } from "./data-options.js";
@@ -153,8 +153,9 @@ export async function runOnce(
   });
   const { initialized, model } = result;
   const ofEncoder = initialized.some((name) => name.startsWith("encoder."));
-  const say = ofEncoder && start !== undefined ? (progress.warn ?? progress.note) : progress.note;
-  if (initialized.length > 0) say(`Made anew: ${initialized.join(", ")}`);
+  const line = `Made anew: ${initialized.join(", ")}`;
+  if (ofEncoder && start !== undefined) warn(progress, line);
+  else if (initialized.length > 0) progress.note(line);
   if (model.unused.length > 0)
     progress.note(
       `${model.unused.length} tensors of the checkpoint have no use here: ${model.unused.slice(0, 5).join(", ")}`,

@@ -9,7 +9,7 @@ import { positionStarts } from "../training/change-positions.js";
 import { newModels } from "../training/new-model.js";
 import { formatDuration, type ProgressReporter } from "../training/progress.js";
 import { warmupShapes } from "../training/warmup-shapes.js";
-import { numberBetween, setting, wholeNumber } from "./arguments.js";
+import { flagOf, numberBetween, setting, wholeNumber } from "./arguments.js";
 import { noteGuesses, noteWarnings, readOptionsOf, withDataOptions } from "./data-options.js";
 import { type FinetuneCommandOptions, type Rows, type RunReport, runOnce } from "./finetune-run.js";
 import { modelArgument, modelFolder, tokenizerPath } from "./model-argument.js";
@@ -89,13 +89,9 @@ function checkStart(options: FinetuneCommandOptions, task: Task): void {
   }
   const unused = (["tokenizer", "hiddenSize", "vocabularySize"] as const).find((name) => options[name] !== undefined);
   if (options.new === undefined && unused !== undefined) {
-    throw new ClozeError(
-      "OPTION_CONFLICT",
-      `--${unused.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} goes with --new`,
-      {
-        remedy: "A --model has its own.",
-      },
-    );
+    throw new ClozeError("OPTION_CONFLICT", `${flagOf(unused)} goes with --new`, {
+      remedy: "A --model has its own.",
+    });
   }
   if (options.baseline !== true) return;
   if (task.baseline === undefined || (options.test ?? options.dev ?? options.folds) === undefined) {

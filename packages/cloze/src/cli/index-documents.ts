@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { readLineBlocks } from "../data/readers/text-blocks.js";
@@ -7,7 +7,6 @@ import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { isTokenEncoderFolder, loadTokenEncoder } from "../embedding/token-encoder/token-encoder-folder.js";
 import { ClozeError } from "../errors.js";
 import type { DocumentStore } from "../retrieval/document-store.js";
-import { openDocumentExpander } from "../retrieval/pipeline/document-expanders.js";
 import { type EncodedDocuments, type IndexedDocument, searchedText } from "../retrieval/store/document.js";
 import type { IndexSettings } from "../retrieval/store/index-settings.js";
 import type { TokenFacts } from "../retrieval/store/manifest.js";
@@ -16,10 +15,11 @@ import { type VectorStorage, vectorStorages } from "../retrieval/store/vector-co
 import { isTermWeighterFolder, loadTermWeighter } from "../retrieval/term-weighting/term-weighter-folder.js";
 import { type DocumentColumns, fullText, readDocuments } from "../retrieval/test-collection/texts.js";
 import { createMeter } from "../training/progress.js";
-import { numberBetween, partColumn, wholeNumber } from "./arguments.js";
+import { flagOf, numberBetween, partColumn, wholeNumber } from "./arguments.js";
 import { noteWarnings } from "./data-options.js";
 import { openStore } from "./document-store.js";
 import { counting } from "./encoder-option.js";
+import { expandDocumentsOption, openExpander } from "./expand-documents-option.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
 import { isTermEncoderFolder, loadTermEncoder } from "./term-encoders.js";
@@ -88,10 +88,7 @@ export function addIndex(program: Command): void {
     .option("--k1 <number>", "BM25: how soon repeats stop counting", numberBetween(0), 1.2)
     .option("--b <number>", "BM25: how much long documents are held back", numberBetween(0, 1), 0.75)
     .option("--batch <count>", "documents that are written at a time", wholeNumber(1), 1000)
-    .option(
-      "--expand-documents <file|model>",
-      "words that are searched with documents: JSON lines or a table of id and queries (of doc2query, say), or a model of train-retrieval --part tilde",
-    )
+    .option(...expandDocumentsOption)
     .option(
       "--column <part=name>",
       "the column of text, title or id, if its name does not tell; may be repeated",
@@ -176,12 +173,11 @@ function checkSettings(
     storage: vectors?.storage,
     tokenBits: tokens?.bits,
   };
-  const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   const other = told.filter((name) => known[name] !== undefined && String(known[name]) !== String(options[name]));
   if (other.length === 0) return;
   throw new ClozeError("INDEX_SETTINGS", `${options.out} was made with other settings`, {
-    expected: other.map((name) => `${flag(name)} ${known[name]}`).join(", "),
-    received: other.map((name) => `${flag(name)} ${options[name]}`).join(", "),
+    expected: other.map((name) => `${flagOf(name)} ${known[name]}`).join(", "),
+    received: other.map((name) => `${flagOf(name)} ${options[name]}`).join(", "),
     remedy: "Leave them out, or make another index.",
   });
 }
@@ -221,11 +217,7 @@ async function indexDocuments(
   }
   const progress = progressFor(options);
   const warnings = createWarnings();
-  const { expandDocuments: place } = options;
-  const expander =
-    place === undefined
-      ? undefined
-      : await openDocumentExpander(existsSync(place) ? place : await modelFolder(place, options), warnings);
+  const expander = await openExpander(options, warnings);
   const { index, encoder } = await openFor(options, warnings);
   try {
     checkSettings(options, index.settings, told);

@@ -7,6 +7,7 @@ import { createStaticEmbedder } from "../embedding/static-embedder.js";
 import { ClozeError } from "../errors.js";
 import { createModel, type Model } from "../families/index.js";
 import type { Tokenizer } from "../text/index.js";
+import { flagOf } from "./arguments.js";
 import { encoderOfSize, type ModelSize } from "./model-size.js";
 import { newModelLength } from "./trained-encoder.js";
 import { type TrainingOptions, tokenizerFor } from "./training-options.js";
@@ -23,9 +24,7 @@ export interface StartEmbedderOptions extends TrainingOptions {
 
 /** Those of some options that were given, as one writes them. */
 const given = (options: Readonly<Record<string, unknown>>): string[] =>
-  Object.entries(options).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`],
-  );
+  Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [flagOf(name)]));
 
 /** A new table of vectors. @throws OPTION_CONFLICT */
 function newStatic(options: StartEmbedderOptions, start: string | undefined): Embedder {

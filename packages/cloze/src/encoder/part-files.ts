@@ -25,6 +25,11 @@ export interface PartFiles<Settings> {
   weights<T>(folder: string, use: (load: (name: string) => Tensor) => T): T;
 }
 
+/** Whether a folder describes a part of that name; asked without loading what reads it. */
+export const holdsPart = (folder: string, name: string): boolean => existsSync(settingsPath(folder, name));
+
+const settingsPath = (folder: string, name: string): string => join(folder, `${name}.json`);
+
 /**
  * Files of a kind of part.
  *
@@ -36,16 +41,15 @@ export function partFiles<Schema extends z.ZodObject>({
   settings: schema,
   error: { code, message, expected },
 }: PartFilesOptions<Schema>): PartFiles<z.output<Schema>> {
-  const settingsPath = (folder: string) => join(folder, `${name}.json`);
   const weightsPath = (folder: string) => join(folder, `${name}.safetensors`);
   return {
-    recognises: (folder) => existsSync(settingsPath(folder)),
+    recognises: (folder) => holdsPart(folder, name),
     write(folder, settings, parameters) {
       if (parameters !== undefined) writeSafetensors(weightsPath(folder), new Map(parameters));
-      writeFileAtomic(settingsPath(folder), `${JSON.stringify(settings, undefined, 2)}\n`);
+      writeFileAtomic(settingsPath(folder, name), `${JSON.stringify(settings, undefined, 2)}\n`);
     },
     settings(folder) {
-      const path = settingsPath(folder);
+      const path = settingsPath(folder, name);
       try {
         return schema.parse(JSON.parse(readFileSync(path, "utf8")));
       } catch (cause) {

@@ -8,6 +8,7 @@ import { encoderFlops } from "../encoder/flops.js";
 import { deriveSeed } from "../encoder/seeds.js";
 import { ClozeError } from "../errors.js";
 import { headFlops } from "./head-flops.js";
+import { maskedBeside } from "./masked-beside.js";
 import { type MaskedBatch, maskTokens } from "./masking.js";
 import { defineObjective } from "./objective.js";
 import { checkJoint, type JointBatch, type JointTexts, packJoint } from "./pairs/joint-blocks.js";
@@ -29,12 +30,7 @@ const schema = z.strictObject({
   firstSentences: z.int().min(1).default(1).describe("sentences of a query, at most (1)"),
   secondSentences: z.int().min(1).default(2).describe("sentences of a candidate, at most (2)"),
   structureWeight: z.number().min(0).default(1).describe("what the loss of candidates is multiplied by (1)"),
-  rate: z.number().gt(0).lt(1).default(0.15).describe("share of the tokens that are masked beside (0.15)"),
-  maskedLanguageWeight: z
-    .number()
-    .min(0)
-    .default(1)
-    .describe("what the loss of masked words is multiplied by (1); 0: none"),
+  ...maskedBeside,
 });
 type Config = z.output<typeof schema>;
 

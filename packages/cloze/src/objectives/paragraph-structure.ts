@@ -10,6 +10,7 @@ import type { EncoderBatch } from "../encoder/batch.js";
 import { encoderFlops } from "../encoder/flops.js";
 import { ClozeError } from "../errors.js";
 import { headFlops } from "./head-flops.js";
+import { maskedBeside } from "./masked-beside.js";
 import { maskTokens } from "./masking.js";
 import { cannotCombine, defineObjective } from "./objective.js";
 import { createClassifier } from "./pairs/classifier.js";
@@ -42,12 +43,7 @@ const schema = z.strictObject({
     .min(0)
     .default(1)
     .describe("what the loss of pairs is multiplied by (1); 0: masked words only"),
-  rate: z.number().gt(0).lt(1).default(0.15).describe("share of the tokens that are masked beside (0.15)"),
-  maskedLanguageWeight: z
-    .number()
-    .min(0)
-    .default(1)
-    .describe("what the loss of masked words is multiplied by (1); 0: none"),
+  ...maskedBeside,
 });
 
 /** A batch of pairs. */

@@ -7,6 +7,7 @@ import type { RandomSource } from "../data/random-source.js";
 import { encoderFlops } from "../encoder/flops.js";
 import { ClozeError } from "../errors.js";
 import { headFlops } from "./head-flops.js";
+import { maskedBeside } from "./masked-beside.js";
 import { type MaskedBatch, maskTokens } from "./masking.js";
 import { cannotCombine, defineObjective } from "./objective.js";
 import { createClassifier } from "./pairs/classifier.js";
@@ -17,9 +18,8 @@ const type = "representative-words";
 const schema = z.strictObject({
   type: z.literal(type),
   meanWords: z.number().positive().default(3).describe("words of a set: drawn by Poisson's law with this mean (3)"),
-  rate: z.number().gt(0).lt(1).default(0.15).describe("share of the tokens that are masked beside (0.15)"),
   preferenceWeight: z.number().min(0).default(1).describe("what the loss of sets is multiplied by (1)"),
-  maskedLanguageWeight: z.number().min(0).default(1).describe("what the loss of masked words is multiplied by (1)"),
+  ...maskedBeside,
 });
 
 /** How often each token stands in a corpus, and how long its documents are. */

@@ -26,6 +26,9 @@ export interface ProgressReporter {
   done(): void;
 }
 
+/** Says that something is odd, also where facts are not said. */
+export const warn = (progress: ProgressReporter, line: string): void => (progress.warn ?? progress.note)(line);
+
 export const silentProgress: ProgressReporter = { update() {}, note() {}, done() {} };
 
 /** Seconds as "1 h 05 min", "3 min 20 s" or "12 s". */

@@ -27,22 +27,18 @@ export interface NormalizedColumns {
  */
 export function normalizeColumns(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): NormalizedColumns {
   checkShape(x.rank === 2, "normalizeColumns", "a matrix", formatShape(x.shape));
-  if (isComposing()) {
+  const forward = () => {
     const centre = mean(x, [0]);
     const centred = sub(x, centre);
     const spread = mean(mul(centred, centred), [0]);
-    const y = add(mul(centred, mul(weight, rsqrt(add(spread, epsilon)))), bias);
+    const inverse = rsqrt(add(spread, epsilon));
+    return [add(mul(centred, mul(weight, inverse)), bias), centre, spread, centred, inverse] as const;
+  };
+  if (isComposing()) {
+    const [y, centre, spread] = forward();
     return { y, mean: centre.detach(), variance: spread.detach() };
   }
-  const [y, centre, spread, centred, inverse] = scope(() =>
-    noGrad(() => {
-      const middle = mean(x, [0]);
-      const off = sub(x, middle);
-      const variance = mean(mul(off, off), [0]);
-      const inverted = rsqrt(add(variance, epsilon));
-      return [add(mul(off, mul(weight, inverted)), bias), middle, variance, off, inverted];
-    }),
-  );
+  const [y, centre, spread, centred, inverse] = scope(() => noGrad(forward));
   const rows = x.shape[0];
   const [output] = record({
     name: "normalizeColumns",

@@ -307,7 +307,10 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
         };
         return { kernel, arguments: operands.map(argument) };
       });
-      const plan: Plan = createPlan({ calls: encoded, numbers, integers }, { ...options, threads });
+      const plan: Plan = createPlan(
+        { calls: encoded, numbers, integers },
+        { ...options, threads, release: builder.discard },
+      );
       const sizesOf = ({ ids, offsets }: PlanBatch): PlanSizes => {
         const length = offsets.reduce((most, end, s) => Math.max(most, s === 0 ? 0 : end - offsets[s - 1]), 0);
         if (length > longest) {
@@ -344,12 +347,6 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
         if (result.length > 0) memory.readNumbers(plan.offsetOf(place(output), sizes), result);
         return result;
       };
-      let running = 0;
-      let closed = false;
-      // A run that has begun still reads the weights.
-      const release = (): void => {
-        if (closed && running === 0) builder.discard();
-      };
       return {
         longest,
         valueWidth: values?.width ?? 0,
@@ -359,20 +356,10 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
         },
         async runAsync(batch, most) {
           const sizes = sizesOf(batch);
-          running++;
-          try {
-            return await plan.runAsync(sizes, fill(batch, sizes), read(sizes), most);
-          } finally {
-            running--;
-            release();
-          }
+          return plan.runAsync(sizes, fill(batch, sizes), read(sizes), most);
         },
         bytes: plan.bytes,
-        close() {
-          plan.close();
-          closed = true;
-          release();
-        },
+        close: plan.close,
       };
     },
   };

@@ -119,10 +119,11 @@ interface Arena {
  *
  * @param composed run call by call even where the backend could run all at once (for tests)
  * @param threads at most so many of the backend's; 0: all
+ * @param release called once the plan is closed and no run reads its weights any more
  */
 export function createPlan(
   { calls, numbers, integers }: PlanDescription,
-  { composed = false, threads = 0 }: { composed?: boolean; threads?: number } = {},
+  { composed = false, threads = 0, release }: { composed?: boolean; threads?: number; release?: () => void } = {},
 ): Plan {
   const owner = backend();
   const runner = composed ? undefined : owner.plans;
@@ -151,15 +152,17 @@ export function createPlan(
       room: needed,
     };
   };
-  // A run that has begun still reads the code.
-  const freeCode = (): void => {
-    if (closed && running === 0 && code !== undefined) owner.free(pointer);
+  // A run that has begun still reads the code and the weights.
+  const freeUnread = (): void => {
+    if (!closed || running > 0) return;
+    if (code !== undefined) owner.free(pointer);
+    release?.();
   };
   const giveBack = (arena: Arena): void => {
     running--;
     if (spare === undefined && !closed) spare = arena;
     else free(arena);
-    freeCode();
+    freeUnread();
   };
   const memoryOf = (arena: Arena): PlanMemory => ({
     writeIntegers: (offset, values) => owner.write(values, arena.integers + 4 * offset),
@@ -221,7 +224,7 @@ export function createPlan(
       closed = true;
       if (spare !== undefined) free(spare);
       spare = undefined;
-      freeCode();
+      freeUnread();
     },
   };
 }
