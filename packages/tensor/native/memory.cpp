@@ -38,7 +38,7 @@ size_t rounded(size_t bytes) {
 }
 
 void* from_system(size_t size) {
-  if (size < huge_page * 2) return std::aligned_alloc(64, size);
+  if (size < huge_page) return std::aligned_alloc(64, size);
   void* block = nullptr;
   if (posix_memalign(&block, huge_page, size) != 0) return nullptr;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)

@@ -10,17 +10,16 @@ namespace cloze::CLOZE_ISA {
 
 constexpr int cache_line = 64;  // bytes
 
-// What a tile fetches in each round of its loop: `lines` (an even number), one after another.
+// What a tile fetches in each round of its loop: `lines`, one after another.
 struct Ahead {
   const char* from = nullptr;
   int lines = 0;
 };
 
 CLOZE_INLINE void fetch_ahead(Ahead& ahead) {
-  for (int i = 0; i < ahead.lines; i += 2) {
+  for (int i = 0; i < ahead.lines; ++i) {
     __builtin_prefetch(ahead.from, 0, 2);
-    __builtin_prefetch(ahead.from + cache_line, 0, 2);
-    ahead.from += 2 * cache_line;
+    ahead.from += cache_line;
   }
 }
 
@@ -38,27 +37,25 @@ CLOZE_INLINE void fetch_results(const float* results, const float* residual, int
   }
 }
 
-// How the tiles of a panel share this out. Where none fetched the panel itself, the first tile does so, shortly before it reads.
+// How the tiles of a panel share this out: evenly, since memory answers so many requests at a time, and tiles that ask for more wait
+// while others ask for none. Where none fetched the panel itself, the first tile does so, shortly before it reads.
 class FetchPlan {
  public:
   // `next` is null where there is none; a tile passes `rounds` times over `lines_of_round` lines of its panel.
   FetchPlan(const void* panel, bool fetched, const void* next, int64_t rounds, int lines_of_round, int64_t tiles)
       : own_(fetched ? nullptr : static_cast<const char*>(panel) + distance),
         next_(static_cast<const char*>(next)),
-        lines_of_round_(lines_of_round) {
-    const int64_t others = fetched ? tiles : tiles - 1;
-    if (!next || others <= 0) return;
-    lines_ = 2;
-    while (lines_ * others < lines_of_round) lines_ *= 2;
-    bytes_ = rounds * lines_ * cache_line;
-  }
+        lines_of_round_(lines_of_round),
+        tiles_(next ? (fetched ? tiles : tiles - 1) : 0),
+        line_bytes_(rounds * cache_line) {}
   FetchPlan() = default;
 
-  bool fetches_next() const { return lines_ > 0; }
+  bool fetches_next() const { return tiles_ > 0; }
   Ahead of_tile(int64_t tile) const {
     if (own_ && tile-- == 0) return {own_, lines_of_round_};
-    if (tile * lines_ >= lines_of_round_) return {};
-    return {next_ + tile * bytes_, lines_};
+    if (!fetches_next()) return {};
+    const int64_t first = lines_of_round_ * tile / tiles_, last = lines_of_round_ * (tile + 1) / tiles_;
+    return {next_ + first * line_bytes_, static_cast<int>(last - first)};
   }
 
  private:
@@ -66,8 +63,9 @@ class FetchPlan {
 
   const char* own_ = nullptr;
   const char* next_ = nullptr;
-  int lines_of_round_ = 0, lines_ = 0;
-  int64_t bytes_ = 0;
+  int lines_of_round_ = 0;
+  int64_t tiles_ = 0;       // that fetch the next panel
+  int64_t line_bytes_ = 0;  // of one line in each round
 };
 
 }  // namespace cloze::CLOZE_ISA
