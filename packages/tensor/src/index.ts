@@ -30,6 +30,7 @@ export { dropout } from "./ops/dropout.js";
 export * from "./ops/elementwise.js";
 export { fft, irfft, rfft, type Spectrum } from "./ops/fourier.js";
 export { type LinearOptions, linear } from "./ops/linear.js";
+export { type LinearCrossEntropyOptions, linearCrossEntropy, type RowLoss } from "./ops/linear-cross-entropy.js";
 export {
   binaryCrossEntropy,
   type CrossEntropyOptions,

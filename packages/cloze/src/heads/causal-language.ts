@@ -29,8 +29,14 @@ export const causalLanguage = defineHead({
   bind(config, encoder) {
     return {
       parameters: languageSpecs(config, encoder),
-      forward(hidden, batch, { labels, rows, targets }, context) {
-        if (rows !== undefined) return predictTokens(hidden, { rows, targets }, config, encoder, context);
+      forward(hidden, batch, given, context) {
+        const { labels, rows, lossOnly = false } = given;
+        if (rows !== undefined) return predictTokens(hidden, given, config, encoder, context);
+        if (labels !== undefined && lossOnly) {
+          checkCount("Labels of tokens", labels, hidden.shape[0]);
+          const next = nextTokens(batch, classLabels("Labels of tokens", labels));
+          return predictTokens(hidden, { ...next, lossOnly }, config, encoder, context);
+        }
         const logits = languageLogits(hidden, config, encoder, context);
         if (labels === undefined) return { logits };
         checkCount("Labels of tokens", labels, hidden.shape[0]);
@@ -38,7 +44,7 @@ export const causalLanguage = defineHead({
         return { logits, loss: rowLoss(take(logits, tensor(next.rows)), next.targets) };
       },
       maskedLanguageLoss: (hidden, rows, targets, context) =>
-        predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
+        predictTokens(hidden, { rows, targets, lossOnly: true }, config, encoder, context).loss as Tensor,
       plan: (hidden, parameter, builder, wordTable) =>
         planLanguageLogits(hidden, config, encoder, parameter, builder, wordTable),
     };

@@ -3,6 +3,7 @@ import {
   linear,
   type PlanBuilder,
   type PlanValue,
+  type RowLoss,
   segmentMax,
   segmentMean,
   type Tensor,
@@ -30,6 +31,13 @@ export interface Labels {
   readonly rows?: Int32Array;
   /** The ids that stood in these rows. [rows] */
   readonly targets?: Int32Array;
+  /**
+   * The loss is wanted, not the logits: those of many rows over a vocabulary are then never there all at once
+   * (`linearCrossEntropy`), and the output has none. Heads with few classes give them all the same. Default false.
+   */
+  readonly lossOnly?: boolean;
+  /** With `lossOnly`: what heads that predict tokens make of each row's cross-entropy. hidden: of these rows. [rows, hidden] */
+  readonly rowLoss?: (hidden: Tensor) => RowLoss;
   /** 0: the second text follows the first; 1: it does not (ALBERT: they stand in the wrong order). [sequences] */
   readonly nextSentence?: Int32Array;
   /** Multiple choice: the sequences of question q are groups[q] to groups[q + 1]; then `labels` counts inside them. */

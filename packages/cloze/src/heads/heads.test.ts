@@ -72,6 +72,35 @@ test("masked rows only: the logits, loss and gradients of all rows where the oth
   });
 });
 
+test.each(["ForMaskedLM", "ForPreTraining", "LMHeadModel"])(
+  "%s: the loss alone is the same, with its gradients",
+  (architecture) => {
+    // More rows than a chunk of logits has.
+    const long = packSequences(
+      Array.from({ length: 90 }, (_, s) => ({ ids: Array.from({ length: 7 }, (_, i) => (5 * s + 3 * i) % 20) })),
+    );
+    const ids = long.ids.slice();
+    const rows = Int32Array.from({ length: 520 }, (_, i) => i + 3);
+    for (const labels of [
+      { labels: ids.map((id, i) => (i % 50 === 7 ? -100 : id)) },
+      { rows, targets: ids.slice(0, 520) },
+    ]) {
+      const run = (options: ModelOptions) =>
+        withModel(architecture, (model) => {
+          const { loss, logits } = model.forward(long, { ...labels, ...options });
+          backward(loss as Tensor);
+          return { logits, values: [loss, ...[...model.parameters.values()].map(({ grad }) => grad)].flatMap(read) };
+        });
+      const plain = run({});
+      const alone = run({ lossOnly: true });
+      expect(alone.logits).toBeUndefined();
+      expect(alone.values).toHaveLength(plain.values.length);
+      expect(Math.max(...alone.values.map((x, i) => Math.abs(x - plain.values[i])))).toBeLessThan(1e-5);
+      expect(Math.max(...plain.values.slice(1).map(Math.abs))).toBeGreaterThan(1e-3);
+    }
+  },
+);
+
 test("nothing to predict costs nothing, and gradients stay zero", () => {
   for (const labels of [
     { rows: new Int32Array(0), targets: new Int32Array(0) },

@@ -1,5 +1,14 @@
 // Predicting tokens: BERT's transform, and a decoder that shares the word embeddings.
-import { crossEntropy, linear, type PlanBuilder, type PlanValue, type Tensor, take, tensor } from "@cloze/tensor";
+import {
+  crossEntropy,
+  linear,
+  linearCrossEntropy,
+  type PlanBuilder,
+  type PlanValue,
+  type Tensor,
+  take,
+  tensor,
+} from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderConfig } from "../encoder/config.js";
 import { bindEmbeddings } from "../encoder/embeddings/index.js";
@@ -45,21 +54,24 @@ export function languageSpecs({ tied, transform, decoderBias }: LanguageConfig, 
   ] satisfies ParameterSpec[];
 }
 
-/** Logits of rows. hidden: [rows, hidden] -> [rows, vocabulary] */
-export function languageLogits(
+/** What the decoder reads, its matrix and its bias. hidden: [rows, hidden] */
+function decoderInputs(
   hidden: Tensor,
   { tied, transform, decoderBias }: LanguageConfig,
   encoder: EncoderConfig,
   context: HeadContext,
-): Tensor {
+): [transformed: Tensor, weight: Tensor, bias: Tensor | undefined] {
   const { parameter, wordTable } = context;
-  const transformed = applyTransform("transform", hidden, transform, encoder, context);
-  return linear(
-    transformed,
+  return [
+    applyTransform("transform", hidden, transform, encoder, context),
     tied ? wordTable() : parameter("decoder.weight"),
     decoderBias ? parameter("decoder.bias") : undefined,
-  );
+  ];
 }
+
+/** Logits of rows. hidden: [rows, hidden] -> [rows, vocabulary] */
+export const languageLogits = (...given: Parameters<typeof decoderInputs>): Tensor =>
+  linear(...decoderInputs(...given));
 
 /** Logits of all tokens in a plan. */
 export function planLanguageLogits(
@@ -94,14 +106,18 @@ export function onnxLanguageLogits(
   return { value, per: "token", width: encoder.vocabularySize };
 }
 
+/** The sum of nothing is 0, its mean is no number. */
+const reductionOf = (targets: Int32Array): "mean" | "sum" =>
+  targets.some((target) => target !== -100) ? "mean" : "sum";
+
 /** Mean cross-entropy of the rows that count; 0 when none does. */
 export const rowLoss = (logits: Tensor, targets: Int32Array): Tensor =>
-  crossEntropy(logits, tensor(targets), { reduction: targets.some((target) => target !== -100) ? "mean" : "sum" });
+  crossEntropy(logits, tensor(targets), { reduction: reductionOf(targets) });
 
-/** Logits (and loss) for the rows that labels ask for: `rows` only, or all. */
+/** Logits (and loss, or the loss alone) for the rows that labels ask for: `rows` only, or all. */
 export function predictTokens(
   hidden: Tensor,
-  { rows, targets, labels }: Labels,
+  { rows, targets, labels, lossOnly = false, rowLoss: lossOfRows }: Labels,
   config: LanguageConfig,
   encoder: EncoderConfig,
   context: HeadContext,
@@ -111,11 +127,17 @@ export function predictTokens(
       remedy: "Give rows too, or one label for each token.",
     });
   }
-  const logits = languageLogits(rows === undefined ? hidden : take(hidden, tensor(rows)), config, encoder, context);
+  const chosen = rows === undefined ? hidden : take(hidden, tensor(rows));
   const wanted = rows === undefined ? labels : targets;
-  if (wanted === undefined) return { logits };
-  checkCount("Labels of tokens", wanted, rows?.length ?? hidden.shape[0]);
-  return { logits, loss: rowLoss(logits, classLabels("Labels of tokens", wanted)) };
+  if (wanted === undefined) return { logits: languageLogits(chosen, config, encoder, context) };
+  checkCount("Labels of tokens", wanted, chosen.shape[0]);
+  const ids = classLabels("Labels of tokens", wanted);
+  if (lossOnly) {
+    const options = { reduction: reductionOf(ids), rowLoss: lossOfRows?.(chosen) };
+    return { loss: linearCrossEntropy(...decoderInputs(chosen, config, encoder, context), tensor(ids), options) };
+  }
+  const logits = languageLogits(chosen, config, encoder, context);
+  return { logits, loss: rowLoss(logits, ids) };
 }
 
 /** Masked language modelling (arXiv 1810.04805). */
@@ -125,7 +147,7 @@ export const maskedLanguage = defineHead({
     parameters: languageSpecs(config, encoder),
     forward: (hidden, _, labels, context) => predictTokens(hidden, labels, config, encoder, context),
     maskedLanguageLoss: (hidden, rows, targets, context) =>
-      predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
+      predictTokens(hidden, { rows, targets, lossOnly: true }, config, encoder, context).loss as Tensor,
     plan: (hidden, parameter, builder, wordTable) =>
       planLanguageLogits(hidden, config, encoder, parameter, builder, wordTable),
     onnx: (hidden, access) => ({ logits: onnxLanguageLogits(hidden, config, encoder, access) }),

@@ -20,7 +20,7 @@ export const pretraining = defineHead({
       };
     },
     maskedLanguageLoss: (hidden, rows, targets, context) =>
-      predictTokens(hidden, { rows, targets }, config, encoder, context).loss as Tensor,
+      predictTokens(hidden, { rows, targets, lossOnly: true }, config, encoder, context).loss as Tensor,
     plan: (hidden, parameter, builder, wordTable) =>
       planLanguageLogits(hidden, config, encoder, parameter, builder, wordTable),
   }),

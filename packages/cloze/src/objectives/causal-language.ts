@@ -25,7 +25,7 @@ export const causalLanguage = defineObjective({
     ...nothingBeside,
     prepare: (batch: PackedBatch): PackedBatch => batch,
     loss: (batch, { seed, recompute, training = true }) =>
-      lossOf(model.forward(batch, { labels: batch.ids, training, seed, recompute })),
+      lossOf(model.forward(batch, { labels: batch.ids, lossOnly: true, training, seed, recompute })),
     tokens: ({ ids }) => ids.length,
     flops: ({ ids, offsets }) => 3 * (encoderFlops(model.encoder.config, offsets) + headFlops(model, ids.length)),
   }),

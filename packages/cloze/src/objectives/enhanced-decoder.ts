@@ -172,11 +172,13 @@ export const enhancedDecoder = defineObjective({
     const { encoder, head } = model;
     /** The loss of the head on states of the chosen rows. */
     const headLoss = (states: Tensor, { batch, targets }: MaskedBatch, training: boolean, at: number): Tensor =>
-      lossOf(head.forward(states, batch, { labels: targets }, { training, seed: deriveSeed(at, "head") }));
+      lossOf(
+        head.forward(states, batch, { labels: targets, lossOnly: true }, { training, seed: deriveSeed(at, "head") }),
+      );
     function loss(masked: GraduallyMaskedBatch, { seed: at, recompute, training = true }: LossContext): Tensor {
       const { batch, rows, targets } = masked;
       if (decoder === undefined) {
-        return lossOf(model.forward(batch, { rows, targets, training, seed: at, recompute }));
+        return lossOf(model.forward(batch, { rows, targets, lossOnly: true, training, seed: at, recompute }));
       }
       const { hidden } = encoder.forward(batch, { training, seed: at, recompute });
       const decoded = decoder.forward(hidden, batch, masked.unseen, training, at);

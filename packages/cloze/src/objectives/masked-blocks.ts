@@ -171,7 +171,7 @@ export const maskedBlocks = defineObjective({
       },
       loss(prepared, { seed, step, training = true, recompute }) {
         const { batch, rows, targets, masked } = prepared;
-        const output = model.forward(batch, { rows, targets, training, seed, recompute });
+        const output = model.forward(batch, { rows, targets, lossOnly: true, training, seed, recompute });
         const words = mul(lossOf(output), config.wordWeight);
         if (step < config.blocksFrom || config.blockWeight === 0 || masked.length < 2) return words;
         const blocks = scope(() => {

@@ -45,7 +45,7 @@ export const maskedLanguage = defineObjective({
       ...nothingBeside,
       prepare: (batch, random): MaskedBatch => maskTokens(batch, vocabulary, random, options),
       loss: ({ batch, rows, targets }, { seed, recompute, training = true }) =>
-        lossOf(model.forward(batch, { rows, targets, training, seed, recompute })),
+        lossOf(model.forward(batch, { rows, targets, lossOnly: true, training, seed, recompute })),
       tokens: ({ batch }) => batch.ids.length,
       flops: ({ batch, rows }) =>
         3 * (encoderFlops(model.encoder.config, batch.offsets) + headFlops(model, rows.length)),

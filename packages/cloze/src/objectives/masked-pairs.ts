@@ -117,7 +117,7 @@ export const maskedPairs = defineObjective({
         return { ...maskTokens(packed, vocabulary, random, options), nextSentence: pairs.labels };
       },
       loss: ({ batch, rows, targets, nextSentence }, { seed, recompute, training = true }) =>
-        lossOf(model.forward(batch, { rows, targets, nextSentence, training, seed, recompute })),
+        lossOf(model.forward(batch, { rows, targets, nextSentence, lossOnly: true, training, seed, recompute })),
       tokens: ({ batch }) => batch.ids.length,
       flops: ({ batch, rows }) =>
         3 * (encoderFlops(model.encoder.config, batch.offsets) + headFlops(model, rows.length)),

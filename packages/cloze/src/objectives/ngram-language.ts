@@ -7,7 +7,6 @@ import {
   linear,
   mul,
   reshape,
-  slice,
   type Tensor,
   take,
   tensor,
@@ -228,15 +227,12 @@ export const ngramLanguage = defineObjective({
     /** Identities at the pieces, tokens at the placeholders; where pieces were replaced, which ones. */
     function comprehensiveLoss(pieces: PieceBatch, read: Int32Array, replaced: Uint8Array | undefined, how: Forward) {
       const { batch, pieceRows, kept, rows, targets } = withPlaceholders(pieces, (slot) => vocabularySize + slot, read);
-      const asked = Int32Array.from([...pieceRows, ...rows]);
-      const { hidden, logits } = model.forward({ ...batch, extraWords }, { rows: asked, ...how });
-      const [pieceLogits, tokenLogits] = [
-        slice(logits as Tensor, [{ start: 0, end: pieceRows.length }]),
-        slice(logits as Tensor, [{ start: pieceRows.length, end: asked.length }]),
-      ];
+      const wide = { ...batch, extraWords };
+      const { hidden, logits } = model.forward(wide, { rows: pieceRows, ...how });
+      const ofTokens = model.head.forward(hidden, wide, { rows, targets, lossOnly: true }, how);
       const identities = tensor(Int32Array.from(pieces.chosen, ({ identity }) => identity));
-      const ofPieces = crossEntropy(output.logits(pieceLogits, take(hidden, tensor(pieceRows))), identities);
-      const both = add(ofPieces, crossEntropy(tokenLogits, tensor(targets)));
+      const ofPieces = crossEntropy(output.logits(logits as Tensor, take(hidden, tensor(pieceRows))), identities);
+      const both = add(ofPieces, lossOf(ofTokens));
       if (replaced === undefined) return both;
       const found = linear(
         take(hidden, tensor(kept)),
@@ -255,7 +251,7 @@ export const ngramLanguage = defineObjective({
         const how = { seed: at, recompute, training };
         if (config.mode === "contiguous") {
           const { batch, rows, targets } = hideTokens(pieces);
-          return lossOf(model.forward(batch, { rows, targets, ...how }));
+          return lossOf(model.forward(batch, { rows, targets, lossOnly: true, ...how }));
         }
         if (config.mode === "explicit") return piecesLoss(pieces, how);
         if (!enhanced) return comprehensiveLoss(pieces, pieces.batch.ids, undefined, how);

@@ -132,7 +132,7 @@ export const paragraphStructure = defineObjective({
       },
       loss({ batch, rows, targets, labels }, { seed: at, recompute, training = true }) {
         const { maskedLanguageWeight, structureWeight } = config;
-        const asked = maskedLanguageWeight > 0 ? { rows, targets } : { rows: new Int32Array(0) };
+        const asked = maskedLanguageWeight > 0 ? { rows, targets, lossOnly: true } : { rows: new Int32Array(0) };
         const { hidden, loss } = model.forward(batch, { ...asked, training, seed: at, recompute });
         const first = take(hidden, tensor(batch.offsets.slice(0, -1)));
         const found = mul(crossEntropy(classifier.logits(first), tensor(labels)), structureWeight);

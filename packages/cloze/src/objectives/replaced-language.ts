@@ -2,12 +2,11 @@
 import {
   add,
   concat,
-  crossEntropy,
   linear,
   logSumExp,
-  mean,
   mul,
   neg,
+  type RowLoss,
   reshape,
   softplus,
   type Tensor,
@@ -59,7 +58,7 @@ export const replacedLanguage = defineObjective({
         const { batch, loss } = generator.propose(chosen, context);
         const { recompute, training = true } = context;
         const seed = deriveSeed(context.seed, "model");
-        const restored = model.forward(batch, { rows, targets, training, seed, recompute });
+        const restored = model.forward(batch, { rows, targets, lossOnly: true, training, seed, recompute });
         return add(loss, mul(lossOf(restored), config.weight));
       },
     };
@@ -69,23 +68,23 @@ export const replacedLanguage = defineObjective({
 const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)));
 
 /**
- * -log(c · [the token is the original] + (1 - c) · p(original)), averaged over all tokens, with the copy gate c = sigmoid of
- * a logit.
+ * -log(c · [the token is the original] + (1 - c) · p(original)) of each token, with the copy gate c = sigmoid of a logit; of
+ * cross-entropies -log p(original).
  *
  * @param gate [tokens]
- * @param logits [tokens, vocabulary]
  * @param original the ids that stood there. [tokens]
  * @param read the ids that the model read. [tokens]
  */
-export function copyLoss(gate: Tensor, logits: Tensor, original: Int32Array, read: Int32Array): Tensor {
-  const tokens = original.length;
-  const predicted = neg(crossEntropy(logits, tensor(original), { reduction: "none" })); // log p(original)
+export const copyLoss = (gate: Tensor, original: Int32Array, read: Int32Array): RowLoss => ({
   // e^-1e4 is 0: copying is no way to a token that is another one.
-  const same = tensor(Float32Array.from(original, (id, i) => (id === read[i] ? 0 : -1e4)));
-  const copied = reshape(add(logSigmoid(gate), same), [tokens, 1]);
-  const restored = reshape(add(logSigmoid(neg(gate)), predicted), [tokens, 1]);
-  return neg(mean(logSumExp(concat([copied, restored], 1))));
-}
+  beside: [gate, tensor(Float32Array.from(original, (id, i) => (id === read[i] ? 0 : -1e4)))],
+  of(losses, logit, same) {
+    const column = (x: Tensor) => reshape(x, [losses.size, 1]);
+    const copied = column(add(logSigmoid(logit), same));
+    const restored = column(add(logSigmoid(neg(logit)), neg(losses)));
+    return neg(logSumExp(concat([copied, restored], 1)));
+  },
+});
 
 /** "All-Tokens MLM": identities at all positions, with a gate that copies what is read. */
 export const allTokensLanguage = defineObjective({
@@ -114,10 +113,18 @@ export const allTokensLanguage = defineObjective({
       loss(chosen: ChosenBatch, context) {
         const { batch, loss } = generator.propose(chosen, context);
         const { recompute, training = true } = context;
-        const output = model.forward(batch, { training, seed: deriveSeed(context.seed, "model"), recompute });
-        const logit = reshape(dense("logit", dense("transform", output.hidden, "gelu"), "none"), [batch.ids.length]);
-        const all = copyLoss(logit, output.logits as Tensor, chosen.original.ids, batch.ids);
-        return add(loss, mul(all, config.weight));
+        const { ids } = chosen.original;
+        const gateOf = (hidden: Tensor) =>
+          reshape(dense("logit", dense("transform", hidden, "gelu"), "none"), [ids.length]);
+        const restored = model.forward(batch, {
+          labels: ids,
+          lossOnly: true,
+          rowLoss: (hidden) => copyLoss(gateOf(hidden), ids, batch.ids),
+          training,
+          seed: deriveSeed(context.seed, "model"),
+          recompute,
+        });
+        return add(loss, mul(lossOf(restored), config.weight));
       },
       flops: (chosen: ChosenBatch) => shared.flops(chosen) + 6 * shared.tokens(chosen) * matrixSize(specs),
       dispose() {

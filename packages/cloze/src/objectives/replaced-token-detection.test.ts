@@ -1,5 +1,17 @@
 // ELECTRA's objective against its equations.
-import { backward, binaryCrossEntropy, copyInto, full, scope, type Tensor, tensor, zeros } from "@cloze/tensor";
+import {
+  backward,
+  binaryCrossEntropy,
+  copyInto,
+  crossEntropy,
+  full,
+  mean,
+  scope,
+  softmax,
+  type Tensor,
+  tensor,
+  zeros,
+} from "@cloze/tensor";
 import { afterEach, describe, expect, test } from "vitest";
 import { packSequences } from "../data/packed-batch.js";
 import { randomSource } from "../data/random-source.js";
@@ -179,6 +191,37 @@ test("draws follow the softmax at its temperature", () => {
   }
 });
 
+test.each([
+  [1, undefined],
+  [63, 62],
+  [64, 0],
+  [130, 129],
+  [200, 70],
+])(
+  "of %i classes that one is drawn where the sum of the chances so far passes the drawn number; never %s",
+  (classes, never) => {
+    const rows = 500;
+    const numbers = randomSource(classes);
+    const logits = tensor(
+      // Few classes are likely, and most next to impossible: blocks of zeros too.
+      Float32Array.from({ length: rows * classes }, () => (numbers() < 0.05 ? 3 * numbers() : -200 * numbers())),
+      [rows, classes],
+    );
+    const drawn = sampleRows(logits, randomSource(4), 1, never);
+    const again = randomSource(4);
+    const chances = scope(() => softmax(logits).toTypedArray());
+    drawn.forEach((id, row) => {
+      const own = Array.from(chances.subarray(row * classes, (row + 1) * classes), (p, c) => (c === never ? 0 : p));
+      const wanted = again() * own.reduce((a, b) => a + b, 0);
+      const before = own.slice(0, id).reduce((a, b) => a + b, 0);
+      expect(own[id]).toBeGreaterThan(0);
+      expect(before).toBeLessThanOrEqual(wanted + 1e-5);
+      expect(before + own[id]).toBeGreaterThanOrEqual(wanted - 1e-5);
+    });
+    logits.dispose();
+  },
+);
+
 describe("the generator's shape", () => {
   test("keeps the size of heads and the depth, and shrinks the rest", () => {
     const config = uniformEncoder({ vocabularySize: 40, hiddenSize: 256, layers: 12, heads: 4 });
@@ -204,7 +247,10 @@ test("behind a copy gate the loss is the formula's", () => {
   const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
   const first = sigmoid(1) + (1 - sigmoid(1)) * chance([0.5, 1, -1], 1);
   const second = (1 - sigmoid(-2)) * chance([2, 0, 1], 2);
-  const loss = scope(() => copyLoss(gate, logits, Int32Array.of(1, 2), Int32Array.of(1, 0)).item());
+  const loss = scope(() => {
+    const { of, beside = [] } = copyLoss(gate, Int32Array.of(1, 2), Int32Array.of(1, 0));
+    return mean(of(crossEntropy(logits, tensor(Int32Array.of(1, 2)), { reduction: "none" }), ...beside)).item();
+  });
   expect(loss).toBeCloseTo(-(Math.log(first) + Math.log(second)) / 2, 5);
 });
 

@@ -167,7 +167,7 @@ export const representativeWords = defineObjective({
       },
       loss({ batch, rows, targets }, { seed: at, recompute, training = true }) {
         const { maskedLanguageWeight, preferenceWeight } = config;
-        const asked = maskedLanguageWeight > 0 ? { rows, targets } : { rows: new Int32Array(0) };
+        const asked = maskedLanguageWeight > 0 ? { rows, targets, lossOnly: true } : { rows: new Int32Array(0) };
         const { hidden, loss } = model.forward(batch, { ...asked, training, seed: at, recompute });
         const scores = classifier.logits(take(hidden, tensor(batch.offsets.slice(0, -1)))); // [2 documents, 1]
         const documents = scores.shape[0] >> 1;

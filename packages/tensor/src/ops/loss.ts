@@ -20,7 +20,8 @@ export interface CrossEntropyOptions {
   reduction?: Reduction;
 }
 
-function checkTargets(targets: Int32Array, classes: number, ignore: number): number {
+/** How many rows count. @throws TARGET_OUT_OF_RANGE */
+export function checkTargets(targets: Int32Array, classes: number, ignore: number): number {
   let counted = 0;
   for (const target of targets) {
     if (target === ignore) continue;

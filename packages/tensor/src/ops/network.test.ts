@@ -1,16 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { grad } from "../autograd.js";
+import { backward, grad } from "../autograd.js";
 import { createNativeBackend, createReferenceBackend, withBackend } from "../backend/index.js";
 import { composed } from "../graph.js";
-import { scope } from "../memory.js";
+import { memory, scope } from "../memory.js";
 import { elementCount, type Shape } from "../shape.js";
 import { type Tensor, tensor, zeros } from "../tensor.js";
 import { expectClose, expectNativeEqualsReference, gradientCheck, sampleNumbers } from "../testing/index.js";
 import { activation, gelu, geluTanh, silu } from "./activation.js";
 import { attention, selfAttention } from "./attention.js";
 import { dropout } from "./dropout.js";
-import { add, mul, mulInPlace } from "./elementwise.js";
+import { add, mul, mulInPlace, tanh } from "./elementwise.js";
 import { linear } from "./linear.js";
+import { linearCrossEntropy } from "./linear-cross-entropy.js";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./loss.js";
 import { permute, slice } from "./movement.js";
 import { layerNorm, rmsNorm } from "./norm.js";
@@ -162,6 +163,31 @@ const cases: Record<string, Case> = {
       [4, 7],
     ],
   },
+  linearCrossEntropy: {
+    f: (x, w, b) => linearCrossEntropy(x, w, b, targets(0, -100, 6, 2, 2), { chunkRows: 2 }),
+    shapes: [[5, 3], [7, 3], [7]],
+  },
+  "linearCrossEntropy, summed, smoothed, no bias": {
+    f: (x, w) =>
+      linearCrossEntropy(x, w, undefined, targets(0, 5, -1, 2, 2), {
+        reduction: "sum",
+        labelSmoothing: 0.2,
+        ignoreIndex: -1,
+        chunkRows: 4,
+      }),
+    shapes: [
+      [5, 3],
+      [7, 3],
+    ],
+  },
+  "linearCrossEntropy of rows that become another loss": {
+    f: (x, w, b, gate) =>
+      linearCrossEntropy(x, w, b, targets(0, -100, 6, 2, 2), {
+        rowLoss: { of: (losses, beside) => mul(tanh(losses), sum(beside, [1])), beside: [gate] },
+        chunkRows: 2,
+      }),
+    shapes: [[5, 3], [7, 3], [7], [5, 2]],
+  },
   meanSquaredError: {
     f: (x, y) => meanSquaredError(x, y),
     shapes: [
@@ -253,6 +279,43 @@ test("larger layers agree at odd sizes", () => {
     expectNativeEqualsReference(() => layerNorm(sample([rows, n]), sample([n], 2), sample([n], 3)));
     expectNativeEqualsReference(() => softmax(sample([rows, n])));
   }
+});
+
+test("the cross-entropy of a layer by chunks agrees at odd sizes, and keeps no matrix of all its outputs", () => {
+  for (const [rows, n, k, chunkRows] of [
+    [0, 5, 3, 4],
+    [67, 97, 33, 20],
+    [130, 33, 67, 64],
+    [520, 19, 5, undefined],
+  ] as const) {
+    const run = (which?: number) => {
+      const [x, w, b] = [sample([rows, k]), sample([n, k], 2), sample([n], 3)].map((one) => one.requireGrad());
+      const ids = tensor(Int32Array.from({ length: rows }, (_, i) => (i % 7 === 3 ? -100 : (i * 31) % n)));
+      const loss = linearCrossEntropy(x, w, b, ids, { chunkRows, reduction: rows === 0 ? "sum" : "mean" });
+      return which === undefined ? loss : grad([loss], [[x, w, b][which]])[0];
+    };
+    expectNativeEqualsReference(() => run());
+    for (const which of [0, 1, 2]) expectNativeEqualsReference(() => run(which), 1e-4);
+  }
+});
+
+test("the cross-entropy of a layer by chunks takes the memory of a chunk, and frees it", () => {
+  const [rows, classes] = [1024, 500];
+  const peak = (chunkRows: number) =>
+    scope(() => {
+      const [x, w] = [sample([rows, 8]), sample([classes, 8], 2)].map((one) => one.requireGrad());
+      const ids = tensor(Int32Array.from({ length: rows }, (_, i) => i % classes));
+      const before = memory.stats().liveBytes;
+      memory.resetPeak();
+      scope(() => backward(linearCrossEntropy(x, w, undefined, ids, { chunkRows })));
+      const most = memory.stats().peakBytes - before;
+      for (const one of [x, w]) one.grad?.dispose();
+      expect(memory.stats().liveBytes).toBe(before);
+      return most;
+    });
+  const whole = 4 * rows * classes;
+  expect(peak(rows)).toBeGreaterThan(2 * whole);
+  expect(peak(64)).toBeLessThan(whole / 4);
 });
 
 test("packed weights give the same result, and are not used once the weight was written", () => {
