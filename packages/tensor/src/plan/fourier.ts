@@ -1,4 +1,5 @@
 // Fourier transforms over the tokens and the columns of each sequence, in a plan.
+import { scope } from "../memory.js";
 import { fourierTables } from "../ops/fourier.js";
 import { type Tensor, tensor } from "../tensor.js";
 import type { PlanBuilder, PlanValue } from "./contract.js";
@@ -31,10 +32,12 @@ function tablesOf(width: number, longest: number): { lengths: Tensor; tables: Te
 export function planFourierMix(x: PlanValue, longest: number, builder: PlanBuilder): PlanValue {
   const { width } = x;
   const { offsets } = builder.inputs;
-  const { lengths, tables } = builder.once(`fourier ${width} ${longest}`, () => {
-    const made = tablesOf(width, longest);
-    return { lengths: builder.constant(made.lengths), tables: builder.constant(made.tables) };
-  });
+  const { lengths, tables } = builder.once(`fourier ${width} ${longest}`, () =>
+    scope(() => {
+      const made = tablesOf(width, longest);
+      return { lengths: builder.constant(made.lengths), tables: builder.constant(made.tables) };
+    }),
+  );
   const half = Math.floor(width / 2) + 1;
   const [re, im, y] = [builder.value(half), builder.value(half), builder.value(width)];
   builder.call("fourierMixF32", [x, re, im, y, offsets, "sequences", "tokens", width, lengths, tables], {

@@ -1,5 +1,16 @@
 // Mixing by a Fourier transform instead of attention (FNet, arXiv 2105.03824).
-import { concat, contiguous, fft, planFourierMix, rfft, slice, type Tensor, take, tensor, transpose } from "@cloze/tensor";
+import {
+  concat,
+  contiguous,
+  fft,
+  planFourierMix,
+  rfft,
+  slice,
+  type Tensor,
+  take,
+  tensor,
+  transpose,
+} from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../batch.js";
 import { defineSlot } from "../part.js";

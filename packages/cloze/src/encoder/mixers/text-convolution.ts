@@ -127,7 +127,12 @@ export const textConvolution = defineSlot({
         const sums = builder.value(width);
         let from = 0;
         kernels.forEach((reach, k) => {
-          const options = { taps: reach, width: channels, tapColumns: channels, into: { of: sums, from: k * channels } };
+          const options = {
+            taps: reach,
+            width: channels,
+            tapColumns: channels,
+            into: { of: sums, from: k * channels },
+          };
           planConvolution({ of: products, from }, options, builder);
           from += reach * channels;
         });

@@ -2,7 +2,24 @@ import type { ConvolutionKernels } from "../contract/convolution.js";
 import type { ReferenceMemory } from "./memory.js";
 
 export const convolutionKernels = ({ real, integer }: ReferenceMemory): ConvolutionKernels => ({
-  convolveTokensF32(x, weights, y, offsets, sequences, _tokens, width, taps, before, rowX, tapX, rowY, heads, rowW, headW, tapW) {
+  convolveTokensF32(
+    x,
+    weights,
+    y,
+    offsets,
+    sequences,
+    _tokens,
+    width,
+    taps,
+    before,
+    rowX,
+    tapX,
+    rowY,
+    heads,
+    rowW,
+    headW,
+    tapW,
+  ) {
     const [from, to, ends] = [real(x), real(y), integer(offsets)];
     const factors = weights === null ? undefined : real(weights);
     for (let s = 0; s < sequences; s++) {

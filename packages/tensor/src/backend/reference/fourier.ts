@@ -71,7 +71,13 @@ export function fourierKernels({ real, integer }: ReferenceMemory): FourierKerne
       for (let s = 0; s < sequences; s++) {
         const [start, length] = [ends[s], ends[s + 1] - ends[s]];
         const rows = Array.from({ length }, (_, n) =>
-          transform(from.subarray((start + n) * width, (start + n + 1) * width), new Float64Array(width), width, width, -1),
+          transform(
+            from.subarray((start + n) * width, (start + n + 1) * width),
+            new Float64Array(width),
+            width,
+            width,
+            -1,
+          ),
         );
         for (let k = 0; k < width; k++) {
           const [re, im] = [0, 1].map((part) => Float64Array.from(rows, (row) => row[part][k]));
