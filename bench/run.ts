@@ -3,6 +3,7 @@ import { closeEverything, type Options, type Row } from "./harness.js";
 import { electra } from "./suites/electra.js";
 import { embedding, embeddingTraining } from "./suites/embedding.js";
 import { encoder } from "./suites/encoder.js";
+import { families } from "./suites/families.js";
 import { gemm } from "./suites/gemm.js";
 import { generation } from "./suites/generation.js";
 import { inference } from "./suites/inference.js";
@@ -20,6 +21,7 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
   ops,
   encoder,
   inference,
+  families,
   training,
   electra,
   memory,
@@ -34,7 +36,7 @@ const suites: Record<string, (options: Options) => Promise<Row[]>> = {
 };
 const usage = `Usage: npm run --silent bench -- <suite> [case] [--json] [--peers-only]
   suites: ${Object.keys(suites).join(", ")}
-  case           only cases whose name holds this, such as "bert-base 8x128" (suites encoder, generation, inference, gemm, training)
+  case           only cases whose name holds this, such as "bert-base 8x128" (suites encoder, families, generation, inference, gemm, training)
   --json         standard output is one JSON array of rows
   --peers-only   measure the peers and leave our side out`;
 

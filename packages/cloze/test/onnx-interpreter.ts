@@ -162,6 +162,12 @@ const operators: Record<string, Operator> = {
       return element(x, [...index.slice(0, axis), row, ...index.slice(axis + rank)]);
     });
   },
+  GatherElements: ([x, indices], attribute) =>
+    make(indices.shape, (index) => {
+      const row = element(indices, index);
+      if (row < 0 || row >= x.shape[attribute("axis")]) throw new Error(`row ${row} of ${x.shape}`);
+      return element(x, index.with(attribute("axis"), row));
+    }),
   GatherND: ([x, indices], attribute) => {
     if (attribute("batch_dims") !== 1 || indices.shape[1] !== 1) throw new Error("only one index for each row");
     return make([x.shape[0], ...x.shape.slice(2)], ([row, ...rest]) => element(x, [row, indices.data[row], ...rest]));
@@ -211,6 +217,7 @@ const operators: Record<string, Operator> = {
       return element(inputs[part], index.with(axis, index[axis] - (ends[part - 1] ?? 0)));
     });
   },
+  Expand: ([x, wanted]) => make(broadcast(x.shape, flat(wanted)), (index) => element(x, index)),
   CumSum: ([x, axis]) => {
     const over = axis.data[0];
     return make(x.shape, (index) =>
@@ -250,7 +257,7 @@ export function runOnnx(file: OnnxFile, inputs: Readonly<Record<string, Numbers>
   const values = new Map<string, Numbers>(file.constants);
   for (const { name } of file.inputs) values.set(name, inputs[name]);
   for (const node of file.nodes) runNode(node, values);
-  const { shape } = inputs.input_ids;
+  const { shape } = inputs.input_ids ?? inputs.pixel_values;
   const sizes: Record<string, number> = { batch_size: shape[0], sequence_length: shape[1] };
   return new Map(
     file.outputs.map(({ name, shape: declared }) => {
@@ -280,10 +287,10 @@ export const interpreter = {
     readonly data: Float64Array;
     constructor(
       _type: string,
-      data: BigInt64Array,
+      data: BigInt64Array | Float32Array,
       readonly shape: readonly number[],
     ) {
-      this.data = Float64Array.from(data, Number);
+      this.data = Float64Array.from(data as ArrayLike<bigint | number>, Number);
     }
   },
 };

@@ -82,13 +82,18 @@ export type {
   PlanAttentionOptions,
   PlanBatch,
   PlanBuilder,
+  PlanColumns,
+  PlanCount,
   PlanLinearOptions,
   PlanOperand,
   PlanRelativeOptions,
   PlanValue,
 } from "./plan/contract.js";
+export { type PlanConvolutionOptions, type PlanTaps, planConvolution } from "./plan/convolution.js";
+export { planFourierMix } from "./plan/fourier.js";
 export { createNearest, type Nearest, type NearestHit, type RowKind } from "./plan/nearest.js";
 export type { PlanSizes } from "./plan/plan.js";
+export { planActivation, planMultiply, planSoftmax } from "./plan/pointwise.js";
 export type { PlanWeights } from "./plan/products/index.js";
 export type { Int4Weight } from "./plan/products/int4.js";
 export {

@@ -9,7 +9,7 @@ import { formatBytes } from "../training/progress.js";
 import { wholeNumber } from "./arguments.js";
 import { modelArgument, modelFolder } from "./model-argument.js";
 import { type CommonOptions, printResult, progressFor } from "./output.js";
-import { exportTexts, sampleSequences } from "./sample-texts.js";
+import { exportTexts, sampleBatch } from "./sample-texts.js";
 
 interface ExportOptions extends CommonOptions {
   model: string;
@@ -21,7 +21,7 @@ interface ExportOptions extends CommonOptions {
   check?: boolean;
 }
 
-/** Files of a tokenizer, as libraries that read the exported model look for them. */
+/** Files of a tokenizer, and of how pixels are normalised, as libraries that read the exported model look for them. */
 const tokenizerFiles = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -30,6 +30,7 @@ const tokenizerFiles = [
   "vocab.json",
   "vocab.txt",
   "merges.txt",
+  "preprocessor_config.json",
 ];
 
 /** Largest difference of float32 results, as a share of the largest number; least cosine of int8 results. */
@@ -51,7 +52,7 @@ function judge({ largestDifference, scale, cosine }: OnnxCheck, { quantize, outp
 }
 
 const checkText = ({ largestDifference, scale, cosine, leastCosine: least }: OnnxCheck): string =>
-  `ONNX Runtime against Cloze, ${exportTexts.length} texts: largest difference ${largestDifference.toExponential(1)} ` +
+  `ONNX Runtime against Cloze, ${exportTexts.length} inputs: largest difference ${largestDifference.toExponential(1)} ` +
   `(numbers up to ${scale.toPrecision(3)}), cosine ${cosine.toFixed(6)}, of single vectors at least ${least.toFixed(6)}`;
 
 const writtenText = ({ path, dataPath, bytes, inputs, outputs }: OnnxExport): string =>
@@ -76,7 +77,10 @@ export function addExport(program: Command): void {
     .addOption(new Option("--pooling <how>", "for pooled").choices(["mean", "first"]).default("mean"))
     .addOption(new Option("--quantize <how>", "8-bit codes for matrices and tables").choices(["int8"]))
     .option("--opset <version>", "set of operators, 17 to 21", wholeNumber(), 17)
-    .option("--check", "run three texts through ONNX Runtime (onnxruntime-node, where it is installed) and compare")
+    .option(
+      "--check",
+      "run three texts (or images) through ONNX Runtime (onnxruntime-node, where it is installed) and compare",
+    )
     .action(async (options: ExportOptions) => {
       const folder = await modelFolder(options.model, options);
       const model = loadModel(folder);
@@ -96,7 +100,7 @@ export function addExport(program: Command): void {
       const check =
         runtime === undefined
           ? undefined
-          : await checkOnnx(model, written, sampleSequences(folder, model, exportTexts), settings, runtime);
+          : await checkOnnx(model, written, sampleBatch(folder, model), settings, runtime);
       model.dispose();
       printResult(options, { ...written, check }, () =>
         [writtenText(written), ...(check === undefined ? [] : [checkText(check)])].join("\n"),

@@ -1,7 +1,9 @@
 // Texts that a model is tried on where the user gives none.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Sequence } from "../data/packed-batch.js";
+import { type PatchLayout, packImages } from "../data/image-batch.js";
+import { packSequences, type Sequence } from "../data/packed-batch.js";
+import type { EncoderBatch } from "../encoder/batch.js";
 import type { Model } from "../families/index.js";
 import { loadTokenizer } from "../text/index.js";
 
@@ -48,4 +50,21 @@ export function sampleSequences(
   return texts
     .map((text) => ({ ids: tokenizer.encodeIds(text, { truncation: { maxLength: longest } }) }))
     .filter(({ ids }) => ids.length > 0);
+}
+
+/** As many images, with pixels between -1 and 1. */
+function sampleImages(layout: PatchLayout): EncoderBatch {
+  const size = exportTexts.length * layout.channels * layout.imageSize[0] * layout.imageSize[1];
+  return packImages(
+    Float32Array.from({ length: size }, (_, i) => Math.sin(i)),
+    layout,
+  );
+}
+
+/** What an exported model is tried on: texts, or images where the model reads those. */
+export function sampleBatch(folder: string, model: Model): EncoderBatch {
+  const { embeddings } = model.config;
+  return "imageSize" in embeddings
+    ? sampleImages(embeddings)
+    : packSequences(sampleSequences(folder, model, exportTexts));
 }

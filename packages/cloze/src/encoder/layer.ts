@@ -130,6 +130,7 @@ function slotOf(
       return bound.onnx(x, {
         graph,
         parameter: (name) => lookUp(parameters, `${prefix}.${name}`),
+        shared: (name) => lookUp(parameters, `shared.${name}`),
         linear(name, input, options = {}) {
           const weight = matrices.get(name);
           const type = weights?.[name]?.type ?? "dense";

@@ -12,8 +12,8 @@ export interface OnnxValue {
 export type OnnxAttribute = number | readonly number[] | string | { readonly float: number };
 export type OnnxAttributes = Readonly<Record<string, OnnxAttribute>>;
 
-/** What exporters of transformers call the inputs; int64 [batch, sequence] each. */
-export type OnnxInputName = "input_ids" | "attention_mask" | "token_type_ids";
+/** What exporters of transformers call the inputs: int64 [batch, sequence] each, and pixels [batch, channels, height, width]. */
+export type OnnxInputName = "input_ids" | "attention_mask" | "token_type_ids" | "pixel_values";
 
 export interface OnnxLinearOptions {
   readonly activation?: ActivationName;
@@ -25,7 +25,14 @@ export interface OnnxLinearOptions {
 export interface OnnxGraph {
   readonly opset: number;
   /** An input of the model, which has it from then on. */
-  input(name: OnnxInputName): OnnxValue;
+  input(name: Exclude<OnnxInputName, "pixel_values">): OnnxValue;
+  /**
+   * Pixels as the input, instead of tokens; every sequence of the batch then has so many tokens, and none is padding.
+   * shape: [channels, height, width] -> [batch, channels, height, width]
+   */
+  pixels(shape: readonly number[], tokens: number): OnnxValue;
+  /** Tokens of each sequence, where none is padded. Undefined: sequences are padded, as the attention mask says. */
+  readonly wholeLength: number | undefined;
   /** One operator with one output; inputs that it may go without are undefined. */
   node(operator: string, inputs: readonly (OnnxValue | undefined)[], attributes?: OnnxAttributes): OnnxValue;
   /** x in equal parts along an axis. */
@@ -54,6 +61,7 @@ export interface OnnxAccess {
   /** As in `SlotAccess`. */
   linear(matrix: string, x: OnnxValue, options?: { activation?: ActivationName }): OnnxValue;
   parameter(name: string): Tensor;
+  shared(name: string): Tensor;
 }
 
 /** The error for what is not written as ONNX. */
@@ -110,6 +118,7 @@ export function onnxNorm(
 /** 0, 1, … one for each place of the padded sequences. int64 [sequence] */
 export const onnxPlaces = (graph: OnnxGraph): OnnxValue =>
   graph.once("places", () => {
+    if (graph.wholeLength !== undefined) return graph.integers(Array.from({ length: graph.wholeLength }, (_, i) => i));
     const shape = graph.node("Shape", [graph.input("input_ids")]);
     const length = graph.node("Gather", [shape, graph.integers(1)], { axis: 0 });
     return graph.node("Range", [graph.integers(0), length, graph.integers(1)]);

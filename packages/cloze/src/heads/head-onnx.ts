@@ -25,6 +25,10 @@ export interface OnnxHeadAccess {
 
 type Pooling = "first" | "last" | "mean" | "max";
 
+/** Over all tokens, where none is padding. */
+const reduced = (operator: string, hidden: OnnxValue, graph: OnnxGraph): OnnxValue =>
+  graph.node("Squeeze", [graph.reduce(operator, hidden, [1]), graph.integers([1])]);
+
 /** 1 for tokens, 0 for padding. [batch, sequence, 1] */
 function realTokens(graph: OnnxGraph, to: number): OnnxValue {
   return graph.node("Cast", [graph.node("Unsqueeze", [graph.input("attention_mask"), graph.integers([2])])], { to });
@@ -33,18 +37,22 @@ function realTokens(graph: OnnxGraph, to: number): OnnxValue {
 const poolings: Readonly<Record<Pooling, (hidden: OnnxValue, graph: OnnxGraph) => OnnxValue>> = {
   first: (hidden, graph) => graph.node("Gather", [hidden, graph.integers(0)], { axis: 1 }),
   last(hidden, graph) {
+    const { wholeLength } = graph;
+    if (wholeLength !== undefined) return graph.node("Gather", [hidden, graph.integers(wholeLength - 1)], { axis: 1 });
     const places = graph.node("Mul", [graph.input("attention_mask"), onnxPlaces(graph)]);
     return graph.node("GatherND", [hidden, graph.reduce("ReduceMax", places, [1])], { batch_dims: 1 });
   },
   mean(hidden, graph) {
+    if (graph.wholeLength !== undefined) return reduced("ReduceMean", hidden, graph);
     const real = realTokens(graph, 1);
     const sum = graph.reduce("ReduceSum", graph.node("Mul", [hidden, real]), [1]);
     const count = graph.node("Max", [graph.reduce("ReduceSum", real, [1]), graph.float(1)]);
     return graph.node("Squeeze", [graph.node("Div", [sum, count]), graph.integers([1])]);
   },
   max(hidden, graph) {
+    if (graph.wholeLength !== undefined) return reduced("ReduceMax", hidden, graph);
     const seen = graph.node("Where", [realTokens(graph, 9), hidden, graph.float(-3.4028234663852886e38)]);
-    return graph.node("Squeeze", [graph.reduce("ReduceMax", seen, [1]), graph.integers([1])]);
+    return reduced("ReduceMax", seen, graph);
   },
 };
 

@@ -34,7 +34,25 @@ const relative: EncoderConfigInput = {
   embeddings: { positions: "none" },
   layers: [{ mixer: { type: "relative-bias-attention", heads: 4 }, channel: { type: "none" } }],
 };
-const configs = { "learned positions": small, rotary, "by distance": relative };
+const mixedBy = (mixer: object, more: object = {}): EncoderConfigInput =>
+  ({
+    ...small,
+    embeddings: { positions: "none" },
+    layers: [{ mixer, channel: { type: "mlp", intermediateSize: 16 }, ...more }],
+  }) as EncoderConfigInput;
+const configs = {
+  "learned positions": small,
+  rotary,
+  "by distance": relative,
+  Fourier: mixedBy({ type: "fourier" }),
+  "span-dynamic convolution": mixedBy({ type: "convolution-attention", heads: 2, kernelSize: 9 }),
+  "convolution beside attention": mixedBy(
+    { type: "attention", heads: 4 },
+    { parallel: { type: "convolution", kernels: [3] } },
+  ),
+  landmarks: mixedBy({ type: "nystrom", heads: 4, landmarks: 5, kernelSize: 65 }),
+  decoder: mixedBy({ type: "attention", heads: 4, causal: true }),
+};
 const kinds = ["float32", "int8", "sparse", "sparse-int8"] as const;
 const batch = packSequences([{ ids: [1, 2, 3] }, { ids: [4] }]);
 
@@ -87,6 +105,17 @@ test("sequences longer than the positions: refused where these are learned, comp
   }
 });
 
+test("sequences with more tokens than landmarks: computed by the engine, and the plan takes the next ones", async () => {
+  const model = createModel({ architecture: "Model", config: configs.landmarks });
+  const compiled = compile(model);
+  const [short, middle] = [5, 6].map((length) => packSequences([{ ids: Array.from({ length }, (_, i) => i + 1) }]));
+  expect([short, middle].map(compiled.takes)).toEqual([true, false]);
+  expect(await compiled.run(middle)).toEqual(model.forward(middle).hidden.toTypedArray());
+  expect(compiled.runSync(short)).toHaveLength(5 * 32);
+  compiled.close();
+  model.dispose();
+});
+
 test.each(kinds)("%s: weights that hold NaN give NaN, not a crash", async (weights) => {
   const model = createModel({ architecture: "Model", config: small });
   const before = compile(model, { weights });
@@ -105,6 +134,24 @@ test.each(kinds)("%s: weights that hold NaN give NaN, not a crash", async (weigh
   before.close();
   model.dispose();
 });
+
+test.each(Object.entries(configs))(
+  "%s: a token whose vector holds NaN leaves other sequences as they are",
+  async (_, config) => {
+    const model = createModel({ architecture: "Model", config });
+    const good = await compile(model).run(packSequences([{ ids: [1, 2, 3] }]));
+    const table = model.encoder.parameters.get("embeddings.word.weight");
+    const values = table?.toTypedArray().slice() as Float32Array;
+    table?.storage.backend.write(values.fill(Number.NaN, 32 * 9, 32 * 10), table.pointer as number);
+    const broken = compile(model);
+    const result = await broken.run(packSequences([{ ids: [4, 9] }, { ids: [1, 2, 3] }, { ids: [9] }]));
+    expect(result.subarray(2 * 32, 5 * 32)).toEqual(good);
+    expect(result.subarray(32, 2 * 32).every(Number.isNaN)).toBe(true);
+    expect(result.subarray(5 * 32).every(Number.isNaN)).toBe(true);
+    broken.close();
+    model.dispose();
+  },
+);
 
 test("a plan that was closed refuses, also while a run is under way, which ends well", async () => {
   const model = createModel({ architecture: "Model", config: small });
@@ -130,11 +177,10 @@ const built = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
 test.skipIf(!existsSync(built))("plans of several workers at once, each with many runs under way", async () => {
   const program = `
     const { workerData, parentPort } = require("node:worker_threads");
-    import(workerData.module).then(async ({ createModel, compile, packSequences, uniformEncoder }) => {
-      const config = uniformEncoder({ vocabularySize: 40, hiddenSize: 32, layers: 2, heads: 4, maxPositions: 12 });
-      const model = createModel({ architecture: "Model", config, seed: 5 });
+    import(workerData.module).then(async ({ createModel, compile, packSequences }) => {
       const sums = [];
-      for (const weights of ["float32", "int8"]) {
+      for (const [config, weights] of workerData.works) {
+        const model = createModel({ architecture: "Model", config, seed: 5 });
         const compiled = compile(model, { weights, outputs: "pooled", threads: workerData.threads });
         const batches = Array.from({ length: 40 }, (_, i) =>
           packSequences(Array.from({ length: 1 + (i % 7) }, (_, s) => ({ ids: Array.from({ length: 1 + ((i + s) % 12) }, (_, t) => (i * s + t) % 40) }))),
@@ -142,14 +188,19 @@ test.skipIf(!existsSync(built))("plans of several workers at once, each with man
         const results = await Promise.all(batches.map((batch) => compiled.run(batch)));
         sums.push(results.map((values) => Array.from(values)));
         compiled.close();
+        model.dispose();
       }
       parentPort.postMessage(JSON.stringify(sums));
     });`;
+  const works = Object.values(configs).flatMap((config) => [
+    [config, "float32"],
+    [config, "int8"],
+  ]);
   const results = await Promise.all(
     [1, 2, 2, 2].map(
       (threads) =>
         new Promise<string>((resolve, reject) => {
-          const workerData = { module: built, threads };
+          const workerData = { module: built, threads, works };
           const worker = new Worker(program, { eval: true, workerData, execArgv: [] });
           worker.on("message", resolve);
           worker.on("error", reject);
@@ -159,5 +210,5 @@ test.skipIf(!existsSync(built))("plans of several workers at once, each with man
   );
   // Whatever the threads and whoever else runs: the same bits.
   expect(new Set(results).size).toBe(1);
-  expect(JSON.parse(results[0])[0]).toHaveLength(40);
+  expect(JSON.parse(results[0])).toHaveLength(works.length);
 });

@@ -147,11 +147,11 @@ test("8 bits stay close to 32", async () => {
 test("a part without a plan runs through the engine, and says so; the model may be trained on", async () => {
   const model = createModel({
     architecture: "ForMaskedLM",
-    config: { ...small, layers: [{ mixer: { type: "fourier" }, channel: { type: "none" } }] },
+    config: { ...small, layers: [{ mixer: { type: "recurrent", cell: "gru" }, channel: { type: "none" } }] },
   });
   const compiled = compile(model, { outputs: "logits" });
   expect(compiled.planned).toBe(false);
-  expect(compiled.reason).toContain("fourier");
+  expect(compiled.reason).toContain("recurrent");
   expect(await compiled.run(batch)).toHaveLength(48 * 60);
   compiled.close();
   model.dispose();

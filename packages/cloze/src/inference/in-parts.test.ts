@@ -37,7 +37,9 @@ test.each(["hidden", "pooled", "logits"] as const)(
     const lengths = Array.from({ length: 24 }, (_, i) => 5 + ((i * 11) % 23));
     const batch = batchOf(lengths);
     const values = await parted.run(batch);
-    expect(runs.map(({ threads }) => threads)).toEqual([1, 1]);
+    // Where runs do not stand beside each other (WebAssembly), parts would only wait: the batch runs as it is.
+    expect(runs.map(({ threads }) => threads)).toEqual(backend().plans?.beside ? [1, 1] : [undefined]);
+    expect(runs.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(batch.ids.length);
     const whole = compiled.runSync(batch);
     expect(values).toHaveLength(whole.length);
     values.forEach((value, i) => {

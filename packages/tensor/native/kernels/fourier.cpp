@@ -239,4 +239,53 @@ int32_t irfft_f32(const float* re, const float* im, float* y, int64_t rows, int6
   });
 }
 
+int32_t fourier_mix_f32(const float* x, float* re, float* im, float* y, const int32_t* offsets, int64_t sequences,
+                        int64_t tokens, int64_t width, const int32_t* lengths, const float* tables) {
+  const auto plan_of = [&](int64_t row, int64_t n) {
+    const int32_t* at = lengths + 5 * row;
+    return Plan{n, lengths + at[4], at[3], tables + at[1], at[0], at[2] < 0 ? nullptr : tables + at[2]};
+  };
+  const int64_t half = width / 2 + 1;
+  const Plan columns = plan_of(0, width);
+  int32_t failed = rfft_f32(x, re, im, tokens, width, columns.factors, columns.factor_count, columns.roots, columns.size,
+                            columns.chirp);
+  // Lanes hold neighbouring columns, so that nothing is turned round.
+  const int64_t blocks = (half + VW - 1) / VW;
+  if (!failed) parallel(sequences * blocks, [&](int64_t index, int thread) {
+    const int64_t start = offsets[index / blocks], length = offsets[index / blocks + 1] - start;
+    if (length < 1) return;
+    const int64_t first = index % blocks * VW;
+    const int64_t count = half - first < VW ? half - first : VW;
+    const Plan plan = plan_of(length, length);
+    const int64_t size = plan.size > length ? plan.size : length;
+    Complex* z = reinterpret_cast<Complex*>(thread_scratch(thread, static_cast<size_t>(2 * size) * sizeof(Complex)));
+    if (!z) {
+      __atomic_store_n(&failed, 1, __ATOMIC_RELAXED);
+      return;
+    }
+    const float* from_re = re + start * half + first;
+    const float* from_im = im + start * half + first;
+    for (int64_t n = 0; n < length; ++n) {
+      const int64_t at = n * half;
+      z[n] = count == VW ? Complex{loadu(from_re + at), loadu(from_im + at)}
+                         : Complex{load_part(from_re + at, count), load_part(from_im + at, count)};
+    }
+    const Complex* sum = transform_any(z, z + size, plan);
+    // The columns that have a mirror image behind the first half: y[m, k] = y[length - m, width - k].
+    const int64_t low = first > 0 ? 0 : 1;
+    const int64_t high = width - half + 1 - first < count ? width - half + 1 - first : count;
+    for (int64_t m = 0; m < length; ++m) {
+      float* to = y + (start + m) * width + first;
+      if (count == VW) storeu(to, sum[m].re);
+      else store_part(to, sum[m].re, count);
+      float* mirror = y + (start + (m == 0 ? 0 : length - m)) * width + width - first;
+      const float* values = reinterpret_cast<const float*>(&sum[m].re);
+      for (int64_t lane = low; lane < high; ++lane) mirror[-lane] = values[lane];
+    }
+  });
+  if (failed)
+    for (int64_t i = 0; i < tokens * width; ++i) y[i] = __builtin_nanf("");
+  return failed;
+}
+
 }  // namespace cloze::CLOZE_ISA

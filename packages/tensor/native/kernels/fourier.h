@@ -22,4 +22,12 @@ int32_t rfft_f32(const float* x, float* y_re, float* y_im, int64_t rows, int64_t
 int32_t irfft_f32(const float* re, const float* im, float* y, int64_t rows, int64_t n, const int32_t* factors,
                   int32_t factor_count, const float* roots, int64_t size, const float* chirp);
 
+// y[m, k] = the real part of the sum over n and j of x[n, j] exp(-2 pi i (m n / length + k j / width)), over the rows of each
+// sequence (offsets [sequences + 1]); x and y [tokens, width], re and im [tokens, width / 2 + 1] are room. Row n of `lengths`
+// [.., 5] says where the plan for sequences of n tokens lies (row 0: for rows of `width`): the size, the places of its roots and
+// its chirp (-1: none) in `tables`, the number of its factors and their place in `lengths`. Where scratch memory ran out, y is
+// NaN, and 1 is returned.
+int32_t fourier_mix_f32(const float* x, float* re, float* im, float* y, const int32_t* offsets, int64_t sequences,
+                        int64_t tokens, int64_t width, const int32_t* lengths, const float* tables);
+
 }  // namespace cloze::CLOZE_ISA

@@ -3,6 +3,7 @@
 #pragma once
 #include "activation.h"
 #include "attention.h"
+#include "convolution.h"
 #include "core.h"
 #include "crf.h"
 #include "elementwise.h"

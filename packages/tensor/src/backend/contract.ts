@@ -1,6 +1,7 @@
 // The whole boundary between the engine and a backend. A backend owns memory and offers kernels on addresses.
 // A kernel family is one file in contract/ (its signatures), one in reference/ (plain TypeScript) and one in native/kernels/.
 import type { DType, TypedArray } from "../dtype.js";
+import type { ConvolutionKernels } from "./contract/convolution.js";
 import type { CoreKernels } from "./contract/core.js";
 import type { CrfKernels } from "./contract/crf.js";
 import type { ElementwiseKernels } from "./contract/elementwise.js";
@@ -22,7 +23,8 @@ export type Pointer = number | TypedArray | null;
 
 /** Kernels assume that their arguments were validated by the operation that calls them. */
 export interface Kernels
-  extends CoreKernels,
+  extends ConvolutionKernels,
+    CoreKernels,
     CrfKernels,
     OptimizerKernels,
     ElementwiseKernels,

@@ -2,6 +2,7 @@
 // module fits. It is never optimised. float64 works here only.
 import type { Backend } from "./contract.js";
 import { attentionKernels } from "./reference/attention.js";
+import { convolutionKernels } from "./reference/convolution.js";
 import { coreKernels } from "./reference/core.js";
 import { crfKernels } from "./reference/crf.js";
 import { elementwiseKernels } from "./reference/elementwise.js";
@@ -26,6 +27,7 @@ export function createReferenceBackend(): Backend {
     name: "reference",
     isa: "typescript",
     kernels: {
+      ...convolutionKernels(memory),
       ...coreKernels(memory),
       ...crfKernels(memory),
       ...elementwiseKernels(memory),

@@ -60,7 +60,8 @@ function rootTable(n: number): Float32Array {
   return roots;
 }
 
-function makePlan(n: number): FourierPlan {
+/** The tables of a length. */
+export function fourierTables(n: number): FourierPlan {
   const direct = factorsOf(n);
   if (direct !== undefined) return { factors: Int32Array.from(direct), roots: rootTable(n), size: n, chirp: null };
   // Bluestein: the transform as a convolution with a chirp, done with transforms of a power of two.
@@ -92,7 +93,7 @@ const noPlan: FourierPlan = { factors: new Int32Array(0), roots: new Float32Arra
 function planArguments(n: number): [Int32Array, number, Float32Array, number, Float32Array | null] {
   let plan = backend().name === "reference" ? noPlan : plans.get(n);
   if (plan === undefined) {
-    plan = makePlan(n);
+    plan = fourierTables(n);
     if (plans.size >= 64) plans.delete(plans.keys().next().value as number);
     plans.set(n, plan);
   }

@@ -68,6 +68,7 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
     owned.push(() => copy.dispose());
     return copy;
   };
+  const shares = new Map<string, unknown>();
   let longest = Number.POSITIVE_INFINITY;
   const optional = (tensor: Tensor | undefined): Tensor | null => (tensor === undefined ? null : copied(tensor));
   /** Tables are large and read row by row: the plan holds on to their memory instead of copying it. */
@@ -113,6 +114,11 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
     value,
     call,
     own: tools.own,
+    constant: copied,
+    once<T>(key: string, make: () => T): T {
+      if (!shares.has(key)) shares.set(key, make());
+      return shares.get(key) as T;
+    },
     tokenValues(width) {
       if (given !== undefined) throw new ClozeError("INTERNAL", "A batch brings one kind of numbers for each token");
       given = value(width);
@@ -141,10 +147,10 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
       );
       return y;
     },
-    attention(qkv, { heads, scale, causal = false, window = 0 }) {
+    attention(qkv, { heads, scale, causal = false, window = 0, into }) {
       const inner = qkv.width / 3;
       const size = inner / heads;
-      const y = value(inner);
+      const y = into ?? { of: value(inner), from: 0 };
       const logSums = value(heads);
       const part = (third: number): PlanColumns => ({ of: qkv, from: third * inner });
       call(
@@ -163,7 +169,7 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
           3 * inner,
           3 * inner,
           3 * inner,
-          inner,
+          y.of.width,
           scale ?? 1 / Math.sqrt(size),
           Number(causal),
           window,
@@ -171,9 +177,9 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
           0,
           null,
         ],
-        { reads: [qkv, inputs.offsets], writes: [y, logSums] },
+        { reads: [qkv, inputs.offsets], writes: [y.of, logSums] },
       );
-      return y;
+      return y.of;
     },
     relativeAttention(qkv, { heads, scale, bias, keys, queries, span }) {
       const inner = qkv.width / 3;
@@ -302,6 +308,9 @@ export function createPlanBuilder({ weights = "float32", threads = 0 }: PlanBuil
           if (operand === null || typeof operand === "number") return operand;
           if (operand === "tokens") return planArgument({ tokens: 1 });
           if (operand === "sequences") return planArgument({ sequences: 1 });
+          if ("times" in operand) {
+            return planArgument({ [operand.count === "token" ? "tokens" : "sequences"]: operand.times });
+          }
           if ("of" in operand) return pointer(operand.of, operand.from);
           return "per" in operand ? pointer(operand, 0) : (operand.pointer as number);
         };

@@ -20,8 +20,14 @@ export interface PlanColumns {
   readonly from: number;
 }
 
-/** A value, some of its columns or a tensor stand for their pointers; a word for a size; the rest for itself. */
-export type PlanOperand = PlanValue | PlanColumns | Tensor | "tokens" | "sequences" | number | null;
+/** A multiple of the tokens or the sequences of a batch. */
+export interface PlanCount {
+  readonly count: PlanValue["per"];
+  readonly times: number;
+}
+
+/** A value, some of its columns or a tensor stand for their pointers; a word or a count for a size; the rest for itself. */
+export type PlanOperand = PlanValue | PlanColumns | PlanCount | Tensor | "tokens" | "sequences" | number | null;
 
 /** What a batch gives to a plan. */
 export interface PlanInputs {
@@ -63,6 +69,8 @@ export interface PlanAttentionOptions {
   readonly scale?: number;
   readonly causal?: boolean;
   readonly window?: number;
+  /** Columns of another value that the result is written to; then that is what comes back. Default: rows of its own. */
+  readonly into?: PlanColumns;
 }
 
 /** Scores by distance, key minus query: row distance + span - 1 of each table. */
@@ -155,6 +163,10 @@ export interface PlanBuilder {
   scale(a: PlanValue, factor: number): PlanValue;
   /** One vector for each sequence of token rows. */
   pool(x: PlanValue, pooling: "first" | "mean"): PlanValue;
+  /** A copy of a tensor that lives as long as the plan. */
+  constant(tensor: Tensor): Tensor;
+  /** What all parts that ask for a key share, made for the first of them. */
+  once<T>(key: string, make: () => T): T;
   /** Keeps something until the plan is closed. */
   own(release: () => void): void;
   /** Any kernel: `operands` are its arguments in order. */

@@ -18,6 +18,7 @@ import { z } from "zod";
 import { patchGrid } from "../../data/image-batch.js";
 import { ClozeError } from "../../errors.js";
 import type { EncoderBatch } from "../batch.js";
+import type { OnnxGraph, OnnxValue } from "../onnx.js";
 import { lookUp } from "../parameters.js";
 import { defineEmbeddings, type ParameterSpec } from "../part.js";
 
@@ -93,6 +94,20 @@ function unfold(values: Float32Array, images: number, config: Config): Tensor {
   const used = slice(all, [{}, {}, { end: rows * height }, { end: columns * width }]);
   const cut = reshape(used, [images, channels, rows, height, columns, width]);
   return reshape(contiguous(permute(cut, [0, 2, 4, 1, 3, 5])), [images * rows * columns, channels * height * width]);
+}
+
+/** The same in an ONNX graph. -> [images, patches, channels x height x width] */
+function onnxUnfold(pixels: OnnxValue, config: Config, graph: OnnxGraph): OnnxValue {
+  const { channels, imageSize, patchSize } = config;
+  const [rows, columns] = patchGrid(config);
+  const [height, width] = patchSize;
+  const used = [rows * height, columns * width].reduce(
+    (x, size, i) => (size === imageSize[i] ? x : graph.split(x, [size, imageSize[i] - size], 2 + i)[0]),
+    pixels,
+  );
+  const cut = graph.node("Reshape", [used, graph.integers([0, channels, rows, height, columns, width])]);
+  const turned = graph.node("Transpose", [cut], { perm: [0, 2, 4, 1, 3, 5] });
+  return graph.node("Reshape", [turned, graph.integers([0, rows * columns, channels * height * width])]);
 }
 
 /** The row that a token takes: of the patches, or behind them of the token of the image and of masked patches. */
@@ -182,6 +197,24 @@ export const patches = defineEmbeddings({
         return builder.linear(pixels, named("projection.weight"), undefined, { residual });
       },
       planBatch: (batch) => planTokens(batch, config),
+      // No patch is hidden: that is for pre-training.
+      onnx(parameters, graph) {
+        const named = (name: string): Tensor => lookUp(parameters, name);
+        const pixels = graph.pixels([channels, ...config.imageSize], length);
+        const vectors = graph.linear(
+          onnxUnfold(pixels, config, graph),
+          named("projection.weight"),
+          named("projection.bias"),
+        );
+        let state = vectors;
+        if (classToken) {
+          const images = graph.node("Gather", [graph.node("Shape", [pixels]), graph.integers([0])], { axis: 0 });
+          const shape = graph.node("Concat", [images, graph.integers([1, hiddenSize])], { axis: 0 });
+          const first = graph.node("Expand", [graph.parameter(named("class")), shape]);
+          state = graph.node("Concat", [first, vectors], { axis: 1 });
+        }
+        return placed ? graph.node("Add", [state, graph.parameter(named("position.weight"))]) : state;
+      },
     };
   },
 });

@@ -6,27 +6,42 @@ import { type RotaryAngles, rotaryAngles } from "./rotary-positions.js";
 /** Far below any score; finite, so that a row of padding that sees nothing has no NaN. */
 const hidden = -3.4028234663852886e38;
 
+/** Query minus key. int64 [sequence, sequence] */
+const onnxDistances = (graph: OnnxGraph): OnnxValue =>
+  graph.once("distances", () => {
+    const places = onnxPlaces(graph);
+    const [rows, columns] = [1, 0].map((axis) => graph.node("Unsqueeze", [places, graph.integers([axis])]));
+    return graph.node("Sub", [rows, columns]);
+  });
+
+/**
+ * The row of a table for each pair of tokens. int64 [sequence, sequence]
+ *
+ * @param rows for each distance (query minus key), from -(longest - 1) to longest - 1
+ */
+export const onnxDistanceRows = (rows: Int32Array, graph: OnnxGraph): OnnxValue => {
+  const from = graph.node("Add", [onnxDistances(graph), graph.integers((rows.length - 1) / 2)]);
+  return graph.node("Gather", [graph.integers(Array.from(rows)), from], { axis: 0 });
+};
+
 interface MaskOptions {
   readonly causal: boolean;
   readonly window: number;
 }
 
 /** What is added to scores: 0 where a key is seen. [batch, 1, 1 or sequence, sequence] */
-function scoreMask({ causal, window }: MaskOptions, graph: OnnxGraph): OnnxValue {
+function scoreMask({ causal, window }: MaskOptions, graph: OnnxGraph): OnnxValue | undefined {
+  const padded = graph.wholeLength === undefined;
+  if (!padded && !causal && window === 0) return undefined;
   return graph.once(`mask ${causal} ${window}`, () => {
-    const real = graph.once("real", () =>
-      graph.node("Unsqueeze", [graph.input("attention_mask"), graph.integers([1, 2])]),
-    );
+    const real = (): OnnxValue =>
+      graph.once("real", () => graph.node("Unsqueeze", [graph.input("attention_mask"), graph.integers([1, 2])]));
     if (!causal && window === 0) {
-      const absent = graph.node("Sub", [graph.float(1), graph.node("Cast", [real], { to: 1 })]);
+      const absent = graph.node("Sub", [graph.float(1), graph.node("Cast", [real()], { to: 1 })]);
       return graph.node("Mul", [absent, graph.float(hidden)]);
     }
-    const distances = graph.once("distances", () => {
-      const places = onnxPlaces(graph);
-      const [rows, columns] = [1, 0].map((axis) => graph.node("Unsqueeze", [places, graph.integers([axis])]));
-      return graph.node("Sub", [rows, columns]); // query minus key
-    });
-    const conditions = [graph.node("Cast", [real], { to: 9 })];
+    const distances = onnxDistances(graph);
+    const conditions = padded ? [graph.node("Cast", [real()], { to: 9 })] : [];
     if (causal) conditions.push(graph.node("GreaterOrEqual", [distances, graph.integers(0)]));
     if (window > 0) {
       conditions.push(graph.node("LessOrEqual", [graph.node("Abs", [distances]), graph.integers(window)]));
@@ -42,12 +57,17 @@ export interface OnnxAttentionOptions extends MaskOptions {
   readonly size: number;
   /** What scores are multiplied by. */
   readonly scale: number;
+  /**
+   * Added to scores before they are scaled. q: [batch, heads, sequence, size], k: [batch, heads, size, sequence]
+   * -> [batch or absent, heads, sequence, sequence]
+   */
+  readonly added?: (q: OnnxValue, k: OnnxValue) => readonly OnnxValue[];
 }
 
 /** Attention of queries, keys and values side by side. qkv: [batch, sequence, 3 heads size] -> [batch, sequence, heads size] */
 export function onnxAttention(
   qkv: OnnxValue,
-  { heads, size, scale, causal, window }: OnnxAttentionOptions,
+  { heads, size, scale, causal, window, added }: OnnxAttentionOptions,
   graph: OnnxGraph,
 ): OnnxValue {
   const inner = heads * size;
@@ -56,8 +76,10 @@ export function onnxAttention(
     .split(qkv, [inner, inner, inner], 2)
     .map((part) => graph.node("Reshape", [part, apart]))
     .map((part, i) => graph.node("Transpose", [part], { perm: i === 1 ? [0, 2, 3, 1] : [0, 2, 1, 3] }));
-  const scores = graph.node("Div", [graph.node("MatMul", [q, k]), graph.float(1 / scale)]);
-  const masked = graph.node("Add", [scores, scoreMask({ causal, window }, graph)]);
+  const products = [graph.node("MatMul", [q, k]), ...(added?.(q, k) ?? [])];
+  const scores = graph.node("Div", [products.reduce((a, b) => graph.node("Add", [a, b])), graph.float(1 / scale)]);
+  const mask = scoreMask({ causal, window }, graph);
+  const masked = mask === undefined ? scores : graph.node("Add", [scores, mask]);
   const context = graph.node("MatMul", [graph.node("Softmax", [masked], { axis: -1 }), v]);
   const together = graph.node("Transpose", [context], { perm: [0, 2, 1, 3] });
   return graph.node("Reshape", [together, graph.integers([0, 0, inner])]);

@@ -1,5 +1,17 @@
 // Attention beside a convolution whose kernels follow from the text (ConvBERT, arXiv 2008.02496).
-import { concat, mul, reshape, selfAttention, slice, softmax, type Tensor } from "@cloze/tensor";
+import {
+  concat,
+  mul,
+  planConvolution,
+  planMultiply,
+  planSoftmax,
+  reshape,
+  selfAttention,
+  slice,
+  softmax,
+  type Tensor,
+  transpose,
+} from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 import { defineSlot } from "../part.js";
@@ -82,6 +94,21 @@ export const convolutionAttention = defineSlot({
         const spans = linear("pointwise", depthwiseConvolution(x, parameter("depthwise"), context));
         const kernels = softmax(reshape(linear("kernel", mul(spans, q)), [tokens * heads, kernelSize]));
         return linear("output", concat([attended, convolve(linear("values", x), kernels, context)], 1));
+      },
+      plan(x, { linear, parameter, builder }) {
+        const qkv = linear("queryKeyValue", x);
+        const kernel = transpose(parameter("depthwise"));
+        const near = planConvolution({ of: x, from: 0 }, { taps: kernelSize, weights: { ofColumns: kernel } }, builder);
+        const spans = planMultiply(linear("pointwise", near), { of: qkv, from: 0 }, builder);
+        const kernels = planSoftmax(linear("kernel", spans), heads, builder);
+        const both = builder.value(2 * width);
+        builder.attention(qkv, { heads, into: { of: both, from: 0 } });
+        planConvolution(
+          { of: linear("values", x), from: 0 },
+          { taps: kernelSize, weights: { ofTokens: kernels, heads }, into: { of: both, from: width } },
+          builder,
+        );
+        return linear("output", both);
       },
     };
   },

@@ -2,8 +2,10 @@
 import { add, concat, dropout, matmul, mul, permute, slice, type Tensor, take, tensor, zeros } from "@cloze/tensor";
 import { z } from "zod";
 import { applyNorm, normSpecs } from "../norm.js";
+import { type OnnxValue, onnxNorm } from "../onnx.js";
 import { defineSlot, type MatrixSpec, type ParameterSpec } from "../part.js";
 import { weightSchema } from "../weights/index.js";
+import { onnxAttention, onnxDistanceRows } from "./attention-onnx.js";
 import { innerSize } from "./attention-size.js";
 import {
   type AttendedSequence,
@@ -236,6 +238,61 @@ export const disentangledAttention = defineSlot({
           keys: contentToPosition ? keys : undefined,
           queries: positionToContent ? queries : undefined,
         });
+        return linear("output", mixed);
+      },
+      onnx(x, { linear, parameter, shared: sharedParameter, graph }) {
+        const size = inner / heads;
+        let qkv = linear("queryKeyValue", x);
+        if (config.bias === "query-value") {
+          const [query, value] = ["queryBias", "valueBias"].map((name) => graph.parameter(parameter(name)));
+          const none = graph.floats(new Float32Array(inner), [inner]);
+          qkv = graph.node("Add", [qkv, graph.node("Concat", [query, none, value], { axis: 0 })]);
+        }
+        const kinds = 1 + Number(contentToPosition) + Number(positionToContent);
+        const scale = 1 / Math.sqrt(size * (config.scaleFactor ?? kinds));
+        const options = { heads, size, scale, causal: false, window: 0 };
+        if (!relative) return linear("output", onnxAttention(qkv, options, graph));
+        const table = graph.once("table of distances", () => {
+          const rows = graph.parameter(sharedParameter("distances.weight"));
+          if (!config.normalizeDistances) return rows;
+          return onnxNorm(rows, (part) => sharedParameter(`distancesNorm.${part}`), encoder, graph);
+        });
+        const [queries, keys] = shareMatrices
+          ? graph.split(linear("queryKeyValue", table), [inner, inner, inner], 1)
+          : [
+              positionToContent ? linear("positionQuery", table) : undefined,
+              contentToPosition ? linear("positionKey", table) : undefined,
+            ];
+        /** Rows of distances by heads. [heads, rows, size] or [heads, size, rows] */
+        const byHead = (rows: OnnxValue, perm: readonly number[]): OnnxValue =>
+          graph.node("Transpose", [graph.node("Reshape", [rows, graph.integers([0, heads, size])])], { perm });
+        const mixed = onnxAttention(
+          qkv,
+          {
+            ...options,
+            added(q, k) {
+              const pairs = graph.once("rows of distances", () =>
+                onnxDistanceRows(distanceRows(encoder.maxPositions, config), graph),
+              );
+              // [batch, heads, sequence, sequence]
+              const index = graph.once(`rows of distances by head, ${heads}`, () => {
+                const scores = graph.node("Gather", [graph.node("Shape", [q]), graph.integers([0, 1, 2, 2])], {
+                  axis: 0,
+                });
+                return graph.node("Expand", [pairs, scores]);
+              });
+              const chosen = (scores: OnnxValue, axis: number): OnnxValue =>
+                graph.node("GatherElements", [scores, index], { axis });
+              return [
+                ...(contentToPosition && keys ? [chosen(graph.node("MatMul", [q, byHead(keys, [1, 2, 0])]), 3)] : []),
+                ...(positionToContent && queries
+                  ? [chosen(graph.node("MatMul", [byHead(queries, [1, 0, 2]), k]), 2)]
+                  : []),
+              ];
+            },
+          },
+          graph,
+        );
         return linear("output", mixed);
       },
     };

@@ -1,8 +1,22 @@
 // Mixing by a Fourier transform instead of attention (FNet, arXiv 2105.03824).
-import { concat, contiguous, fft, rfft, slice, type Tensor, take, tensor, transpose } from "@cloze/tensor";
+import {
+  concat,
+  contiguous,
+  fft,
+  planFourierMix,
+  rfft,
+  slice,
+  type Tensor,
+  take,
+  tensor,
+  transpose,
+} from "@cloze/tensor";
 import { z } from "zod";
 import type { EncoderBatch } from "../batch.js";
 import { defineSlot } from "../part.js";
+
+/** Plans have tables for each length up to this one (of 512, 8 MB at most); longer sequences run through the engine. */
+const longestPlanned = 512;
 
 /** For each token the token of its sequence at place (length - place) mod length. [tokens] */
 function mirroredRows({ offsets, ids }: EncoderBatch): Int32Array {
@@ -33,7 +47,7 @@ function overPlaces(real: Tensor, imaginary: Tensor, { offsets }: EncoderBatch):
  */
 export const fourier = defineSlot({
   schema: z.strictObject({ type: z.literal("fourier") }),
-  bind: (_, hiddenSize) => ({
+  bind: (_, hiddenSize, { maxPositions }) => ({
     matrices: [],
     // Two fast transforms of 5 n log2 n (half of it where the input is real).
     flops: (length) => 2.5 * length * hiddenSize * (Math.log2(hiddenSize) + Math.log2(Math.max(2, length))),
@@ -50,5 +64,6 @@ export const fourier = defineSlot({
       const rows = once("fourier", () => mirroredRows(batch));
       return concat([low, take(high, tensor(rows))], 1);
     },
+    plan: (x, { builder }) => planFourierMix(x, Math.min(maxPositions, longestPlanned), builder),
   }),
 });

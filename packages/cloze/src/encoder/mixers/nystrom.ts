@@ -8,6 +8,7 @@ import {
   max,
   mul,
   permute,
+  planConvolution,
   reshape,
   segmentMean,
   selfAttention,
@@ -142,6 +143,16 @@ export const nystrom = defineSlot({
         if (kernelSize === null) return linear("output", attended);
         const values = contiguous(splitColumns(qkv, 3)[2]);
         return linear("output", add(attended, headConvolution(values, parameter("kernels"), context)));
+      },
+      // Attention is exact where there are no more tokens than landmarks; the engine computes the others.
+      plan(x, { linear, parameter, builder }) {
+        if (landmarks !== null) builder.limit(landmarks);
+        const qkv = linear("queryKeyValue", x);
+        const attended = builder.attention(qkv, { heads });
+        if (kernelSize === null) return linear("output", attended);
+        const weights = { ofHeads: parameter("kernels") };
+        const values = planConvolution({ of: qkv, from: 2 * inner }, { taps: kernelSize, weights }, builder);
+        return linear("output", builder.add(attended, values));
       },
     };
   },

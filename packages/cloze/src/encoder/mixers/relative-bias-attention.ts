@@ -13,8 +13,10 @@ import {
 } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
+import type { OnnxAccess, OnnxValue } from "../onnx.js";
 import { defineSlot, type PlanAccess } from "../part.js";
 import { weightSchema } from "../weights/index.js";
+import { onnxAttention, onnxDistanceRows } from "./attention-onnx.js";
 import { innerSize } from "./attention-size.js";
 import { attendComposed, splitColumns } from "./composed-attention.js";
 
@@ -77,6 +79,21 @@ export const relativeBiasAttention = defineSlot({
       });
     }
     const inner = innerSize("relative-bias-attention", heads, headSize, hiddenSize);
+    const onnx = (x: OnnxValue, { linear, shared, graph }: OnnxAccess): OnnxValue => {
+      const size = inner / heads;
+      const scale = 1 / Math.sqrt(size);
+      const table = shared("distanceBias.weight");
+      // What is added is scaled, too. [heads, sequence, sequence]
+      const added = graph.once(`distance bias ${buckets} ${maxDistance} ${scale}`, () => {
+        const distances = Int32Array.from({ length: 2 * maxPositions - 1 }, (_, i) =>
+          biasBucket(maxPositions - 1 - i, buckets, maxDistance),
+        );
+        const pairs = graph.node("Gather", [graph.parameter(table), onnxDistanceRows(distances, graph)], { axis: 0 });
+        return graph.node("Div", [graph.node("Transpose", [pairs], { perm: [2, 0, 1] }), graph.float(scale)]);
+      });
+      const options = { heads, size, scale, causal: false, window: 0, added: () => [added] };
+      return linear("output", onnxAttention(linear("queryKeyValue", x), options, graph));
+    };
     const plan = (x: PlanValue, { linear, shared, builder }: PlanAccess): PlanValue => {
       const distances = Int32Array.from({ length: 2 * maxPositions - 1 }, (_, i) =>
         biasBucket(i - maxPositions + 1, buckets, maxDistance),
@@ -124,8 +141,8 @@ export const relativeBiasAttention = defineSlot({
         });
         return linear("output", mixed);
       },
-      // A plan's attention knows distances alone.
-      ...(reset ? {} : { plan }),
+      // Plans and graphs know distances alone.
+      ...(reset ? {} : { plan, onnx }),
     };
   },
 });

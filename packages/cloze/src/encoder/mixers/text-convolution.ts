@@ -3,6 +3,8 @@ import {
   activation,
   add,
   dropout,
+  planActivation,
+  planConvolution,
   type Random,
   randomUniform,
   reshape,
@@ -118,6 +120,23 @@ export const textConvolution = defineSlot({
         const inside = reshape(slice(sums, [{ end: tokens * kernels.length }]), [tokens, width]);
         const z = add(inside, parameter("bias"));
         const y = activation(training ? dropout(z, config.dropout, seed("convolution")) : z, name);
+        return projection ? linear("output", y) : y;
+      },
+      plan(x, { linear, parameter, builder }) {
+        const products = linear("kernels", x);
+        const sums = builder.value(width);
+        let from = 0;
+        kernels.forEach((reach, k) => {
+          const options = {
+            taps: reach,
+            width: channels,
+            tapColumns: channels,
+            into: { of: sums, from: k * channels },
+          };
+          planConvolution({ of: products, from }, options, builder);
+          from += reach * channels;
+        });
+        const y = planActivation(builder.addVector(sums, parameter("bias")), name, builder);
         return projection ? linear("output", y) : y;
       },
     };

@@ -1,4 +1,4 @@
-import { activation, add, contiguous, matmul, permute, reshape, transpose } from "@cloze/tensor";
+import { activation, add, concat, contiguous, matmul, permute, reshape, slice, transpose, zeros } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 import { defineWeight, type ParameterSpec } from "../part.js";
@@ -25,6 +25,15 @@ export const grouped = defineWeight({
         const products = matmul(parts, transpose(reshape(parameter("weight"), [groups, height, width])));
         const y = reshape(contiguous(permute(products, [1, 0, 2])), [tokens, outputs]);
         return activation(bias ? add(y, parameter("bias")) : y, act);
+      },
+      // One matrix with zeros beside the groups: more work, and the kernels of all products.
+      plan(x, parameter, options, builder) {
+        const weight = parameter("weight");
+        const rows = Array.from({ length: groups }, (_, group) => {
+          const own = slice(weight, [{ start: group * height, end: (group + 1) * height }]);
+          return concat([zeros([height, group * width]), own, zeros([height, (groups - 1 - group) * width])], 1);
+        });
+        return builder.linear(x, concat(rows, 0), bias ? parameter("bias") : undefined, options);
       },
     };
   },

@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { noGrad, scope, type Tensor } from "@cloze/tensor";
-import { type PaddedBatch, packSequences, padBatch, type Sequence } from "../../data/packed-batch.js";
+import { type PaddedBatch, padBatch } from "../../data/packed-batch.js";
 import type { EncoderBatch } from "../../encoder/batch.js";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/index.js";
@@ -21,7 +21,11 @@ export interface OnnxRuntime {
       release(): Promise<void>;
     }>;
   };
-  readonly Tensor: new (type: "int64", data: BigInt64Array, shape: readonly number[]) => unknown;
+  readonly Tensor: new (
+    ...given:
+      | [type: "int64", data: BigInt64Array, shape: readonly number[]]
+      | [type: "float32", data: Float32Array, shape: readonly number[]]
+  ) => unknown;
 }
 
 /**
@@ -108,14 +112,21 @@ function runOurs(model: Model, batch: EncoderBatch, options: ExportOnnxOptions) 
 }
 
 /** What ONNX Runtime gives. @throws ONNX_CHECK_FAILED */
-async function runTheirs({ path, inputs }: OnnxExport, padded: PaddedBatch, runtime: OnnxRuntime) {
+async function runTheirs(
+  { path, inputs, imageShape }: OnnxExport,
+  padded: PaddedBatch,
+  pixels: Float32Array | undefined,
+  runtime: OnnxRuntime,
+) {
   const values: Readonly<Record<string, Int32Array>> = {
     input_ids: padded.ids,
     attention_mask: padded.attentionMask,
     token_type_ids: padded.segments,
   };
   const feed = (name: string) =>
-    new runtime.Tensor("int64", BigInt64Array.from(values[name], BigInt), [padded.sequences, padded.length]);
+    imageShape !== undefined && pixels !== undefined
+      ? new runtime.Tensor("float32", pixels, [padded.sequences, ...imageShape])
+      : new runtime.Tensor("int64", BigInt64Array.from(values[name], BigInt), [padded.sequences, padded.length]);
   try {
     const session = await runtime.InferenceSession.create(path);
     const outputs = await session.run(Object.fromEntries(inputs.map((name) => [name, feed(name)])));
@@ -134,7 +145,7 @@ const largestOf = (numbers: Float32Array): number =>
   numbers.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0);
 
 /**
- * Runs sequences through an exported model, as one padded batch, and through Cloze, packed.
+ * Runs a batch through an exported model, padded, and through Cloze, packed.
  *
  * @param options those of the export
  * @throws ONNX_CHECK_FAILED where ONNX Runtime does not take the file, or gives outputs of other sizes; what
@@ -143,14 +154,13 @@ const largestOf = (numbers: Float32Array): number =>
 export async function checkOnnx(
   model: Model,
   written: OnnxExport,
-  sequences: readonly Sequence[],
+  batch: EncoderBatch,
   options: ExportOnnxOptions,
   runtime: OnnxRuntime,
 ): Promise<OnnxCheck> {
-  const batch = packSequences(sequences);
   const padded = padBatch(batch, model.config.padId ?? 0);
   const ours = runOurs(model, batch, options);
-  const theirs = await runTheirs(written, padded, runtime);
+  const theirs = await runTheirs(written, padded, batch.values, runtime);
   const checks = written.outputs.map((name): OnnxCheck => {
     const own = ours.get(name);
     const other = theirs[name]?.data;

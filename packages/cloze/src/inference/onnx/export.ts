@@ -5,8 +5,8 @@ import { writeFileAtomic } from "@cloze/tensor";
 import { ClozeError } from "../../errors.js";
 import { type Model, saveConfig } from "../../families/index.js";
 import { type OnnxOutputs, onnxPooling } from "../../heads/head-onnx.js";
-import { createGraph, type WritableGraph } from "./graph.js";
-import { modelFile, opsets, type ValueInfo } from "./model-file.js";
+import { createGraph, type ValueInfo, type WritableGraph } from "./graph.js";
+import { modelFile, opsets } from "./model-file.js";
 import { encode } from "./protobuf.js";
 
 export interface ExportOnnxOptions {
@@ -42,6 +42,8 @@ export interface OnnxExport {
   /** Of both. */
   readonly bytes: number;
   readonly inputs: readonly string[];
+  /** Channels, height and width, where the model reads images. */
+  readonly imageShape?: readonly number[];
   readonly outputs: readonly string[];
 }
 
@@ -67,7 +69,8 @@ function checkOpset(opset: number): void {
 /**
  * Writes a model as `onnx/model.onnx` (int8: `onnx/model_quantized.onnx`) below a folder, with config.json beside it. Inputs
  * are `input_ids`, `attention_mask` and, where the model tells segments apart, `token_type_ids`: int64 [batch, sequence], padded on
- * the right (models whose positions do not count padding also on the left). Each file appears whole or not at all.
+ * the right (models whose positions do not count padding also on the left); or `pixel_values` [batch, channels, height, width],
+ * normalised. Each file appears whole or not at all.
  *
  * @throws ONNX_UNSUPPORTED naming the part that the export does not know; OPTION_INVALID, FILE_WRITE, DISK_FULL
  * @example
@@ -80,7 +83,7 @@ export function exportOnnx(model: Model, folder: string, options: ExportOnnxOpti
   const graph = createGraph({ opset, quantize, names });
   const outputs = Object.entries(outputsOf(model, graph, options)).map(([name, { value, per, width }]): ValueInfo => {
     graph.output(value, name);
-    const rows = per === "token" ? ["batch_size", "sequence_length"] : ["batch_size"];
+    const rows = per === "token" ? ["batch_size", graph.wholeLength ?? "sequence_length"] : ["batch_size"];
     return { name, type: "float32", shape: width === undefined ? rows : [...rows, width] };
   });
   const file = modelFiles[quantize === "int8" ? 1 : 0];
@@ -108,7 +111,8 @@ export function exportOnnx(model: Model, folder: string, options: ExportOnnxOpti
     path,
     ...(outside === undefined ? {} : { dataPath }),
     bytes: content.bytes + (outside?.bytes ?? 0),
-    inputs: graph.inputs,
+    inputs: graph.inputs.map(({ name }) => name),
+    ...(graph.wholeLength === undefined ? {} : { imageShape: graph.inputs[0].shape.slice(1) as number[] }),
     outputs: outputs.map(({ name }) => name),
   };
 }

@@ -20,9 +20,16 @@ export interface OnnxNode {
   readonly attributes: OnnxAttributes;
 }
 
+/** An input or output: its type, and names for the dimensions that vary. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly type: "float32" | "int64";
+  readonly shape: readonly (number | string)[];
+}
+
 /** A graph that can be written. */
 export interface WritableGraph extends OnnxGraph {
-  readonly inputs: readonly OnnxInputName[];
+  readonly inputs: readonly ValueInfo[];
   readonly nodes: readonly OnnxNode[];
   readonly initializers: readonly Initializer[];
   /** Gives a value a name of its own, as an output of the model. */
@@ -36,7 +43,7 @@ export interface WritableGraph extends OnnxGraph {
 const matrixCode = 64;
 const tableCode = 127;
 
-const inputOrder: readonly OnnxInputName[] = ["input_ids", "attention_mask", "token_type_ids"];
+const tokenInputs: readonly OnnxInputName[] = ["input_ids", "attention_mask", "token_type_ids"];
 
 export interface GraphOptions {
   readonly opset: number;
@@ -48,6 +55,7 @@ export interface GraphOptions {
 /** Starts a graph. */
 export function createGraph({ opset, quantize, names }: GraphOptions): WritableGraph {
   const inputs = new Set<OnnxInputName>(["input_ids", "attention_mask"]);
+  let images: { shape: readonly number[]; tokens: number } | undefined;
   const nodes: OnnxNode[] = [];
   const initializers = new Map<string, Initializer>();
   const remembered = new Map<string, unknown>();
@@ -138,8 +146,19 @@ export function createGraph({ opset, quantize, names }: GraphOptions): WritableG
     nodes,
     once,
     node,
-    get inputs() {
-      return inputOrder.filter((name) => inputs.has(name));
+    get inputs(): ValueInfo[] {
+      if (images !== undefined) {
+        return [{ name: "pixel_values", type: "float32", shape: ["batch_size", ...images.shape] }];
+      }
+      const shape = ["batch_size", "sequence_length"];
+      return tokenInputs.filter((name) => inputs.has(name)).map((name) => ({ name, type: "int64", shape }));
+    },
+    get wholeLength() {
+      return images?.tokens;
+    },
+    pixels(shape, tokens) {
+      images = { shape, tokens };
+      return { name: "pixel_values" };
     },
     get initializers() {
       return [...initializers.values()];

@@ -1,6 +1,6 @@
 // From a graph to the bytes of a ModelProto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 import type { OnnxAttribute } from "../../encoder/onnx.js";
-import type { OnnxNode, WritableGraph } from "./graph.js";
+import type { OnnxNode, ValueInfo, WritableGraph } from "./graph.js";
 import { elementTypes, type Initializer } from "./initializer.js";
 import {
   bytesField,
@@ -12,13 +12,6 @@ import {
   messageField,
   textField,
 } from "./protobuf.js";
-
-/** An input or output: its type, and names for the dimensions that vary. */
-export interface ValueInfo {
-  readonly name: string;
-  readonly type: keyof typeof elementTypes;
-  readonly shape: readonly (number | string)[];
-}
 
 /** The first version of the format that has an operator set. */
 const formatVersions: readonly (readonly [opset: number, version: number])[] = [
@@ -138,9 +131,7 @@ export function modelFile(
       ...nodes.map((node) => messageField(1, nodeMessage(node))),
       textField(2, "cloze"),
       ...initializers.map((constant) => messageField(5, tensorMessage(constant, place(constant)))),
-      ...graph.inputs.map((name) =>
-        messageField(11, valueMessage({ name, type: "int64", shape: ["batch_size", "sequence_length"] })),
-      ),
+      ...graph.inputs.map((input) => messageField(11, valueMessage(input))),
       ...outputs.map((output) => messageField(12, valueMessage(output))),
     );
     return message(

@@ -6,6 +6,7 @@ import { scope, tensor } from "@cloze/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import { readOnnx } from "../../../test/onnx-file.js";
 import { interpreter } from "../../../test/onnx-interpreter.js";
+import { type PatchLayout, packImages } from "../../data/image-batch.js";
 import { packSequences, type Sequence } from "../../data/packed-batch.js";
 import { type EncoderConfigInput, uniformEncoder } from "../../encoder/config.js";
 import { createModel, loadModel, type Model, saveModel } from "../../families/index.js";
@@ -107,9 +108,27 @@ const heads: Readonly<Record<string, HeadConfigInput>> = {
 const modelOf = (config: EncoderConfigInput, head: HeadConfigInput = { type: "none" }): Model =>
   createModel({ architecture: "Model", config, head, seed: 3 });
 
+/** Three images. */
+const pixelsFor = ({ channels, imageSize }: PatchLayout): Float32Array =>
+  Float32Array.from({ length: 3 * channels * imageSize[0] * imageSize[1] }, (_, i) => Math.sin(i));
+const images: Readonly<Record<string, EncoderConfigInput["embeddings"]>> = {
+  "that patches do not fill": { type: "patches", imageSize: [10, 13], patchSize: [3, 4], channels: 2 },
+  "without a token for all, nor positions": {
+    type: "patches",
+    imageSize: [6, 8],
+    patchSize: [3, 4],
+    classToken: false,
+    positions: "none",
+  },
+};
+
 async function check(model: Model, options: ExportOnnxOptions, runtime: OnnxRuntime) {
   const written = exportOnnx(model, fresh(), options);
-  const given = model.config.segmentVocabularySize > 1 ? sequences : plain;
+  const { embeddings, segmentVocabularySize } = model.config;
+  const given =
+    embeddings.type === "patches"
+      ? packImages(pixelsFor(embeddings), embeddings)
+      : packSequences(segmentVocabularySize > 1 ? sequences : plain);
   const result = await checkOnnx(model, written, given, options, runtime);
   model.dispose();
   return { ...result, ...written };
@@ -141,6 +160,20 @@ describe.each(runtimes)("%s computes what Cloze does", (_, runtime) => {
     const { largestDifference, outputs } = await check(modelOf(small), { output: "pooled", pooling }, run);
     expect(outputs).toEqual(["sentence_embedding"]);
     expect(largestDifference).toBeLessThan(close);
+  });
+  when.each(Object.keys(images))("images %s", async (key) => {
+    for (const causal of [false, true]) {
+      const layers = [{ mixer: { type: "attention", heads: 4, causal } as const, channel: mlp }];
+      const config: EncoderConfigInput = { ...small, segmentVocabularySize: 0, layers, embeddings: images[key] };
+      for (const pooling of ["first", "last", "mean", "max"] as const) {
+        const head = { type: "sequence-classification", pooling, pooler: null } as const;
+        const { largestDifference, scale, inputs } = await check(modelOf(config, head), { output: "logits" }, run);
+        expect(largestDifference / scale, pooling).toBeLessThan(close);
+        expect(inputs).toEqual(["pixel_values"]);
+      }
+      const { cosine } = await check(modelOf(config), { quantize: "int8" }, run);
+      expect(cosine).toBeGreaterThan(0.99);
+    }
   });
   when.each([18, 20, 21])("opset %i", async (opset) => {
     for (const config of [
@@ -176,16 +209,27 @@ describe.each(runtimes)("%s computes what Cloze does", (_, runtime) => {
     expect([...readOnnx(path).constants.values()].some(({ outside }) => outside)).toBe(true);
     expect(largestDifference).toBeLessThan(close);
   });
-  when.each(["bert", "roberta", "distilbert", "albert", "electra", "ernie", "roformer", "modernbert", "gpt2"])(
-    "%s as its family loads it",
-    async (family) => {
-      const kind = family === "bert" ? "models" : "families";
-      const model = loadModel(join(import.meta.dirname, `../../../test/fixtures/${kind}`, family, "Model"));
-      const { largestDifference, scale, inputs } = await check(model, {}, run);
-      expect(largestDifference / scale).toBeLessThan(close);
-      expect(inputs.includes("token_type_ids")).toBe(model.config.segmentVocabularySize > 1);
-    },
-  );
+  when.each([
+    "bert",
+    "roberta",
+    "distilbert",
+    "albert",
+    "electra",
+    "ernie",
+    "roformer",
+    "modernbert",
+    "gpt2",
+    "mpnet",
+    "vit",
+    "deberta",
+    "deberta-v2",
+  ])("%s as its family loads it", async (family) => {
+    const kind = family === "bert" ? "models" : "families";
+    const model = loadModel(join(import.meta.dirname, `../../../test/fixtures/${kind}`, family, "Model"));
+    const { largestDifference, scale, inputs } = await check(model, {}, run);
+    expect(largestDifference / scale).toBeLessThan(close);
+    expect(inputs.includes("token_type_ids")).toBe(model.config.segmentVocabularySize > 1);
+  });
 });
 
 describe("the file", () => {

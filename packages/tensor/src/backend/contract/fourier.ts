@@ -51,4 +51,20 @@ export interface FourierKernels {
     size: number,
     chirp: Float32Array | null,
   ): number;
+  /**
+   * The real part of the transform over the rows and the columns of each sequence. x, y: [tokens, width]; re, im
+   * [tokens, width / 2 + 1] are room; lengths and tables as in native/kernels/fourier.h.
+   */
+  fourierMixF32(
+    x: Pointer,
+    re: Pointer,
+    im: Pointer,
+    y: Pointer,
+    offsets: Pointer,
+    sequences: number,
+    tokens: number,
+    width: number,
+    lengths: Pointer,
+    tables: Pointer,
+  ): number;
 }

@@ -19,7 +19,7 @@ function transform(re: Numbers, im: Numbers, n: number, count: number, sign: num
   return [real, imaginary];
 }
 
-export function fourierKernels({ real }: ReferenceMemory): FourierKernels {
+export function fourierKernels({ real, integer }: ReferenceMemory): FourierKernels {
   return {
     fftF32(re, im, yRe, yIm, rows, n, inverse) {
       for (let row = 0; row < rows; row++) {
@@ -63,6 +63,27 @@ export function fourierKernels({ real }: ReferenceMemory): FourierKernels {
           a.map((value) => value / n),
           row * n,
         );
+      }
+      return 0;
+    },
+    fourierMixF32(x, _re, _im, y, offsets, sequences, _tokens, width) {
+      const [from, to, ends] = [real(x), real(y), integer(offsets)];
+      for (let s = 0; s < sequences; s++) {
+        const [start, length] = [ends[s], ends[s + 1] - ends[s]];
+        const rows = Array.from({ length }, (_, n) =>
+          transform(
+            from.subarray((start + n) * width, (start + n + 1) * width),
+            new Float64Array(width),
+            width,
+            width,
+            -1,
+          ),
+        );
+        for (let k = 0; k < width; k++) {
+          const [re, im] = [0, 1].map((part) => Float64Array.from(rows, (row) => row[part][k]));
+          const [column] = transform(re, im, length, length, -1);
+          for (let m = 0; m < length; m++) to[(start + m) * width + k] = column[m];
+        }
       }
       return 0;
     },
