@@ -15,6 +15,7 @@ import {
 import { ClozeError } from "../../errors.js";
 import { loadTokenizer } from "../../text/tokenizer.js";
 import { isStaticConfig, staticMaxLength, staticModel } from "../static-embedder.js";
+import { wordListOf } from "../../text/word-list.js";
 import type { InputModuleKind } from "./input-module.js";
 
 const { existsSync, readFileSync } = files;
@@ -91,8 +92,10 @@ export const staticEmbedding: InputModuleKind = {
     const maxLength = truncation?.maxLength ?? staticMaxLength;
     return { model: staticModel(readTable(path)), tokenizer, reading: { maxLength, specialTokens: false } };
   },
-  describes: ({ model, options: { pooling, includePrompt, specialTokens, lowerCase } }) =>
-    isStaticConfig(model.config) && pooling === "mean" && includePrompt && !specialTokens && !lowerCase,
+  describes: ({ model, tokenizer, tokenModules, options: { pooling, includePrompt, specialTokens, lowerCase } }) =>
+    isStaticConfig(model.config) &&
+    tokenModules.length === 0 &&
+    wordListOf(tokenizer) === undefined && pooling === "mean" && includePrompt && !specialTokens && !lowerCase,
   save({ model, tokenizer, options: { maxLength } }, folder) {
     const table = model.parameters.get("encoder.embeddings.word.weight") as Tensor;
     writeSafetensors(join(folder, "model.safetensors"), [[inFile, table]]);
