@@ -271,7 +271,9 @@ export function addTrain(program: Command): void {
     } else {
       trained = startEncoder(kind, start, options);
       // A run that goes on has done it.
-      const done = options.resume ? undefined : trained.prepare?.(rows.slice(0, 32).map(({ texts }) => texts[1] ?? texts[0]));
+      const done = options.resume
+        ? undefined
+        : trained.prepare?.(rows.slice(0, 32).map(({ texts }) => texts[1] ?? texts[0]));
       if (done !== undefined) progress.note(done);
       result = await trainEmbedder(trained.encoder, rows, training);
     }

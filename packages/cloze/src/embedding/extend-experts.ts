@@ -44,7 +44,8 @@ export function extendWithExperts(
   if (documentLevel !== undefined || routes !== undefined || layerPoolingOf(start) || !poolsStates(embedder)) {
     throw new ClozeError("INVALID_OPTION", "This embedder cannot get experts", {
       expected: "one encoder, whose last layer gives the vectors of tokens",
-      received: "an embedder of documents in blocks, with routes, with weights of layers, or with modules before its pooling",
+      received:
+        "an embedder of documents in blocks, with routes, with weights of layers, or with modules before its pooling",
     });
   }
   const tokenizer = fieldTokens ? addSpecialTokens(embedder.tokenizer, fields) : embedder.tokenizer;

@@ -145,10 +145,14 @@ export function embedLongTexts(
   // Windows are what the encoder reads; chunks are what vectors stand for.
   const late = strategy === "late-chunk";
   if (late && !poolsStates(embedder)) {
-    throw new ClozeError("INVALID_OPTION", "Chunks of states are pooled where the encoder's states are what is pooled", {
-      expected: "truncate, chunk or window-mean",
-      received: "late-chunk, and modules before the pooling",
-    });
+    throw new ClozeError(
+      "INVALID_OPTION",
+      "Chunks of states are pooled where the encoder's states are what is pooled",
+      {
+        expected: "truncate, chunk or window-mean",
+        received: "late-chunk, and modules before the pooling",
+      },
+    );
   }
   const reading = tokenized.map((text) => {
     if (strategy === "truncate") return [[0, Math.min(text.ids.length, room)] as [number, number]];

@@ -44,7 +44,11 @@ describe("texts of unknown tokens alone", () => {
   });
 
   test("fine-tuning and corpora count them among their warnings", async () => {
-    const train = ["a cat", "\u4f60", "a dog", "\u597d \u4f60"].map((text, row) => ({ text, label: row % 2 ? "x" : "y", row }));
+    const train = ["a cat", "\u4f60", "a dog", "\u597d \u4f60"].map((text, row) => ({
+      text,
+      label: row % 2 ? "x" : "y",
+      row,
+    }));
     const { model, warnings } = await finetune({
       task: taskParts.classification,
       model: wordModel(tokenizer),
@@ -61,6 +65,8 @@ describe("texts of unknown tokens alone", () => {
       folder: join(folder, "corpus"),
       workers: 0,
     });
-    expect(built.corpus.manifest.warnings).toContainEqual(expect.objectContaining({ code: "CORPUS_UNKNOWN", count: 1 }));
+    expect(built.corpus.manifest.warnings).toContainEqual(
+      expect.objectContaining({ code: "CORPUS_UNKNOWN", count: 1 }),
+    );
   });
 });

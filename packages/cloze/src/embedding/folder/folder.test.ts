@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { memory, scope } from "@cloze/tensor";
 import { afterAll, describe, expect, test } from "vitest";
+import { wordListOf, wordListTokenizer } from "../../text/word-list.js";
 import type { Embedder, EmbedOptions } from "../embedder.js";
 import { layerPoolingOf } from "../layer-pooling.js";
-import { wordListOf, wordListTokenizer } from "../../text/word-list.js";
 import { embedLongTexts } from "../long-texts.js";
 import { createRoutedEmbedder } from "../routed-embedder.js";
 import { loadEmbedder, saveEmbedder } from "../sentence-transformers.js";
@@ -112,9 +112,7 @@ describe("folders that sentence-transformers wrote", () => {
         expect(score(own, own)).toBeGreaterThan(score(own, other));
       const frozen = [...embedder.parameters].filter(([, value]) => !value.requiresGrad);
       for (const [key, value] of frozen) expect(String(value.toTypedArray())).toBe(String(before.get(key)));
-      const still = learns.filter(
-        ([key, value]) => String(value.toTypedArray()) === String(before.get(key)),
-      );
+      const still = learns.filter(([key, value]) => String(value.toTypedArray()) === String(before.get(key)));
       expect(still.map(([key]) => key)).toEqual([]);
       embedder.dispose();
     }
@@ -162,7 +160,10 @@ describe("words, before a pooling", () => {
     const cnn = join("1_CNN", "cnn_config.json");
     const refused: [string, string][] = [
       [change("word-cnn", cnn, { kernel_sizes: [1, 2, 5] }), "EMBEDDER_MODULE"],
-      [change("word-weights", "wordembedding_config.json", { tokenizer_class: "x.PhraseTokenizer" }), "EMBEDDER_MODULE"],
+      [
+        change("word-weights", "wordembedding_config.json", { tokenizer_class: "x.PhraseTokenizer" }),
+        "EMBEDDER_MODULE",
+      ],
     ];
     for (const [path, wanted] of refused) expect(() => loadEmbedder(path)).toThrow(code(wanted));
     expect(() => loadEmbedder(change("word-cnn", cnn, { stride_sizes: [1, 2, 1] }))).toThrow(code("EMBEDDER_MODULE"));

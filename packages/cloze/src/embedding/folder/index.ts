@@ -6,9 +6,4 @@ import { staticEmbedding } from "./static-embedding.js";
 import { transformer } from "./transformer.js";
 import { wordEmbeddings } from "./word-embeddings.js";
 
-export const inputModules: readonly InputModuleKind[] = [
-  bagOfWords,
-  staticEmbedding,
-  wordEmbeddings,
-  transformer,
-];
+export const inputModules: readonly InputModuleKind[] = [bagOfWords, staticEmbedding, wordEmbeddings, transformer];

@@ -6,12 +6,7 @@ import type { Model } from "../../families/index.js";
 import type { CompileOptions } from "../../inference/compile.js";
 import { createEmbedder, type Embedder, type EmbedderOptions } from "../embedder.js";
 import { layerPoolingOf } from "../layer-pooling.js";
-import {
-  createNormalize,
-  createSlice,
-  type EmbedderModule,
-  embedderModules,
-} from "../modules/index.js";
+import { createNormalize, createSlice, type EmbedderModule, embedderModules } from "../modules/index.js";
 import { modesOf, type Pooling } from "../pooling.js";
 import { type TokenModule, tokenModules } from "../token-modules/index.js";
 import { inputModules } from "./index.js";
@@ -85,7 +80,8 @@ export const nothingRead = (): ReadModules => ({
 export function releaseModules({ inputs, models, modules, tokenModules: ofTokens }: ReadModules): void {
   for (const { model } of inputs.values()) model.dispose();
   for (const model of models.values()) model.dispose();
-  for (const { parameters } of [...modules.values(), ...ofTokens.values()]) for (const value of parameters.values()) value.dispose();
+  for (const { parameters } of [...modules.values(), ...ofTokens.values()])
+    for (const value of parameters.values()) value.dispose();
 }
 
 function once<Value>(known: Map<string, Value>, key: string, read: () => Value): Value {
@@ -165,7 +161,16 @@ export function loadPipeline(
     modules.push(createSlice(width(), dimensions));
   }
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-  return createEmbedder(model, tokenizer, { ...reading, ...given, pooling, includePrompt, normalize, modules, tokenModules: before, bag });
+  return createEmbedder(model, tokenizer, {
+    ...reading,
+    ...given,
+    pooling,
+    includePrompt,
+    normalize,
+    modules,
+    tokenModules: before,
+    bag,
+  });
 }
 
 /** A module as it is written. */

@@ -14,8 +14,8 @@ import {
 } from "@cloze/tensor";
 import { ClozeError } from "../../errors.js";
 import { loadTokenizer } from "../../text/tokenizer.js";
-import { isStaticConfig, staticMaxLength, staticModel } from "../static-embedder.js";
 import { wordListOf } from "../../text/word-list.js";
+import { isStaticConfig, staticMaxLength, staticModel } from "../static-embedder.js";
 import type { InputModuleKind } from "./input-module.js";
 
 const { existsSync, readFileSync } = files;
@@ -95,7 +95,11 @@ export const staticEmbedding: InputModuleKind = {
   describes: ({ model, tokenizer, tokenModules, options: { pooling, includePrompt, specialTokens, lowerCase } }) =>
     isStaticConfig(model.config) &&
     tokenModules.length === 0 &&
-    wordListOf(tokenizer) === undefined && pooling === "mean" && includePrompt && !specialTokens && !lowerCase,
+    wordListOf(tokenizer) === undefined &&
+    pooling === "mean" &&
+    includePrompt &&
+    !specialTokens &&
+    !lowerCase,
   save({ model, tokenizer, options: { maxLength } }, folder) {
     const table = model.parameters.get("encoder.embeddings.word.weight") as Tensor;
     writeSafetensors(join(folder, "model.safetensors"), [[inFile, table]]);

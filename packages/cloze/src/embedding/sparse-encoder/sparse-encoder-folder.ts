@@ -54,7 +54,10 @@ export const isSparseEncoderFolder = (folder: string): boolean =>
  * @param options.maxLength tokens of a text at most, instead of what the folder says
  * @throws SPLADE_HEAD, EMBEDDER_FILE, and what `loadModel` and `loadTokenizer` throw
  */
-export function loadSparseEncoder(folder: string, options: Pick<SparseEncoderOptions, "maxLength"> = {}): SparseEncoder {
+export function loadSparseEncoder(
+  folder: string,
+  options: Pick<SparseEncoderOptions, "maxLength"> = {},
+): SparseEncoder {
   const own = ownSettings(folder);
   const limit = optional(join(folder, "sentence_bert_config.json"), limitSchema)?.max_seq_length ?? undefined;
   const { maxLength = limit } = options;

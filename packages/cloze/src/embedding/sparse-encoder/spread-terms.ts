@@ -50,7 +50,8 @@ export function spreadTerms(
   const bias = encoder.model.head.parameters.get("decoder.bias");
   if (encoder.weighting.type !== "splade" || bias === undefined || texts.length === 0) return undefined;
   const found = peaks(encoder, texts.slice(0, most));
-  const above = (least: number) => meanOf(found.map((own) => own.reduce((sum, value) => sum + Number(value > least), 0)));
+  const above = (least: number) =>
+    meanOf(found.map((own) => own.reduce((sum, value) => sum + Number(value > least), 0)));
   const before = above(0);
   if (before <= terms) return undefined;
   const limit = meanOf(found.map((own) => own.slice().sort()[Math.max(0, own.length - 1 - terms)]));

@@ -33,10 +33,14 @@ export const wordWeightsModule: TokenModuleKind = {
     const weightsOf = (ids: Int32Array): Tensor => {
       const wrong = ids.findIndex((id) => id >= vocab.length);
       if (wrong < 0) return take(table, tensor(ids));
-      throw new ClozeError("EMBEDDER_VOCABULARY", "A token has no weight: WordWeights knows fewer words than the tokenizer", {
-        expected: `ids below ${vocab.length}`,
-        received: String(ids[wrong]),
-      });
+      throw new ClozeError(
+        "EMBEDDER_VOCABULARY",
+        "A token has no weight: WordWeights knows fewer words than the tokenizer",
+        {
+          expected: `ids below ${vocab.length}`,
+          received: String(ids[wrong]),
+        },
+      );
     };
     return {
       type: "WordWeights",

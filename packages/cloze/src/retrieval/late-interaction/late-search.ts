@@ -122,9 +122,7 @@ export function searchLateTogether(
   flush();
   let next = 0;
   return queries.map(({ length }) =>
-    length === 0
-      ? []
-      : topScores(scores[next++], k).map(({ index, score }) => ({ index: documents[index], score })),
+    length === 0 ? [] : topScores(scores[next++], k).map(({ index, score }) => ({ index: documents[index], score })),
   );
 }
 

@@ -2,7 +2,12 @@
 // one.
 import { ClozeError } from "../../errors.js";
 import type { Ranking } from "../evaluation/ranking.js";
-import { type CompressedTokens, type LateSearchOptions, searchLate, searchLateTogether } from "../late-interaction/late-search.js";
+import {
+  type CompressedTokens,
+  type LateSearchOptions,
+  searchLate,
+  searchLateTogether,
+} from "../late-interaction/late-search.js";
 import { plaidSettings } from "../late-interaction/plaid.js";
 import type { TokenCodec } from "../late-interaction/token-codec.js";
 import type { IndexSearchOptions } from "./contract.js";

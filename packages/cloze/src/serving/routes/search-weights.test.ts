@@ -13,7 +13,11 @@ import { indexTermWeights } from "../../retrieval/pipeline/index-retrievers.js";
 import { modelFingerprint } from "../../retrieval/store/model-fingerprint.js";
 import { openIndex } from "../../retrieval/store/search-index.js";
 import { createTermWeighter } from "../../retrieval/term-weighting/term-weighter.js";
-import { loadTermReader, loadTermWeighter, saveTermWeighter } from "../../retrieval/term-weighting/term-weighter-folder.js";
+import {
+  loadTermReader,
+  loadTermWeighter,
+  saveTermWeighter,
+} from "../../retrieval/term-weighting/term-weighter-folder.js";
 import { createServer } from "../server.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-search-weights-"));
