@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const source = join(root, "..", "shared", "data", "scifact");
@@ -12,7 +13,10 @@ const source = join(root, "..", "shared", "data", "scifact");
 /** The checkpoint of ../shared. */
 export const model = join(root, "..", "shared", "models", "all-MiniLM-L6-v2");
 
-/** Lays the collection out with the splits train, dev and test; in --keep, else in a folder that is removed at the end. */
+/**
+ * Lays the collection out with the splits train, dev and test, and the pairs of train in pairs.jsonl; in --keep, else in a folder
+ * that is removed at the end.
+ */
 export function prepare() {
   if (![source, model].every((path) => existsSync(path))) {
     console.error("The checkpoint and the data of ../shared are not here, so there is nothing to measure.");
@@ -35,6 +39,19 @@ export function prepare() {
   write("qrels/train.tsv", [head, ...training.filter((line) => !chosen.has(claimOf(line)))]);
   write("qrels/dev.tsv", [head, ...training.filter((line) => chosen.has(claimOf(line)))]);
   write("qrels/test.tsv", [head, ...judgements("qrels_test.tsv")]);
+  const parse = (rows) => rows.map((row) => JSON.parse(row));
+  const corpus = gunzipSync(readFileSync(join(source, "corpus.jsonl.gz")))
+    .toString()
+    .trim()
+    .split("\n");
+  const documents = new Map(parse(corpus).map(({ _id, title, text }) => [_id, `${title} ${text}`]));
+  const queries = new Map(parse(lines("queries_train.jsonl")).map(({ _id, text }) => [_id, text]));
+  const trained = training.filter((line) => !chosen.has(claimOf(line))).map((line) => line.split("\t"));
+  const pairs = trained.map(([query, document]) => ({ query: queries.get(query), document: documents.get(document) }));
+  write(
+    "pairs.jsonl",
+    pairs.map((pair) => JSON.stringify(pair)),
+  );
   return work;
 }
 
