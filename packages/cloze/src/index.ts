@@ -80,6 +80,7 @@ export {
   type SparseEncoderOptions,
 } from "./embedding/sparse-encoder/sparse-encoder.js";
 export { loadSparseEncoder, saveSparseEncoder } from "./embedding/sparse-encoder/sparse-encoder-folder.js";
+export { type SpreadTerms, type SpreadTermsOptions, spreadTerms } from "./embedding/sparse-encoder/spread-terms.js";
 export { createStaticEmbedder, type StaticEmbedderOptions } from "./embedding/static-embedder.js";
 export type { TextCounts } from "./embedding/text-roles.js";
 export {

@@ -143,7 +143,11 @@ function bench(command: Command): void {
         const embedder =
           pooling === undefined || loaded.modules.length > 0 || loaded.routes !== undefined
             ? loaded
-            : createEmbedder(loaded.model, loaded.tokenizer, { ...loaded.options, pooling });
+            : createEmbedder(loaded.model, loaded.tokenizer, {
+                ...loaded.options,
+                tokenModules: loaded.tokenModules,
+                pooling,
+              });
         for (const { data, evaluator } of evaluators) {
           const scores = await evaluator.evaluate(embedder);
           results.push({ pooling: [embedder.options.pooling].flat().join("+"), task: evaluator.name, data, scores });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -56,6 +56,24 @@ describe("cloze mine", () => {
       .flatMap((line) => (JSON.parse(line) as { negatives: string[] }).negatives);
     expect(found.some((text) => near.includes(text))).toBe(true);
     expect(found.every((text) => near.includes(text) || texts.includes(text))).toBe(true);
+  });
+  test("pairs may be the judgements of a test collection, whose documents are searched", async () => {
+    const data = path("collection");
+    mkdirSync(join(data, "qrels"), { recursive: true });
+    const line = (_id: number, text: string) => JSON.stringify({ _id: `${_id}`, title: `T${_id}`, text });
+    writeFileSync(join(data, "corpus.jsonl"), texts.map((text, i) => line(i, text)).join("\n"));
+    writeFileSync(join(data, "queries.jsonl"), texts.map((text, i) => line(i, `find ${text}`)).join("\n"));
+    writeFileSync(join(data, "qrels/train.tsv"), "query-id\tcorpus-id\tscore\n0\t0\t1\n0\t2\t1\n3\t3\t1\n4\t1\t0\n");
+    const asked = ["negatives", "--out", path("judged.jsonl"), "--negatives", "2", "--data", data];
+    expect(await mine(...asked)).toMatchObject({ pairs: 3, queries: 2, negatives: 6 });
+    const rows = readFileSync(path("judged.jsonl"), "utf8").trim().split("\n");
+    const mined = rows.map((row) => JSON.parse(row) as { document: string; negatives: string[] });
+    expect(mined.map(({ document }) => document)).toEqual([0, 2, 3].map((i) => `T${i} ${texts[i]}`));
+    for (const { negatives } of mined.slice(0, 2))
+      for (const i of [0, 2]) expect(negatives).not.toContain(`T${i} ${texts[i]}`);
+    await expect(mine("negatives", "--out", path("none"))).rejects.toMatchObject({ code: "OPTION_CONFLICT" });
+    await expect(mine(...asked, path("pairs.jsonl"))).rejects.toMatchObject({ code: "OPTION_CONFLICT" });
+    await expect(mine(...asked, "--split", "dev")).rejects.toMatchObject({ code: expect.stringMatching(/^[A-Z_]+$/) });
   });
   test("duplicates and splits, of lines and of rows", async () => {
     write("copies.txt", [...texts, texts[0]]);

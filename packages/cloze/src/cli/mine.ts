@@ -3,7 +3,9 @@ import { type Command, Option } from "commander";
 import { createWarnings } from "../data/readers/warnings.js";
 import { findDuplicates, mineHardNegatives, semanticSplit } from "../embedding/mining/index.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
-import { readEmbeddingRows } from "../embedding/training/rows.js";
+import { readEmbeddingRows, type TextPair } from "../embedding/training/rows.js";
+import { ClozeError } from "../errors.js";
+import { findCollection, fullText, readDocuments, readJudgements } from "../retrieval/test-collection/index.js";
 import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { addTextField, corpusTexts, type TextFieldOptions } from "./corpus-texts.js";
@@ -18,6 +20,8 @@ interface MineOptions extends CommonOptions {
 }
 
 interface NegativesOptions extends MineOptions, TextFieldOptions {
+  data?: string;
+  split?: string;
   corpus?: string;
   negatives: number;
   rangeMin: number;
@@ -46,12 +50,58 @@ async function documentsOf(source: string, options: TextFieldOptions, progress: 
   return texts;
 }
 
+/** Pairs to mine for, and the texts to search beside their documents. */
+interface Minable {
+  readonly pairs: readonly TextPair[];
+  readonly corpus?: readonly string[];
+}
+
+/** Each judged query with each document that answers it, and all documents of the collection. */
+async function judgedPairs(data: string, split: string, progress: ProgressReporter): Promise<Minable> {
+  const files = findCollection(data, split);
+  const warnings = createWarnings();
+  const judged = await readJudgements(files, { others: 0, warnings });
+  const corpus: string[] = [];
+  // What is odd about documents was counted when those of the pairs were read.
+  for await (const document of readDocuments(files.corpus, createWarnings())) corpus.push(fullText(document));
+  noteWarnings(progress, warnings.list());
+  const pairs = judged.flatMap(({ query, relevant }) =>
+    relevant.map((document) => ({ query, document: fullText(document) })),
+  );
+  progress.note(`${judged.length} queries, ${pairs.length} pairs, ${corpus.length} documents`);
+  return { pairs, corpus };
+}
+
+async function filePairs(file: string, options: NegativesOptions, progress: ProgressReporter): Promise<Minable> {
+  const source = await readEmbeddingRows(file, "pair");
+  noteGuesses(progress, source);
+  const pairs: TextPair[] = [];
+  for await (const rows of source) for (const { texts } of rows) pairs.push({ query: texts[0], document: texts[1] });
+  const { corpus } = options;
+  return { pairs, corpus: corpus === undefined ? undefined : await documentsOf(corpus, options, progress) };
+}
+
+function minable(file: string | undefined, options: NegativesOptions, progress: ProgressReporter): Promise<Minable> {
+  const { data, split = "train", corpus } = options;
+  if (data !== undefined && file === undefined && corpus === undefined) return judgedPairs(data, split, progress);
+  if (file !== undefined && data === undefined) return filePairs(file, options, progress);
+  throw new ClozeError("OPTION_CONFLICT", "Pairs come from a file or from the judgements of a test collection", {
+    expected: "a file of pairs (and --corpus), or --data",
+    received: [file, data && "--data", corpus && "--corpus"].filter(Boolean).join(", ") || "neither",
+  });
+}
+
 function addNegatives(mine: Command): void {
   addTextField(mine.command("negatives"))
     .description("hard negatives for pairs: JSON lines {query, document, negatives, scores} that cloze train takes")
-    .argument("<file>", "pairs of a query and a document that answers it")
+    .argument("[file]", "pairs of a query and a document that answers it")
     .requiredOption(`--model ${modelArgument}`, "the embedder that searches")
     .requiredOption("--out <file>", "the pairs with their negatives")
+    .option(
+      "--data <folder>",
+      "instead of a file: a test collection, as cloze evaluate retrieval takes; its judgements are the pairs, and all its documents are searched",
+    )
+    .option("--split <name>", "whose judgements (default: train)")
     .option("--corpus <source>", "more texts to search: a file or a folder (default: the documents of the pairs)")
     .option("--negatives <count>", "negatives of a pair", wholeNumber(), 3)
     .option("--range-min <count>", "pass the first so many hits over", wholeNumber(0), 0)
@@ -68,14 +118,9 @@ function addNegatives(mine: Command): void {
     )
     .addOption(new Option("--sampling <how>", "which of the hits are taken").choices(["top", "random"]).default("top"))
     .option("--seed <number>", "decides random choices", wholeNumber(0), 1)
-    .action(async (file: string, options: NegativesOptions) => {
+    .action(async (file: string | undefined, options: NegativesOptions) => {
       const progress = progressFor(options);
-      const source = await readEmbeddingRows(file, "pair");
-      noteGuesses(progress, source);
-      const pairs: { query: string; document: string }[] = [];
-      for await (const rows of source)
-        for (const { texts } of rows) pairs.push({ query: texts[0], document: texts[1] });
-      const corpus = options.corpus === undefined ? undefined : await documentsOf(options.corpus, options, progress);
+      const { pairs, corpus } = await minable(file, options, progress);
       const embedder = loadEmbedder(await modelFolder(options.model, options));
       let share = 0;
       const meter = createMeter("mine", () => share);

@@ -54,7 +54,7 @@ export function startEmbedder(options: StartEmbedderOptions, start: string | und
   };
   if (start !== undefined) {
     const opened = loadEmbedder(start);
-    const { model, tokenizer, options: loaded, modules, documentLevel, routes } = opened;
+    const { model, tokenizer, options: loaded, modules, tokenModules, bag, documentLevel, routes } = opened;
     if (routes !== undefined) {
       const changed = given({ pooling: options.pooling, maxLength: options.maxLength, documentLayers });
       if (changed.length === 0) return opened;
@@ -74,6 +74,8 @@ export function startEmbedder(options: StartEmbedderOptions, start: string | und
       ...loaded,
       ...pooling,
       modules,
+      tokenModules,
+      bag,
       maxLength: Math.min(options.maxLength ?? loaded.maxLength, loaded.maxLength),
     });
   }

@@ -223,6 +223,11 @@ export function addTrain(program: Command): void {
       });
     }
     progress.note(`${rows.length} rows for ${name}`);
+    if (name === "splade" && options.steps === undefined && options.epochs === undefined && !options.set?.warmupSteps) {
+      progress.note(
+        "How many steps --minutes will be is not known: FLOPS weigh their full weight from step 1000 on. Say --set warmupSteps=, or --steps",
+      );
+    }
     const other = async (model: string | undefined) =>
       model === undefined ? undefined : loadEmbedder(await modelFolder(model, options));
     const [guide, teacher] = [await other(options.guide), await other(options.teacher)];
@@ -265,6 +270,11 @@ export function addTrain(program: Command): void {
       result = await trainEmbedder(embedder, rows, { ...training, learningRate, dev });
     } else {
       trained = startEncoder(kind, start, options);
+      // A run that goes on has done it.
+      const done = options.resume
+        ? undefined
+        : trained.prepare?.(rows.slice(0, 32).map(({ texts }) => texts[1] ?? texts[0]));
+      if (done !== undefined) progress.note(done);
       result = await trainEmbedder(trained.encoder, rows, training);
     }
     trained.save(options.out);

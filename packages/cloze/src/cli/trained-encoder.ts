@@ -7,6 +7,7 @@ import {
   loadSparseEncoder,
   saveSparseEncoder,
 } from "../embedding/sparse-encoder/sparse-encoder-folder.js";
+import { spreadTerms } from "../embedding/sparse-encoder/spread-terms.js";
 import { createTokenEncoder } from "../embedding/token-encoder/token-encoder.js";
 import {
   isTokenEncoderFolder,
@@ -26,6 +27,8 @@ export const newModelLength = 128;
 /** An encoder, and how it is saved. */
 export interface TrainedEncoder {
   readonly encoder: TrainableEncoder;
+  /** What is done before the first step, by some documents; what it did, for people. */
+  prepare?(documents: readonly string[]): string | undefined;
   save(folder: string): void;
   dispose(): void;
 }
@@ -61,8 +64,18 @@ const newModel = (options: StartOptions, architecture: "Model" | "ForMaskedLM") 
   return { tokenizer, maxLength, model: createModel({ architecture, config, seed }) };
 };
 
-const sparse = (encoder: SparseEncoder): TrainedEncoder => ({
+/** What a masked language model becomes a SPLADE with. */
+function prepareTerms(encoder: SparseEncoder, documents: readonly string[]): string | undefined {
+  const done = spreadTerms(encoder, documents);
+  if (done === undefined) return undefined;
+  const [before, after] = [done.before, done.after].map(Math.round);
+  return `The head's bias was moved: texts begin with ${after} terms instead of ${before} (what masks are filled with is the same)`;
+}
+
+/** @param isNew it was no sparse encoder before */
+const sparse = (encoder: SparseEncoder, isNew: boolean): TrainedEncoder => ({
   encoder,
+  ...(isNew ? { prepare: (documents: readonly string[]) => prepareTerms(encoder, documents) } : {}),
   save: (folder) => saveSparseEncoder(encoder, folder),
   dispose: () => encoder.dispose(),
 });
@@ -72,16 +85,16 @@ const starts: Readonly<
   Record<Exclude<EncoderKind, "dense">, (start: string | undefined, options: StartOptions) => TrainedEncoder>
 > = {
   splade(start, options) {
-    if (start !== undefined) return sparse(loadSparseEncoder(start));
+    if (start !== undefined) return sparse(loadSparseEncoder(start, options), !isSparseEncoderFolder(start));
     const { model, tokenizer, maxLength } = newModel(options, "ForMaskedLM");
-    return sparse(createSparseEncoder(model, tokenizer, { maxLength }));
+    return sparse(createSparseEncoder(model, tokenizer, { maxLength }), true);
   },
   unicoil(start, options) {
-    if (start !== undefined && isSparseEncoderFolder(start)) return sparse(loadSparseEncoder(start));
+    if (start !== undefined && isSparseEncoderFolder(start)) return sparse(loadSparseEncoder(start, options), false);
     const { model, tokenizer } =
       start === undefined ? newModel(options, "Model") : loadEmbedder(start, { pooled: false });
     const { maxLength, seed } = options;
-    return sparse(createSparseEncoder(model, tokenizer, { weighting: "unicoil", maxLength, seed }));
+    return sparse(createSparseEncoder(model, tokenizer, { weighting: "unicoil", maxLength, seed }), true);
   },
   colbert(start, options) {
     const { maxLength: documentLength, seed } = options;
@@ -89,7 +102,7 @@ const starts: Readonly<
     const encoder =
       start === undefined
         ? (({ model, tokenizer }) => createTokenEncoder(model, tokenizer, how))(newModel(options, "Model"))
-        : loadTokenEncoder(start, isTokenEncoderFolder(start) ? {} : how);
+        : loadTokenEncoder(start, isTokenEncoderFolder(start) ? (documentLength ? { documentLength } : {}) : how);
     return { encoder, save: (folder) => saveTokenEncoder(encoder, folder), dispose: () => encoder.dispose() };
   },
 };

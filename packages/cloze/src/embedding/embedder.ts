@@ -8,12 +8,14 @@ import type { Model } from "../families/model.js";
 import type { CompiledModel, CompileOptions } from "../inference/compile.js";
 import { normalizeRows } from "../objectives/contrastive.js";
 import type { Tokenizer } from "../text/index.js";
+import { type BagOfWords, bagWords } from "./bag-of-words.js";
 import { freshPlan } from "./fresh-plan.js";
 import { createSlice, type EmbedderModule, embedderModules } from "./modules/index.js";
 import { modesOf, type Pooling, pool } from "./pooling.js";
 import type { EmbedderRoutes } from "./routed-embedder.js";
 import { createTextReader } from "./text-reader.js";
 import { emptyCounts, type TextCounts, type TextRoles } from "./text-roles.js";
+import { type TokenModule, tokenModules as tokenModuleKinds } from "./token-modules/index.js";
 import { checkPart, type TruncateOptions, truncateModel } from "./truncate.js";
 
 /** How the likeness of two vectors is measured. */
@@ -101,6 +103,10 @@ export interface Embedder {
    * settings of an embedder asks `routeFor` first.
    */
   readonly routes?: EmbedderRoutes;
+  /** Between the encoder and the pooling, in this order. What takes the encoder's states for those that are pooled asks first. */
+  readonly tokenModules: readonly TokenModule[];
+  /** Present where words are counted, and nothing is pooled: the encoder gives the weight of each. */
+  readonly bag?: BagOfWords;
   /** Length of what the first of them takes. */
   readonly pooledWidth: number;
   /** What is trained: the encoder's by their names, those of modules as `modules.0.linear.weight`. */
@@ -152,7 +158,7 @@ export interface TrainableEncoder
       | "documentLevel"
       | "routes"
     >,
-    Partial<Pick<Embedder, "fieldIndex">> {
+    Partial<Pick<Embedder, "fieldIndex" | "tokenizer">> {
   readonly options: Pick<Embedder["options"], "normalize">;
   /** Present where a text has several vectors: where the rows of each text of a batch begin. [sequences + 1] */
   rowOffsets?(batch: TextBatch): Int32Array;
@@ -162,6 +168,10 @@ export interface TrainableEncoder
 export type EmbedderParts = EmbedderOptions & {
   /** Behind the pooling, in this order; the embedder owns them. */
   modules?: readonly EmbedderModule[];
+  /** Between the encoder and the pooling, in this order; the embedder owns them. */
+  tokenModules?: readonly TokenModule[];
+  /** Count words instead of pooling: the encoder's states are their weights, one number each. */
+  bag?: BagOfWords;
   /** How the encoder runs in `embed`. Default "float32". */
   weights?: CompileOptions["weights"];
 };
@@ -188,6 +198,19 @@ export const copyModules = ({ modules, pooledWidth }: Pick<Embedder, "modules" |
     const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
     return kind?.load(module.config(), i === 0 ? pooledWidth : modules[i - 1].width, weight) ?? module;
   });
+
+/** What stands before an embedder's pooling, with copies of the weights. */
+const copyTokenModules = ({ model, tokenModules }: Pick<Embedder, "model" | "tokenModules">): TokenModule[] =>
+  tokenModules.map((module, i) => {
+    const kind = tokenModuleKinds.find(({ type }) => type === module.type);
+    const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
+    const width = i === 0 ? model.encoder.config.hiddenSize : tokenModules[i - 1].width;
+    return kind?.load(module.config(), width, weight) ?? module;
+  });
+
+/** Whether the states of an embedder's encoder are what it pools: nothing stands between, and it does pool. */
+export const poolsStates = ({ tokenModules, bag }: Pick<Embedder, "tokenModules" | "bag">): boolean =>
+  tokenModules.length === 0 && bag === undefined;
 
 /**
  * Puts a model and a tokenizer together.
@@ -216,26 +239,36 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
   const { pooling } = settings;
   const reader = createTextReader(tokenizer, settings);
   const { tokenize, packTokens } = reader;
-  const modules = options.modules ?? [];
-  const pooledWidth = hiddenSize * modesOf(pooling).length;
+  const { modules = [], tokenModules = [], bag } = options;
+  const stateWidth = tokenModules.at(-1)?.width ?? hiddenSize;
+  const pooledWidth = bag?.words ?? stateWidth * modesOf(pooling).length;
   const width = modules.at(-1)?.width ?? pooledWidth;
   const parameters = new Map(model.encoder.parameters);
+  tokenModules.forEach((module, i) => {
+    for (const [name, value] of module.parameters) parameters.set(`tokenModules.${i}.${name}`, value);
+  });
   modules.forEach((module, i) => {
     for (const [name, value] of module.parameters) parameters.set(`modules.${i}.${name}`, value);
   });
 
   const throughModules = (pooled: Tensor): Tensor => modules.reduce((x, module) => module.forward(x), pooled);
-  const poolTokens: Embedder["poolTokens"] = (hidden, batch) =>
-    throughModules(pool(hidden, batch.offsets, pooling, batch.promptTokens));
+  const weighing = tokenModules.filter(({ weightSums }) => weightSums !== undefined).at(-1);
+  const poolStates = (hidden: Tensor, batch: TextBatch): Tensor => {
+    if (bag !== undefined) return bagWords(hidden, batch, bag);
+    const states = tokenModules.reduce((x, module) => module.forward(x, batch), hidden);
+    return pool(states, batch.offsets, pooling, batch.promptTokens, weighing?.weightSums?.(batch));
+  };
+  const poolTokens: Embedder["poolTokens"] = (hidden, batch) => throughModules(poolStates(hidden, batch));
   const embedBatch: Embedder["embedBatch"] = (batch, forwardOptions) =>
     scope(() => poolTokens(model.encoder.forward(batch, forwardOptions).hidden, batch));
 
+  const plain = poolsStates({ tokenModules, bag });
   const plan = freshPlan(model, options.weights);
   /** What a plan gives for a batch, and what is left to do with it. */
   const planFor = (batch: TextBatch): { compiled: CompiledModel; finish: (values: Float32Array) => Tensor } => {
     const inPlan = pooling === "mean" ? "mean" : pooling === "cls" ? "first" : undefined;
     const sequences = batch.offsets.length - 1;
-    if (inPlan !== undefined && batch.promptTokens === undefined && isFilled(batch)) {
+    if (plain && inPlan !== undefined && batch.promptTokens === undefined && isFilled(batch)) {
       const finish = (values: Float32Array) => throughModules(tensor(values, [sequences, hiddenSize]));
       return { compiled: plan.get(inPlan), finish };
     }
@@ -270,6 +303,8 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
     tokenizer,
     options: settings,
     modules,
+    tokenModules,
+    bag,
     pooledWidth,
     parameters,
     width,
@@ -327,13 +362,16 @@ export function createEmbedder(model: Model, tokenizer: Tokenizer, options: Embe
       return createEmbedder(truncateModel(model, layers), tokenizer, {
         ...settings,
         modules: dims === width ? copies : [...copies, createSlice(width, dims)],
+        tokenModules: copyTokenModules({ model, tokenModules }),
+        bag,
         weights: options.weights,
       });
     },
     dispose() {
       plan.close();
       model.dispose();
-      for (const module of modules) for (const value of module.parameters.values()) value.dispose();
+      for (const module of [...tokenModules, ...modules])
+        for (const value of module.parameters.values()) value.dispose();
     },
   };
 }

@@ -3,7 +3,7 @@ import { ClozeError } from "../errors.js";
 import { addSpecialTokens } from "../text/index.js";
 import { type ExtendModelOptions, extendModelWithExperts } from "../training/extend-experts.js";
 import { growVocabulary } from "../training/extend-vocabulary.js";
-import { copyModules, createEmbedder, type Embedder } from "./embedder.js";
+import { copyModules, createEmbedder, type Embedder, poolsStates } from "./embedder.js";
 import { layerPoolingOf } from "./layer-pooling.js";
 
 export interface ExtendEmbedderOptions extends Omit<ExtendModelOptions, "count"> {
@@ -40,10 +40,12 @@ export function extendWithExperts(
       received: `${fields.length} fields (${fields.join(", ")}), ${count} experts`,
     });
   }
-  if (embedder.documentLevel !== undefined || embedder.routes !== undefined || layerPoolingOf(embedder.model)) {
+  const { documentLevel, routes, model: start } = embedder;
+  if (documentLevel !== undefined || routes !== undefined || layerPoolingOf(start) || !poolsStates(embedder)) {
     throw new ClozeError("INVALID_OPTION", "This embedder cannot get experts", {
       expected: "one encoder, whose last layer gives the vectors of tokens",
-      received: "an embedder of documents in blocks, with routes, or with weights of layers",
+      received:
+        "an embedder of documents in blocks, with routes, with weights of layers, or with modules before its pooling",
     });
   }
   const tokenizer = fieldTokens ? addSpecialTokens(embedder.tokenizer, fields) : embedder.tokenizer;

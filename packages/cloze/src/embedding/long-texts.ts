@@ -3,7 +3,7 @@ import { empty, noGrad, scope, type Tensor, take, tensor } from "@cloze/tensor";
 import { groupByTokenBudget } from "../data/packed-batch.js";
 import { ClozeError } from "../errors.js";
 import { normalizeRows } from "../objectives/contrastive.js";
-import type { Embedder, EmbedOptions } from "./embedder.js";
+import { type Embedder, type EmbedOptions, poolsStates } from "./embedder.js";
 import { routeFor } from "./routed-embedder.js";
 import { emptyCounts, frameOf, prepareText, type TextCounts } from "./text-roles.js";
 
@@ -144,6 +144,16 @@ export function embedLongTexts(
   });
   // Windows are what the encoder reads; chunks are what vectors stand for.
   const late = strategy === "late-chunk";
+  if (late && !poolsStates(embedder)) {
+    throw new ClozeError(
+      "INVALID_OPTION",
+      "Chunks of states are pooled where the encoder's states are what is pooled",
+      {
+        expected: "truncate, chunk or window-mean",
+        received: "late-chunk, and modules before the pooling",
+      },
+    );
+  }
   const reading = tokenized.map((text) => {
     if (strategy === "truncate") return [[0, Math.min(text.ids.length, room)] as [number, number]];
     return windowsOf(text, late ? room : chunkTokens, late ? Math.floor(room / 4) : overlap);

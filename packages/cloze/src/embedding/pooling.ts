@@ -1,5 +1,18 @@
 // From vectors of tokens to one vector per text.
-import { concat, div, mul, segmentMax, segmentMean, segmentSum, type Tensor, take, tensor, zeros } from "@cloze/tensor";
+import {
+  concat,
+  div,
+  maximum,
+  mul,
+  segmentMax,
+  segmentMean,
+  segmentSum,
+  sqrt,
+  type Tensor,
+  take,
+  tensor,
+  zeros,
+} from "@cloze/tensor";
 
 /**
  * How the vectors of a text's tokens become one: the first token's, the last token's, the largest of each dimension, their
@@ -20,12 +33,17 @@ export const poolingModes: readonly PoolingMode[] = [
   "last-token",
 ];
 
+/** What means are divided by at least. */
+const leastSum = 1e-9;
+
 /** Tokens of a packed batch that count, and where each sequence of them begins. */
 interface Pooled {
   readonly hidden: Tensor;
   readonly offsets: Int32Array;
   /** Place of each token in its sequence, from 1. */
   readonly places: Float32Array;
+  /** What means are divided by, instead of what they would be: [sequences, 1] */
+  readonly sums?: Tensor;
 }
 
 const column = (values: ArrayLike<number>): Tensor => tensor(Float32Array.from(values), [values.length, 1]);
@@ -43,13 +61,20 @@ function rowsAt(hidden: Tensor, offsets: Int32Array, place: (start: number, end:
 const poolings: Record<PoolingMode, (pooled: Pooled) => Tensor> = {
   cls: ({ hidden, offsets }) => rowsAt(hidden, offsets, (start) => start),
   "last-token": ({ hidden, offsets }) => rowsAt(hidden, offsets, (_, end) => end - 1),
-  mean: ({ hidden, offsets }) => segmentMean(hidden, tensor(offsets)),
-  "mean-sqrt-length": ({ hidden, offsets }) =>
+  mean: ({ hidden, offsets, sums }) =>
+    sums === undefined
+      ? segmentMean(hidden, tensor(offsets))
+      : div(segmentSum(hidden, tensor(offsets)), maximum(sums, leastSum)),
+  "mean-sqrt-length": ({ hidden, offsets, sums }) =>
     div(
       segmentSum(hidden, tensor(offsets)),
-      column(lengthsOf(offsets).map((length) => Math.sqrt(Math.max(1, length)))),
+      sums === undefined
+        ? column(lengthsOf(offsets).map((length) => Math.sqrt(Math.max(1, length))))
+        : sqrt(maximum(sums, leastSum)),
     ),
-  "weighted-mean"({ hidden, offsets, places }) {
+  "weighted-mean"({ hidden, offsets, places, sums: given }) {
+    if (given !== undefined)
+      return div(segmentSum(mul(hidden, column(places)), tensor(offsets)), maximum(given, leastSum));
     const sums = lengthsOf(offsets).map((length, i) => {
       let sum = 0;
       for (let t = 0; t < length; t++) sum += places[offsets[i] + t];
@@ -99,10 +124,11 @@ export const modesOf = (pooling: Pooling): readonly PoolingMode[] =>
  * @param hidden [tokens, hidden]
  * @param offsets [sequences + 1]
  * @param skip tokens at the beginning of each sequence that do not count (a prompt); default 0
+ * @param sums what means are divided by, instead of the number of tokens (or of their places): [sequences, 1]
  * @returns [sequences, hidden x modes]
  */
-export function pool(hidden: Tensor, offsets: Int32Array, pooling: Pooling, skip = 0): Tensor {
-  const pooled = withoutFirst(hidden, offsets, skip);
+export function pool(hidden: Tensor, offsets: Int32Array, pooling: Pooling, skip = 0, sums?: Tensor): Tensor {
+  const pooled: Pooled = { ...withoutFirst(hidden, offsets, skip), sums };
   const parts = modesOf(pooling).map((mode) => poolings[mode](pooled));
   return parts.length === 1 ? parts[0] : concat(parts, 1);
 }

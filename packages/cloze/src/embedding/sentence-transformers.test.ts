@@ -119,7 +119,7 @@ describe("what cannot be read is said", () => {
   const transformer = { path: "", type: "Transformer" };
   test.each([
     ["modules.json", "{", "EMBEDDER_FILE"],
-    ["modules.json", [transformer, { path: "1", type: "a.b.WordEmbeddings" }], "EMBEDDER_MODULE"],
+    ["modules.json", [transformer, { path: "1", type: "a.b.CLIPModel" }], "EMBEDDER_MODULE"],
     ["modules.json", [{ path: "", type: "sentence_transformers.base.modules.router.Router" }], "EMBEDDER_FILE"],
     ["1_Pooling/config.json", { pooling_mode: "median" }, "EMBEDDER_POOLING"],
     ["2_Dense/config.json", { in_features: 17, out_features: 2 }, "EMBEDDER_FILE"],

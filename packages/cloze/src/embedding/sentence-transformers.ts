@@ -6,7 +6,7 @@ import { documentLevelModule, loadDocumentLevel, saveDocumentLevel } from "../en
 import { ClozeError } from "../errors.js";
 import type { CompileOptions } from "../inference/compile.js";
 import { createDocumentEmbedder } from "./document-embedder.js";
-import type { Embedder, Similarity } from "./embedder.js";
+import { type Embedder, poolsStates, type Similarity } from "./embedder.js";
 import { optionalJson } from "./folder/json-file.js";
 import {
   loadPipeline,
@@ -164,7 +164,12 @@ export function loadEmbedder(folder: string, { weights, pooled = true }: LoadEmb
       });
     }
     if (router >= 0) return loadRoutes(folder, steps, router, read, settings, routes);
-    return loadPipeline(folder, steps, read, settings);
+    const embedder = loadPipeline(folder, steps, read, settings);
+    if (pooled || poolsStates(embedder)) return embedder;
+    throw new ClozeError("EMBEDDER_MODULE", `${folder} has modules between its encoder and its pooling`, {
+      expected: "an encoder whose states are vectors of tokens",
+      received: embedder.bag === undefined ? embedder.tokenModules.map(({ type }) => type).join(", ") : "BoW",
+    });
   } catch (error) {
     releaseModules(read);
     throw error;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createAdamW, scope, type Tensor } from "@cloze/tensor";
 import { ClozeError } from "../errors.js";
 import type { RouterLossWeights } from "../objectives/router-losses.js";
+import { countUnknown } from "../text/unknown-texts.js";
 import { type EvaluationRecord, followBest } from "../training/best-checkpoint.js";
 import { findCheckpoint, removeCheckpoints } from "../training/checkpoint.js";
 import { silentProgress } from "../training/progress.js";
@@ -79,6 +80,8 @@ export interface TrainEmbedderOptions<Encoder = Embedder> extends RunOptions {
 export interface TrainEmbedderResult extends TrainResult {
   /** The texts of all rows, and what of them did not fit. */
   readonly texts: TextCounts;
+  /** Texts that the vocabulary writes with unknown tokens alone: nothing tells them apart. */
+  readonly unknownTexts: number;
   /** On the dev data, in order. */
   readonly evaluations: readonly EvaluationRecord[];
   /** The evaluation whose weights the embedder has. */
@@ -105,10 +108,17 @@ function optimizerFor(
 ) {
   const { learningRate = 2e-5, weightDecay = 0.01, beta2 = 0.999 } = options;
   const { tableLearningRate = learningRate } = options;
+  if (![...parameters.values()].some(({ requiresGrad }) => requiresGrad)) {
+    throw new ClozeError("FREEZE_ALL", "This embedder has nothing to train", {
+      expected: "a parameter that learns",
+      received: [...parameters.keys()].join(", "),
+      remedy: "Word embeddings learn where their settings say update_embeddings; put a Dense behind a bag of words.",
+    });
+  }
   const isTable = (name: string) => /^(routes\.[^.]*\.)?embeddings\./.test(name);
   const group = (name: string, wanted: (key: string, parameter: Tensor) => boolean, rate: number, decay: number) => ({
     name,
-    parameters: [...parameters].filter(([key, parameter]) => wanted(key, parameter)),
+    parameters: [...parameters].filter(([key, parameter]) => parameter.requiresGrad && wanted(key, parameter)),
     learningRate: rate,
     weightDecay: decay,
   });
@@ -197,11 +207,16 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
   const parameters = new Map(embedder.parameters);
   for (const [name, value] of loss.parameters ?? []) parameters.set(`loss.${name}`, value);
   const texts = emptyCounts();
-  const source = plannedBatches(plan, batchMaker(embedder, rows, innermostKind(config), labels, texts));
+  // Routes have vocabularies of their own.
+  const { tokenizer } = embedder;
+  const unknown = tokenizer === undefined || embedder.routes !== undefined ? undefined : countUnknown(tokenizer);
+  const source = plannedBatches(plan, batchMaker(embedder, rows, innermostKind(config), labels, texts, unknown));
   if (texts.truncatedTexts > 0)
     progress.note(
       `${texts.truncatedTexts} of ${texts.texts} texts were cut: ${texts.droppedTokens} tokens beyond the limit teach nothing`,
     );
+  const unwritten = unknown?.note();
+  if (unwritten !== undefined) progress.note(unwritten);
   const chunkSize = options.chunkSize ?? Number.POSITIVE_INFINITY;
   if (chunkSize < batchSize && !isCacheable(config)) {
     throw new ClozeError("LOSS_OPTIONS", "This loss cannot be computed in chunks", {
@@ -272,7 +287,7 @@ export async function trainEmbedder<Encoder extends TrainableEncoder = Embedder>
     optimizer.dispose();
     for (const value of loss.parameters?.values() ?? []) value.dispose();
   }
-  return { ...result, texts, evaluations: best.records, best: best.best() };
+  return { ...result, texts, unknownTexts: unknown?.unknown ?? 0, evaluations: best.records, best: best.best() };
 }
 
 /** One stage of `trainSentenceEncoder`. */

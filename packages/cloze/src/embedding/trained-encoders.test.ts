@@ -20,6 +20,7 @@ import type { EmbedderModule } from "./modules/index.js";
 import { loadEmbedder } from "./sentence-transformers.js";
 import { createSparseEncoder } from "./sparse-encoder/sparse-encoder.js";
 import { isSparseEncoderFolder, loadSparseEncoder, saveSparseEncoder } from "./sparse-encoder/sparse-encoder-folder.js";
+import { spreadTerms } from "./sparse-encoder/spread-terms.js";
 import { createTokenEncoder } from "./token-encoder/token-encoder.js";
 import { isTokenEncoderFolder, loadTokenEncoder, saveTokenEncoder } from "./token-encoder/token-encoder-folder.js";
 import { trainEmbedder } from "./train-embedder.js";
@@ -110,7 +111,29 @@ describe("weighted terms", () => {
     expect(isSparseEncoderFolder(join(folder, "splade"))).toBe(true);
     const loaded = loadSparseEncoder(join(folder, "splade"));
     expect(loaded.encode(documents)).toEqual(kept.encode(documents));
-    for (const one of [free, kept, loaded]) one.dispose();
+    const short = loadSparseEncoder(join(folder, "splade"), { maxLength: 3 });
+    expect(short.settings.maxLength).toBe(3);
+    expect(short.encode(["a kitten"])).toEqual(short.encode(["a puppy"]));
+    for (const one of [free, kept, loaded, short]) one.dispose();
+  });
+
+  test("a masked language model begins with as many terms as are asked for, and fills masks as before", () => {
+    const encoder = createSparseEncoder(model("ForMaskedLM"), tokenizer);
+    const counts = () => encoder.encode(documents).map(({ terms }) => terms.length);
+    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const batch = encoder.packTokens(encoder.tokenize(documents));
+    const logits = () => encoder.model.forward(batch).logits?.toArray() as number[][];
+    const [before, first] = [mean(counts()), logits()];
+    const done = spreadTerms(encoder, documents, { terms: 6 });
+    expect(done?.before).toBeCloseTo(before, 5);
+    expect(done?.after).toBeCloseTo(mean(counts()), 5);
+    expect(mean(counts())).toBeGreaterThan(3);
+    expect(mean(counts())).toBeLessThan(9);
+    const moved = logits().map((row, token) => row.map((value, term) => value - first[token][term]));
+    for (const row of moved) for (const value of row) expect(value).toBeCloseTo(moved[0][0], 4);
+    expect(spreadTerms(encoder, documents, { terms: 60 })).toBeUndefined();
+    expect(spreadTerms(encoder, [])).toBeUndefined();
+    encoder.dispose();
   });
 
   test("SPLADE-doc reads no queries; the loss's gradients in chunks are those at once", async () => {

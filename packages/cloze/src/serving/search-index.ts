@@ -83,6 +83,8 @@ export interface ServedIndex {
   readonly unserved: { readonly [Part in MadePartName]?: UnservedKind };
   /** Reads queries for weights of words, where it holds some. */
   readonly termReader?: TermReader;
+  /** The folder of the weighter that it reads them as. */
+  readonly weighter?: string;
   /** What retrievers look into. */
   readonly searchable: Searchable;
   /** Its words and weights, for queries that wait in their turn; absent where a search takes a few milliseconds at most. */
@@ -125,7 +127,8 @@ export function highlightsOf(
  *
  * @param models those that are served; the ones that made the index's vectors, weights or tokens are found by their fingerprints
  * @param load serves a model of the index, where it is none of them
- * @param large documents from which searches by words and weights wait in their turn
+ * @param options.large documents from which searches by words and weights wait in their turn
+ * @param options.weighters folders of weighters of words, one of which may have made its weights
  * @throws INDEX_MODEL when the model is not what it was when the index was made, and what `openIndex` throws
  */
 export async function openServedIndex(
@@ -133,7 +136,7 @@ export async function openServedIndex(
   name: string,
   models: readonly ServedModel[],
   load: (model: { folder: string }) => Promise<ServedModel>,
-  large = largeSize,
+  { large = largeSize, weighters = [] }: { large?: number; weighters?: readonly string[] } = {},
 ): Promise<ServedIndex> {
   // A server without indexes does not load them.
   const { openIndex } = await import("../retrieval/store/search-index.js");
@@ -149,25 +152,27 @@ export async function openServedIndex(
       if (kind !== undefined && modelFingerprint(made.model) === made.fingerprint) unserved[part] = kind;
       else found[part] = await modelOf(index, part, made, [...models, ...Object.values(found)], load);
     }
-    const termReader = await termReaderOf(index, models);
-    return serveIndex(index, name, { models: found, unserved, termReader, large });
+    const reader = await termReaderOf(index, weighters);
+    return serveIndex(index, name, { models: found, unserved, ...reader, large });
   } catch (error) {
     index.close();
     throw error;
   }
 }
 
-/** What reads queries as the weighter of an index's words does: that stands where the index says, or is served. */
+/** What reads queries as the weighter of an index's words does: that stands where the index says, or in another folder. */
 async function termReaderOf(
   { settings, folder }: SearchIndex,
-  models: readonly ServedModel[],
-): Promise<TermReader | undefined> {
+  weighters: readonly string[],
+): Promise<Pick<ServedIndex, "termReader" | "weighter">> {
   const { weights } = settings;
-  if (weights?.terms !== "words") return undefined;
-  const places = [weights.model, ...models.map((model) => model.folder)];
+  if (weights?.terms !== "words") return {};
+  const places = [...weighters, weights.model];
   const place = places.find((one) => existsSync(one) && modelFingerprint(one) === weights.fingerprint);
-  if (place !== undefined)
-    return (await import("../retrieval/term-weighting/term-weighter-folder.js")).loadTermReader(place);
+  if (place !== undefined) {
+    const { loadTermReader } = await import("../retrieval/term-weighting/term-weighter-folder.js");
+    return { termReader: loadTermReader(place), weighter: place };
+  }
   throw new ClozeError("INDEX_MODEL", `The weighter of ${folder}'s words no longer stands in ${weights.model}`, {
     expected: `a folder of cloze train-retrieval (${weights.fingerprint.slice(0, 12)})`,
     received: existsSync(weights.model) ? "another model" : "nothing",
@@ -206,13 +211,20 @@ async function modelOf(
 function serveIndex(
   index: SearchIndex,
   name: string,
-  { models, unserved, termReader, large }: Pick<ServedIndex, "models" | "unserved" | "termReader"> & { large: number },
+  {
+    models,
+    unserved,
+    termReader,
+    weighter,
+    large,
+  }: Pick<ServedIndex, "models" | "unserved" | "termReader" | "weighter"> & { large: number },
 ): ServedIndex {
   const { vectors } = index.settings;
   const nearest = vectors === undefined ? undefined : nearestProgram(index, name);
   return {
     name,
     termReader,
+    weighter,
     unserved,
     size: index.size,
     models,

@@ -16,6 +16,7 @@ import { createScheduler } from "./scheduler.js";
 import { openServedIndex } from "./search-index.js";
 import { openServedModel, type ServedModel } from "./served-model.js";
 import { defaultSettings, type ServerSettings } from "./settings.js";
+import { checkServed, holdsWeighter } from "./unserved-kinds.js";
 
 /** A model to serve. */
 export interface ModelToServe {
@@ -108,12 +109,17 @@ export async function createServer({
     if (settings.warmUp) await served.warmUp(scheduler);
     return served;
   };
-  /** Loads and warms what is served. @throws NAME_TAKEN, and what opening models and indexes throws */
+  /**
+   * Loads and warms what is served. Weighters of words read queries for the indexes that they made, and nothing else.
+   *
+   * @throws NAME_TAKEN, MODEL_UNSUPPORTED for a weighter of no index, and what opening models and indexes throws
+   */
   const load = async (): Promise<void> => {
-    for (const model of models) await loadModel(model);
+    const weighters = models.map(({ folder }) => folder).filter(holdsWeighter);
+    for (const model of models) if (!weighters.includes(model.folder)) await loadModel(model);
     for (const { folder, name = basename(folder) } of indexes) {
       if (state.indexes.has(name)) throw nameTaken("indexes", name, "--index");
-      const index = await openServedIndex(folder, name, [...state.models.values()], loadModel);
+      const index = await openServedIndex(folder, name, [...state.models.values()], loadModel, { weighters });
       state.indexes.set(name, index);
       for (const [part, { title }] of Object.entries(index.unserved)) {
         const line = { code: "INDEX_PART_UNSERVED", index: name, part };
@@ -121,6 +127,8 @@ export async function createServer({
       }
       if (settings.warmUp) await index.warmUp(scheduler);
     }
+    const read = [...state.indexes.values()].map(({ weighter }) => weighter);
+    for (const weighter of weighters) if (!read.includes(weighter)) checkServed(weighter);
     state.ready = true;
     void metrics.load();
   };

@@ -20,14 +20,14 @@ const folder = mkdtempSync(join(tmpdir(), "cloze-unserved-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("every part that is trained and has a folder of its own is refused, with what it is for", async () => {
-  const names = ["joint", ...trainedParts.map(({ type }) => type)];
+  const names = ["joint", "term-weighter", ...trainedParts.map(({ type }) => type)];
   const refused: string[] = [];
   for (const name of names) {
     const place = join(folder, name);
     mkdirSync(place);
     const model = writeTinyModel(place, "language");
     writeFileSync(join(model, `${name}.json`), "{}");
-    // Weighters of words stand in a file of another name, and are named to say where an index's weighter is.
+    // Both weighters of words stand in a file of another name, below.
     if (trainedParts.some(({ type, recognises }) => type === name && !recognises(model))) continue;
     refused.push(name);
     await expect(loadServedFolder(model)).rejects.toMatchObject({
@@ -36,7 +36,7 @@ test("every part that is trained and has a folder of its own is refused, with wh
       remedy: expect.stringContaining("cloze"),
     });
   }
-  expect(refused.sort()).toEqual(["early-exit", "epic", "joint", "parade", "prettr", "tilde"]);
+  expect(refused.sort()).toEqual(["early-exit", "epic", "joint", "parade", "prettr", "term-weighter", "tilde"]);
 });
 
 test("an index of EPIC's weights is served without them, with a warning", async () => {

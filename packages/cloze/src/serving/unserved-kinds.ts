@@ -14,7 +14,15 @@ export interface UnservedKind {
 
 const reranks = "--rerank of cloze search and cloze evaluate retrieval, or cloze rerank";
 
+/** A weighter's folder is told apart: an index of its weights reads queries with it. */
+const weighter: UnservedKind = {
+  title: "a weighter of words",
+  use: "cloze index, cloze search and cloze evaluate retrieval; cloze serve takes it beside the --index that it made",
+  part: "term-weighter",
+};
+
 const kinds: readonly UnservedKind[] = [
+  weighter,
   { title: "an EPIC", use: "cloze index, cloze search and cloze evaluate retrieval", part: "epic" },
   {
     title: "a TILDE",
@@ -31,11 +39,17 @@ const kinds: readonly UnservedKind[] = [
 export const unservedKind = (folder: string): UnservedKind | undefined =>
   kinds.find(({ part }) => holdsPart(folder, part));
 
+/** Whether a folder holds a weighter of words: nothing is served by it alone. */
+export const holdsWeighter = (folder: string): boolean => holdsPart(folder, weighter.part);
+
 /** Refuses folders of such kinds. @throws MODEL_UNSUPPORTED */
 export function checkServed(folder: string): void {
   const kind = unservedKind(folder);
-  if (kind === undefined) return;
-  throw new ClozeError("MODEL_UNSUPPORTED", `The server cannot serve ${folder}: it holds ${kind.title}`, {
+  if (kind !== undefined) throw notServed(folder, kind);
+}
+
+function notServed(folder: string, kind: UnservedKind): ClozeError {
+  return new ClozeError("MODEL_UNSUPPORTED", `The server cannot serve ${folder}: it holds ${kind.title}`, {
     expected: "an embedder, an encoder of weighted terms or tokens, or a model with a task's head",
     received: kind.title,
     remedy: `It is for ${kind.use}.`,

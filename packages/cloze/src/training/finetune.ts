@@ -12,6 +12,7 @@ import { checkMaxLength } from "../tasks/max-length.js";
 import type { TaskBatch } from "../tasks/task.js";
 import { storeExamples } from "../tasks/task-batch.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
+import { countUnknown } from "../text/unknown-texts.js";
 import { type EvaluationRecord, followBest } from "./best-checkpoint.js";
 import { changePositions, type PositionStart } from "./change-positions.js";
 import { findCheckpoint, removeCheckpoints } from "./checkpoint.js";
@@ -202,11 +203,20 @@ async function finetuneOpened<Row, Settings, Prediction>(
   if (words !== undefined && sparseEmbeddings) words.sparseRows = true;
 
   const context = { tokenizer, maxLength, training: true, warnings };
+  const unknown = countUnknown(tokenizer);
   const store = storeExamples(
     (function* () {
-      for (const row of options.train) yield task.encode(row, settings, context);
+      for (const row of options.train) {
+        const example = task.encode(row, settings, context);
+        for (const { ids } of example.sequences) unknown.add(ids);
+        yield example;
+      }
     })(),
   );
+  if (unknown.unknown > 0) {
+    const message = `of ${unknown.texts} texts became only unknown tokens with this vocabulary, and teach nothing`;
+    warnings.add("TEXT_UNKNOWN", message, "the rows to train on", unknown.unknown);
+  }
   const batches = rowBatches(store, { batchSize, batchTokens, epochs, accumulate, seed });
   const { steps, epochEnds } = batches;
   const rate = scheduleOf(schedule, steps, warmup);

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
 import type { Tokenizer } from "../../text/index.js";
+import { countUnknown } from "../../text/unknown-texts.js";
 import { createWarnings, type DataWarning } from "../readers/warnings.js";
 import { type CorpusPart, type ReadDocumentsOptions, readDocuments } from "./documents.js";
 import { createShardWriter, type ShardInfo, shardTokens } from "./shard-file.js";
@@ -47,6 +48,7 @@ export async function tokenizePart(
 ): Promise<TokenizedPart> {
   const { folder, signatures } = options;
   const warnings = createWarnings();
+  const unknown = countUnknown(tokenizer);
   const writer = createShardWriter(tokenizer.vocabularySize > 1 << 16, signatures);
   const shards: ShardInfo[] = [];
   const flush = (): void => {
@@ -58,6 +60,10 @@ export async function tokenizePart(
     const ids = tokenizer.encodeIds(text, { addSpecialTokens: false, truncation: false });
     if (ids.length === 0) warnings.add("CORPUS_NO_TOKENS", "documents without a token, left out", part.file.path);
     else writer.add(ids);
+    const before = unknown.unknown;
+    unknown.add(ids);
+    if (unknown.unknown > before)
+      warnings.add("CORPUS_UNKNOWN", "documents became only unknown tokens with this vocabulary", part.file.path);
     if (writer.tokens >= shardTokens) flush();
   }
   flush();

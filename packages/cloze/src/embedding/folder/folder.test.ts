@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { memory, scope } from "@cloze/tensor";
 import { afterAll, describe, expect, test } from "vitest";
+import { wordListOf, wordListTokenizer } from "../../text/word-list.js";
 import type { Embedder, EmbedOptions } from "../embedder.js";
 import { layerPoolingOf } from "../layer-pooling.js";
 import { embedLongTexts } from "../long-texts.js";
@@ -79,9 +80,16 @@ describe("folders that sentence-transformers wrote", () => {
     expect(memory.stats().liveBytes).toBe(before);
   });
 
-  test("gradients flow through every kind: a step changes each parameter that texts reach", async () => {
+  test("gradients flow through every kind: a step changes each parameter that texts reach, and learns", async () => {
+    const fixed: string[] = [];
     for (const name of sources) {
       const embedder = loadEmbedder(fixture(name));
+      const learns = [...embedder.parameters].filter(([, value]) => value.requiresGrad);
+      if (learns.length === 0) {
+        fixed.push(name);
+        embedder.dispose();
+        continue;
+      }
       const before = new Map([...embedder.parameters].map(([key, value]) => [key, value.toTypedArray()]));
       const pairs = [
         { query: "a small cat", document: "cats and dogs" },
@@ -102,12 +110,79 @@ describe("folders that sentence-transformers wrote", () => {
         [1, 0],
       ])
         expect(score(own, own)).toBeGreaterThan(score(own, other));
-      const still = [...embedder.parameters].filter(
-        ([key, value]) => String(value.toTypedArray()) === String(before.get(key)),
-      );
+      const frozen = [...embedder.parameters].filter(([, value]) => !value.requiresGrad);
+      for (const [key, value] of frozen) expect(String(value.toTypedArray())).toBe(String(before.get(key)));
+      const still = learns.filter(([key, value]) => String(value.toTypedArray()) === String(before.get(key)));
       expect(still.map(([key]) => key)).toEqual([]);
       embedder.dispose();
     }
+    expect(fixed).toEqual(["bag-of-counts", "word-embeddings"]);
+  });
+});
+
+describe("words, before a pooling", () => {
+  test("a word is looked up as it stands, without its marks, in lower case; what the list lacks is left out", () => {
+    const tokenizer = wordListTokenizer({ words: ["cat", "Dog", "(star", "-", "the"], stopWords: ["the"] });
+    const ids = (text: string) => [...tokenizer.encodeIds(text)];
+    expect(ids("Cat, dog Dog! (star) star the THE - --  cat\u00a0cat")).toEqual([0, 1, 3, 0, 0]);
+    expect(ids("(star")).toEqual([2]);
+    const lower = wordListTokenizer({ words: ["cat", "Dog"], lowerCase: true });
+    expect([...lower.encodeIds("CAT Dog")]).toEqual([0]);
+    expect(wordListOf(lower)).toEqual({ words: ["cat", "Dog"], stopWords: [], lowerCase: true });
+  });
+
+  test("what training changed is saved: rows of words, weights of words, cells and kernels", async () => {
+    for (const name of ["word-weights", "word-lstm", "word-cnn", "bag-of-words"]) {
+      const embedder = loadEmbedder(fixture(name));
+      const { texts } = expectedOf(name);
+      const pairs = [0, 4].map((i) => ({ query: texts[i], document: texts[i + 1 > 4 ? 1 : 2] }));
+      const before = rows(embedder, texts);
+      await trainEmbedder(embedder, pairs, { batchSize: 2, steps: 3, learningRate: 0.05 });
+      const saved = join(folder, `${name}-trained`);
+      saveEmbedder(embedder, saved);
+      const loaded = loadEmbedder(saved);
+      expectNear(rows(loaded, texts), rows(embedder, texts));
+      expect(rows(embedder, texts)).not.toEqual(before);
+      const cut = loaded.truncate({ dims: 3 });
+      const whole = rows(loaded, texts, { normalize: false }).map((row) => row.slice(0, 3));
+      expectNear(rows(cut, texts, { normalize: false }), whole);
+      for (const one of [embedder, loaded, cut]) one.dispose();
+    }
+  });
+
+  test("kernels that leave another number of vectors, words of phrases, and what does not fit are refused", () => {
+    const change = (name: string, file: string, values: object): string => {
+      const path = copyOf(name);
+      const settings = JSON.parse(readFileSync(join(path, file), "utf8")) as object;
+      writeFileSync(join(path, file), JSON.stringify({ ...settings, ...values }));
+      return path;
+    };
+    const cnn = join("1_CNN", "cnn_config.json");
+    const refused: [string, string][] = [
+      [change("word-cnn", cnn, { kernel_sizes: [1, 2, 5] }), "EMBEDDER_MODULE"],
+      [
+        change("word-weights", "wordembedding_config.json", { tokenizer_class: "x.PhraseTokenizer" }),
+        "EMBEDDER_MODULE",
+      ],
+    ];
+    for (const [path, wanted] of refused) expect(() => loadEmbedder(path)).toThrow(code(wanted));
+    expect(() => loadEmbedder(change("word-cnn", cnn, { stride_sizes: [1, 2, 1] }))).toThrow(code("EMBEDDER_MODULE"));
+    const narrow = change("word-lstm", join("1_LSTM", "lstm_config.json"), { embedding_dimension: 3 });
+    expect(() => loadEmbedder(narrow)).toThrow(code("EMBEDDER_FILE"));
+    const few = loadEmbedder(change("word-weights", join("1_WordWeights", "config.json"), { vocab: ["a"] }));
+    expect(() => few.embed(["a cat"])).toThrow(code("EMBEDDER_VOCABULARY"));
+    few.dispose();
+    expect(() => loadEmbedder(fixture("bert-cnn"), { pooled: false })).toThrow(code("EMBEDDER_MODULE"));
+    const lstm = loadEmbedder(fixture("word-lstm"));
+    expect(() => embedLongTexts(lstm, ["a cat"], { strategy: "late-chunk" })).toThrow(code("INVALID_OPTION"));
+    lstm.dispose();
+  });
+
+  test("nothing to train is said", async () => {
+    const embedder = loadEmbedder(fixture("word-embeddings"));
+    const pairs = [0, 1].map((i) => ({ query: `cat ${i}`, document: `moon ${i}` }));
+    await expect(trainEmbedder(embedder, pairs, { steps: 1 })).rejects.toThrow(code("FREEZE_ALL"));
+    embedder.dispose();
   });
 });
 

@@ -1,12 +1,15 @@
 // What stands first in an embedder's folder.
 import type { Model } from "../../families/index.js";
 import type { Tokenizer } from "../../text/index.js";
+import type { BagOfWords } from "../bag-of-words.js";
 import type { Embedder, EmbedderOptions } from "../embedder.js";
 
 /** A model, its tokenizer, and how it reads texts. */
 export interface InputParts {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
+  /** Where its words are counted. */
+  readonly bag?: BagOfWords;
   readonly reading: Pick<EmbedderOptions, "maxLength" | "lowerCase" | "specialTokens">;
 }
 

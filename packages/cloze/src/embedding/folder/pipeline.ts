@@ -6,14 +6,9 @@ import type { Model } from "../../families/index.js";
 import type { CompileOptions } from "../../inference/compile.js";
 import { createEmbedder, type Embedder, type EmbedderOptions } from "../embedder.js";
 import { layerPoolingOf } from "../layer-pooling.js";
-import {
-  createNormalize,
-  createSlice,
-  type EmbedderModule,
-  type EmbedderModuleKind,
-  embedderModules,
-} from "../modules/index.js";
+import { createNormalize, createSlice, type EmbedderModule, embedderModules } from "../modules/index.js";
 import { modesOf, type Pooling } from "../pooling.js";
+import { type TokenModule, tokenModules } from "../token-modules/index.js";
 import { inputModules } from "./index.js";
 import type { InputModuleKind, InputParts } from "./input-module.js";
 import { optionalJson } from "./json-file.js";
@@ -30,13 +25,27 @@ const poolingType = "Pooling";
 export const pipelineTypes: readonly string[] = [
   ...inputModules.map(({ type }) => type),
   weightedLayersType,
+  ...tokenModules.map(({ type }) => type),
   poolingType,
   ...embedderModules.map(({ type }) => type),
 ];
 
-function readModule(folder: string, { type, path }: Step, width: number): EmbedderModule {
-  const kind = embedderModules.find((one) => one.type === type) as EmbedderModuleKind;
-  const config = optionalJson(join(folder, path, "config.json"), z.looseObject({})) ?? {};
+/** A kind of module in a folder of its own. */
+interface ModuleKind<Module> {
+  readonly type: string;
+  /** Its file of settings. Default config.json. */
+  readonly file?: string;
+  load(config: unknown, width: number, weight: (name: string) => Tensor): Module;
+}
+
+function readModule<Module>(
+  kinds: readonly ModuleKind<Module>[],
+  folder: string,
+  { type, path }: Step,
+  width: number,
+): Module {
+  const kind = kinds.find((one) => one.type === type) as ModuleKind<Module>;
+  const config = optionalJson(join(folder, path, kind.file ?? "config.json"), z.looseObject({})) ?? {};
   const weights = join(folder, path, "model.safetensors");
   const file = existsSync(weights) ? readSafetensors(weights) : undefined;
   const weight = (name: string): Tensor => {
@@ -57,15 +66,22 @@ export interface ReadModules {
   readonly inputs: Map<string, InputParts>;
   readonly models: Map<string, Model>;
   readonly modules: Map<string, EmbedderModule>;
+  readonly tokenModules: Map<string, TokenModule>;
 }
 
-export const nothingRead = (): ReadModules => ({ inputs: new Map(), models: new Map(), modules: new Map() });
+export const nothingRead = (): ReadModules => ({
+  inputs: new Map(),
+  models: new Map(),
+  modules: new Map(),
+  tokenModules: new Map(),
+});
 
 /** Frees what was read, where it did not become an embedder. */
-export function releaseModules({ inputs, models, modules }: ReadModules): void {
+export function releaseModules({ inputs, models, modules, tokenModules: ofTokens }: ReadModules): void {
   for (const { model } of inputs.values()) model.dispose();
   for (const model of models.values()) model.dispose();
-  for (const { parameters } of modules.values()) for (const value of parameters.values()) value.dispose();
+  for (const { parameters } of [...modules.values(), ...ofTokens.values()])
+    for (const value of parameters.values()) value.dispose();
 }
 
 function once<Value>(known: Map<string, Value>, key: string, read: () => Value): Value {
@@ -108,13 +124,15 @@ export function loadPipeline(
   { dimensions: wanted, normalize: scaled = false, ...settings }: PipelineSettings,
 ): Embedder {
   const { kind, step: first } = inputOf(steps);
-  const { model: base, tokenizer, reading } = readInput(folder, steps, read);
+  const { model: base, tokenizer, reading, bag } = readInput(folder, steps, read);
+  const ofTokens = steps.filter(({ type }) => tokenModules.some((one) => one.type === type));
   const layers = steps.find(({ type }) => type === weightedLayersType);
   const pooled = steps.find(({ type }) => type === poolingType);
-  if (kind.pooled && (layers ?? pooled) !== undefined) {
+  const misplaced = layers ?? ofTokens[0] ?? pooled;
+  if (kind.pooled && misplaced !== undefined) {
     throw new ClozeError("EMBEDDER_MODULE", `${folder} pools vectors of texts`, {
       expected: `${kind.type}, and modules that take vectors of texts`,
-      received: `${kind.type}, ${(layers ?? pooled)?.type}`,
+      received: `${kind.type}, ${misplaced.type}`,
     });
   }
   const model =
@@ -125,12 +143,16 @@ export function loadPipeline(
     pooled === undefined
       ? { pooling: "mean" as Pooling, includePrompt: true }
       : readPooling(join(folder, pooled.path, "config.json"));
+  const before: TokenModule[] = [];
+  const stateWidth = (): number => before.at(-1)?.width ?? model.encoder.config.hiddenSize;
+  for (const step of ofTokens)
+    before.push(once(read.tokenModules, step.path, () => readModule(tokenModules, folder, step, stateWidth())));
   const behind = steps.filter(({ type }) => embedderModules.some((one) => one.type === type));
   let normalize = scaled || behind.at(-1)?.type === "Normalize";
   const modules: EmbedderModule[] = [];
-  const width = (): number => modules.at(-1)?.width ?? model.encoder.config.hiddenSize * modesOf(pooling).length;
+  const width = (): number => modules.at(-1)?.width ?? bag?.words ?? stateWidth() * modesOf(pooling).length;
   for (const step of behind.at(-1)?.type === "Normalize" ? behind.slice(0, -1) : behind)
-    modules.push(once(read.modules, step.path, () => readModule(folder, step, width())));
+    modules.push(once(read.modules, step.path, () => readModule(embedderModules, folder, step, width())));
   const dimensions = wanted ?? width();
   if (dimensions < width()) {
     // What is left of a vector of length 1 is shorter, and sentence-transformers leaves it so.
@@ -139,7 +161,16 @@ export function loadPipeline(
     modules.push(createSlice(width(), dimensions));
   }
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-  return createEmbedder(model, tokenizer, { ...reading, ...given, pooling, includePrompt, normalize, modules });
+  return createEmbedder(model, tokenizer, {
+    ...reading,
+    ...given,
+    pooling,
+    includePrompt,
+    normalize,
+    modules,
+    tokenModules: before,
+    bag,
+  });
 }
 
 /** A module as it is written. */
@@ -153,25 +184,29 @@ export interface WrittenModule {
   write(folder: string): void;
 }
 
-const json = (folder: string, value: unknown): void =>
-  writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(value, undefined, 2)}\n`);
+const json = (folder: string, value: unknown, file = "config.json"): void =>
+  writeFileAtomic(join(folder, file), `${JSON.stringify(value, undefined, 2)}\n`);
 
-const writtenModule = (module: EmbedderModule): WrittenModule => ({
-  type: module.type,
-  path: embedderModules.find(({ type }) => type === module.type)?.path ?? `models.${module.type}`,
-  identity: module.parameters.size > 0 ? module : undefined,
-  write(folder) {
-    if (module.parameters.size > 0) writeSafetensors(join(folder, "model.safetensors"), module.parameters);
-    json(folder, module.config());
-  },
-});
+const writtenModule = (module: EmbedderModule | TokenModule): WrittenModule => {
+  const kinds: readonly { type: string; path: string; file?: string }[] = [...tokenModules, ...embedderModules];
+  const { path, file }: Partial<(typeof kinds)[number]> = kinds.find(({ type }) => type === module.type) ?? {};
+  return {
+    type: module.type,
+    path: path ?? `models.${module.type}`,
+    identity: module.parameters.size > 0 ? module : undefined,
+    write(folder) {
+      if (module.parameters.size > 0) writeSafetensors(join(folder, "model.safetensors"), module.parameters);
+      json(folder, module.config(), file);
+    },
+  };
+};
 
 /** The modules that an embedder is written as. @param pooled false: no pooling is named */
 export function modulesOf(embedder: Embedder, pooled = true): WrittenModule[] {
   const { model, modules, options } = embedder;
   const kind = inputModules.find((one) => one.describes(embedder)) as InputModuleKind;
   const layers = layerPoolingOf(model);
-  const { hiddenSize } = model.encoder.config;
+  const stateWidth = embedder.tokenModules.at(-1)?.width ?? model.encoder.config.hiddenSize;
   const named = (type: string, identity: object | undefined, write: WrittenModule["write"]): WrittenModule => ({
     type,
     path: `models.${type}`,
@@ -193,10 +228,11 @@ export function modulesOf(embedder: Embedder, pooled = true): WrittenModule[] {
             json(folder, weightedLayersConfig(model, layers));
           }),
         ]),
+    ...embedder.tokenModules.map(writtenModule),
     ...(pooled && !kind.pooled
       ? [
           named(poolingType, undefined, (folder) =>
-            json(folder, poolingConfig(hiddenSize, options.pooling, options.includePrompt)),
+            json(folder, poolingConfig(stateWidth, options.pooling, options.includePrompt)),
           ),
         ]
       : []),

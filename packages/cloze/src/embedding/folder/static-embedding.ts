@@ -14,6 +14,7 @@ import {
 } from "@cloze/tensor";
 import { ClozeError } from "../../errors.js";
 import { loadTokenizer } from "../../text/tokenizer.js";
+import { wordListOf } from "../../text/word-list.js";
 import { isStaticConfig, staticMaxLength, staticModel } from "../static-embedder.js";
 import type { InputModuleKind } from "./input-module.js";
 
@@ -91,8 +92,14 @@ export const staticEmbedding: InputModuleKind = {
     const maxLength = truncation?.maxLength ?? staticMaxLength;
     return { model: staticModel(readTable(path)), tokenizer, reading: { maxLength, specialTokens: false } };
   },
-  describes: ({ model, options: { pooling, includePrompt, specialTokens, lowerCase } }) =>
-    isStaticConfig(model.config) && pooling === "mean" && includePrompt && !specialTokens && !lowerCase,
+  describes: ({ model, tokenizer, tokenModules, options: { pooling, includePrompt, specialTokens, lowerCase } }) =>
+    isStaticConfig(model.config) &&
+    tokenModules.length === 0 &&
+    wordListOf(tokenizer) === undefined &&
+    pooling === "mean" &&
+    includePrompt &&
+    !specialTokens &&
+    !lowerCase,
   save({ model, tokenizer, options: { maxLength } }, folder) {
     const table = model.parameters.get("encoder.embeddings.word.weight") as Tensor;
     writeSafetensors(join(folder, "model.safetensors"), [[inFile, table]]);

@@ -6,7 +6,7 @@ import { loadModel, saveModel } from "../../families/index.js";
 import { loadTokenizer } from "../../text/tokenizer.js";
 import { createEmbedder } from "../embedder.js";
 import { loadEmbedder, saveEmbedder } from "../sentence-transformers.js";
-import { createSparseEncoder, type SparseEncoder } from "./sparse-encoder.js";
+import { createSparseEncoder, type SparseEncoder, type SparseEncoderOptions } from "./sparse-encoder.js";
 
 const { existsSync, mkdirSync, readFileSync } = files;
 const { join } = paths;
@@ -51,11 +51,16 @@ export const isSparseEncoderFolder = (folder: string): boolean =>
  * Loads a sparse encoder: a folder of `saveSparseEncoder`, of sentence-transformers' SparseEncoder (SPLADE), or any masked
  * language model.
  *
+ * @param options.maxLength tokens of a text at most, instead of what the folder says
  * @throws SPLADE_HEAD, EMBEDDER_FILE, and what `loadModel` and `loadTokenizer` throw
  */
-export function loadSparseEncoder(folder: string): SparseEncoder {
+export function loadSparseEncoder(
+  folder: string,
+  options: Pick<SparseEncoderOptions, "maxLength"> = {},
+): SparseEncoder {
   const own = ownSettings(folder);
-  const maxLength = optional(join(folder, "sentence_bert_config.json"), limitSchema)?.max_seq_length ?? undefined;
+  const limit = optional(join(folder, "sentence_bert_config.json"), limitSchema)?.max_seq_length ?? undefined;
+  const { maxLength = limit } = options;
   if (own?.weighting === "unicoil") {
     const { model, tokenizer, modules } = loadEmbedder(folder);
     return createSparseEncoder(model, tokenizer, {

@@ -1,5 +1,5 @@
 // Texts to sparse vectors over a vocabulary, as an encoder that is trained, saved and searched with.
-import { noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
+import { copyInto, noGrad, ones, scope, type Tensor, tensor } from "@cloze/tensor";
 import { groupByTokenBudget } from "../../data/packed-batch.js";
 import type { EncoderOptions } from "../../encoder/encoder.js";
 import type { Model } from "../../families/model.js";
@@ -48,6 +48,13 @@ export interface SparseEncoder extends TrainableEncoder {
   dispose(): void;
 }
 
+/** A bias of 1: every token counts at first, where half of them would begin below 0, and learn nothing. */
+function newProjection(inputSize: number, seed?: number): EmbedderModule {
+  const projection = createDense({ inputSize, outputSize: 1, activation: "ReLU" }, seed);
+  scope(() => copyInto(projection.parameters.get("linear.bias") as Tensor, ones([1])));
+  return projection;
+}
+
 /**
  * Puts a model, a tokenizer and a way of weighing terms together.
  *
@@ -65,10 +72,7 @@ export function createSparseEncoder(
   const { maxPositions, hiddenSize, vocabularySize } = model.encoder.config;
   const { pooling = "max", encodeQueries = true, weighting: type = "splade" } = options;
   const maxLength = Math.min(options.maxLength ?? 256, maxPositions > 0 ? maxPositions : 512);
-  const projection =
-    type === "splade"
-      ? undefined
-      : (options.projection ?? createDense({ inputSize: hiddenSize, outputSize: 1, activation: "ReLU" }, options.seed));
+  const projection = type === "splade" ? undefined : (options.projection ?? newProjection(hiddenSize, options.seed));
   const weighting =
     projection === undefined
       ? spladeWeighting(model, pooling)

@@ -2,6 +2,7 @@
 import type { BatchSource } from "../../data/batch-source.js";
 import { randomOrder, randomSource } from "../../data/random-source.js";
 import { ClozeError } from "../../errors.js";
+import type { UnknownTexts } from "../../text/unknown-texts.js";
 import type { TextBatch, TextKind, TrainableEncoder } from "../embedder.js";
 import type { EmbeddingLossKind, RowShape } from "../losses/index.js";
 import type { TextCounts } from "../text-roles.js";
@@ -227,6 +228,7 @@ function checkFields(rows: readonly EmbeddingRow[]): boolean {
  * Tokenizes all rows once, and gives what makes a batch of some of them.
  *
  * @param counts receives what was cut
+ * @param unknown receives the ids of every text
  * @throws TRAINING_ROWS where rows have different numbers of texts and the shape does not allow it
  */
 export function batchMaker(
@@ -235,6 +237,7 @@ export function batchMaker(
   kind: Pick<EmbeddingLossKind, "search">,
   labels: RowLabels | undefined,
   counts?: TextCounts,
+  unknown?: UnknownTexts,
 ): (positions: Int32Array) => EmbeddingBatch {
   const wanted = Math.min(2, rows[0]?.texts.length ?? 0);
   const wrong = rows.findIndex(({ texts }) => Math.min(2, texts.length) !== wanted);
@@ -247,8 +250,11 @@ export function batchMaker(
   const kinds: readonly TextKind[] = kind.search ? [{ role: "query" }, { role: "document" }] : [{}];
   const kindOf = (column: number): TextKind => kinds[Math.min(column, kinds.length - 1)];
   const inFields = checkFields(rows);
-  const tokenize = (texts: readonly string[], column: number, field: string | undefined) =>
-    embedder.tokenize(texts, { ...kindOf(column), field }, counts);
+  const tokenize = (texts: readonly string[], column: number, field: string | undefined) => {
+    const ids = embedder.tokenize(texts, { ...kindOf(column), field }, counts);
+    if (unknown !== undefined) for (const one of ids) unknown.add(one);
+    return ids;
+  };
   const columns = Array.from({ length: wanted }, (_, column) =>
     inFields
       ? rows.flatMap(({ texts, field }) => tokenize([texts[column]], column, field))

@@ -64,7 +64,7 @@ const byReach =
  * For each token and each tap of each kernel: the row (token x kernels + kernel) that its product is added to; the row
  * behind the last one takes those that fall out of the sequence.
  */
-function targetRows(ends: Int32Array, kernels: readonly number[]): Int32Array {
+export function targetRows(ends: Int32Array, kernels: readonly number[]): Int32Array {
   const tokens = ends[ends.length - 1];
   const taps = kernels.reduce((a, b) => a + b, 0);
   const rows = new Int32Array(tokens * taps);

@@ -1,7 +1,7 @@
 // Compressed token vectors in memory, searched by late interaction.
 import { ClozeError } from "../../errors.js";
 import type { SearchHit } from "../search-hit.js";
-import { type LateSearchOptions, searchLate } from "./late-search.js";
+import { type LateSearchOptions, searchLate, searchLateTogether } from "./late-search.js";
 import { sampleTokens, type TokenCodecOptions, trainTokenCodec } from "./token-codec.js";
 
 export interface LateInteractionOptions extends TokenCodecOptions {
@@ -15,6 +15,8 @@ export interface LateInteractionIndex {
   readonly bytes: number;
   /** Best first. query: [tokens, width] */
   search(query: Float32Array, k: number, options?: LateSearchOptions): SearchHit[];
+  /** The same for several queries; where all documents are decoded, each is for all queries at once. */
+  searchAll(queries: readonly Float32Array[], k: number, options?: LateSearchOptions): SearchHit[][];
 }
 
 /**
@@ -58,5 +60,9 @@ export function createLateInteractionIndex(
     size: documents.length,
     bytes: codes.reduce((sum, { centroids, residuals }) => sum + centroids.byteLength + residuals.byteLength, 0),
     search: (query, k, options) => searchLate(query, codec, tokens, k, options),
+    searchAll: (queries, k, options = {}) =>
+      options.cells === undefined && options.candidates === undefined && queries.length > 1
+        ? searchLateTogether(queries, codec, tokens, k)
+        : queries.map((query) => searchLate(query, codec, tokens, k, options)),
   };
 }

@@ -77,6 +77,20 @@ test("PLAID that prunes nothing is the search of all; pruned it looks at few, an
   expect([1, 50, 2000].map((k) => plaidSettings(k).candidates)).toEqual([256, 1024, 8000]);
 });
 
+test("several queries at once find what each finds alone", () => {
+  const held = [new Float32Array(0), ...documents];
+  const index = createLateInteractionIndex(held, width, { bits: 8, centroids: 12 });
+  const queries = [...Array.from({ length: 70 }, (_, i) => tokensOf(i % 12, 1 + (i % 4), 0.2)), new Float32Array(0)];
+  const together = index.searchAll(queries, 10);
+  const few = index.searchAll(queries, 10, { cells: 2 });
+  for (const [q, query] of queries.entries()) {
+    const alone = index.search(query, 10);
+    expect(together[q].map((hit) => hit.index)).toEqual(alone.map((hit) => hit.index));
+    for (const [i, { score }] of together[q].entries()) expect(score).toBeCloseTo(alone[i].score, 4);
+    expect(few[q]).toEqual(index.search(query, 10, { cells: 2 }));
+  }
+});
+
 test("documents without tokens are last; what is no row is refused", () => {
   const index = createLateInteractionIndex([new Float32Array(0), documents[0]], width, { centroids: 1 });
   expect(index.search(documents[0], 2).map((hit) => hit.index)).toEqual([1]);

@@ -1,6 +1,7 @@
 // Late interaction (ColBERT, Khattab 2020): a document scores the sum, over the query's tokens, of the largest inner product
 // with any of its tokens. Candidates are the documents with a token near one of the query's (PLAID, Santhanam 2022).
-import { createNearest } from "@cloze/tensor";
+import { createNearest, noGrad, scope, tensor } from "@cloze/tensor";
+import { maxSimMatrix } from "../../embedding/losses/colbert.js";
 import type { SearchHit } from "../search-hit.js";
 import { topScores } from "../top-scores.js";
 import { type PlaidOptions, pruneByCentroids } from "./plaid.js";
@@ -48,6 +49,81 @@ function candidatesOf(query: Float32Array, codec: TokenCodec, tokens: Compressed
   for (const centroid of new Set(codec.nearest(query, count).flat()))
     for (const document of tokens.cell(centroid)) found.add(document);
   return found;
+}
+
+/** Tokens of documents that are decoded together, and queries whose products with them are computed at once. */
+const [blockTokens, queriesAtOnce] = [2048, 64];
+
+const rowsBefore = (rows: readonly Float32Array[], width: number): Int32Array => {
+  const ends = new Int32Array(rows.length + 1);
+  rows.forEach(({ length }, i) => {
+    ends[i + 1] = ends[i] + length / width;
+  });
+  return ends;
+};
+
+function joined(rows: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(rows.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const row of rows) {
+    all.set(row, at);
+    at += row.length;
+  }
+  return all;
+}
+
+/**
+ * What {@link searchLate} finds for each of several queries where every document is decoded: each is decoded once for all of
+ * them, and products are computed together.
+ */
+export function searchLateTogether(
+  queries: readonly Float32Array[],
+  codec: TokenCodec,
+  tokens: CompressedTokens,
+  k: number,
+): SearchHit[][] {
+  const { width } = codec;
+  const asked = queries.filter(({ length }) => length > 0);
+  const documents = Uint32Array.from(tokens.documents()).sort();
+  const scores = asked.map(() => new Float64Array(documents.length).fill(Number.NEGATIVE_INFINITY));
+  const groups = Array.from({ length: Math.ceil(asked.length / queriesAtOnce) }, (_, g) => {
+    const own = asked.slice(g * queriesAtOnce, (g + 1) * queriesAtOnce);
+    return { first: g * queriesAtOnce, count: own.length, rows: joined(own), ends: rowsBefore(own, width) };
+  });
+  let places: number[] = [];
+  let block: Float32Array[] = [];
+  let held = 0;
+  const flush = (): void => {
+    if (block.length === 0) return;
+    const [rows, ends] = [joined(block), rowsBefore(block, width)];
+    for (const group of groups) {
+      const found = scope(() =>
+        noGrad(() => {
+          const queryRows = tensor(group.rows, [group.rows.length / width, width]);
+          return maxSimMatrix(queryRows, group.ends, tensor(rows, [held, width]), ends).toTypedArray() as Float32Array;
+        }),
+      ); // [queries of the group, documents of the block]
+      for (let q = 0; q < group.count; q++)
+        places.forEach((place, d) => {
+          scores[group.first + q][place] = found[q * places.length + d];
+        });
+    }
+    [places, block, held] = [[], [], 0];
+  };
+  for (const [place, document] of documents.entries()) {
+    const rows = codec.decode(tokens.codesOf(document));
+    // A document without tokens is as far as can be.
+    if (rows.length === 0) continue;
+    places.push(place);
+    block.push(rows);
+    held += rows.length / width;
+    if (held >= blockTokens) flush();
+  }
+  flush();
+  let next = 0;
+  return queries.map(({ length }) =>
+    length === 0 ? [] : topScores(scores[next++], k).map(({ index, score }) => ({ index: documents[index], score })),
+  );
 }
 
 /** The best documents by MaxSim, best first; none for a query without tokens. query: [tokens, width] */

@@ -72,9 +72,10 @@ export const lateInteractionRetriever = (
 ): Retriever => ({
   name: "late interaction",
   async search(queries, { depth }) {
-    return encoder.encode(queries, { role: "query" }).map((query) =>
+    const found = index.searchAll(encoder.encode(queries, { role: "query" }), depth + dead.size, options);
+    return found.map((hits) =>
       ranking(
-        index.search(query, depth + dead.size, options).filter(({ index: document }) => !dead.has(document)),
+        hits.filter(({ index: document }) => !dead.has(document)),
         ids,
       ).slice(0, depth),
     );

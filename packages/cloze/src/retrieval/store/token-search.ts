@@ -2,7 +2,12 @@
 // one.
 import { ClozeError } from "../../errors.js";
 import type { Ranking } from "../evaluation/ranking.js";
-import { type CompressedTokens, type LateSearchOptions, searchLate } from "../late-interaction/late-search.js";
+import {
+  type CompressedTokens,
+  type LateSearchOptions,
+  searchLate,
+  searchLateTogether,
+} from "../late-interaction/late-search.js";
 import { plaidSettings } from "../late-interaction/plaid.js";
 import type { TokenCodec } from "../late-interaction/token-codec.js";
 import type { IndexSearchOptions } from "./contract.js";
@@ -167,10 +172,9 @@ export function searchTokens(
   // Where as few can be found as would be decoded at last, the stages before save nothing, and may lose some.
   const all = exact || tokens.found <= Math.ceil(plaid.candidates / 4);
   const most = Math.min(depth, Math.max(1, live.size));
-  return queries.map((query) =>
-    searchLate(query, codec, tokens, most, all ? {} : plaid).map(({ index, score }) => ({
-      id: tokens.idOf(index),
-      score,
-    })),
-  );
+  const found =
+    all && queries.length > 1
+      ? searchLateTogether(queries, codec, tokens, most)
+      : queries.map((query) => searchLate(query, codec, tokens, most, all ? {} : plaid));
+  return found.map((hits) => hits.map(({ index, score }) => ({ id: tokens.idOf(index), score })));
 }

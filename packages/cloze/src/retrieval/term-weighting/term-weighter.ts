@@ -22,9 +22,9 @@ interface TokenHead {
   readonly forward: (states: Tensor, parameter: (name: string) => Tensor, seed?: number) => Tensor;
 }
 
-const score = (hiddenSize: number): ParameterSpec[] => [
+const score = (hiddenSize: number, bias: "zeros" | "ones"): ParameterSpec[] => [
   { name: "score.weight", shape: [1, hiddenSize], initial: "normal" },
-  { name: "score.bias", shape: [1], initial: "zeros" },
+  { name: "score.bias", shape: [1], initial: bias },
 ];
 const dropped = (x: Tensor, seed: number | undefined) => (seed === undefined ? x : dropout(x, 0.1, seed));
 
@@ -32,17 +32,20 @@ const heads: Readonly<Record<TermWeighting, TokenHead>> = {
   /** y = w . h + b, learned by squared error, so that a weight may be below 0. */
   deepct: {
     merge: "max",
-    specs: score,
+    specs: (hiddenSize) => score(hiddenSize, "zeros"),
     forward: (states, parameter, seed) =>
       linear(dropped(states, seed), parameter("score.weight"), parameter("score.bias")),
   },
-  /** ReLU(w . ReLU(W h + b) + c) of a word's first occurrence. */
+  /**
+   * ReLU(w . ReLU(W h + b) + c) of a word's first occurrence. c starts at 1: every word counts at first, where half of them
+   * would begin below 0, and learn nothing.
+   */
   deepimpact: {
     merge: "first",
     specs: (hiddenSize) => [
       { name: "dense.weight", shape: [hiddenSize, hiddenSize], initial: "normal" },
       { name: "dense.bias", shape: [hiddenSize], initial: "zeros" },
-      ...score(hiddenSize),
+      ...score(hiddenSize, "ones"),
     ],
     forward: (states, parameter, seed) => {
       const inner = relu(linear(states, parameter("dense.weight"), parameter("dense.bias")));

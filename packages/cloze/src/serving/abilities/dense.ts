@@ -1,5 +1,6 @@
 // One vector for each text.
 import { noGrad, scope, type Tensor, tensor } from "@cloze/tensor";
+import { poolsStates } from "../../embedding/embedder.js";
 import { routeFor } from "../../embedding/routed-embedder.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { packUnits, rowsOf } from "../pack-units.js";
@@ -26,11 +27,12 @@ export function denseAbility(loaded: LoadedModel): DenseAbility | undefined {
   const embedGroup = async (units: readonly TextInput[], promptTokens: number, alone = false) => {
     const batch = packUnits(units);
     const { role } = units[0];
-    const { model, modules, options } = routeFor(embedder, role);
+    const read = routeFor(embedder, role);
+    const { model, modules, options } = read;
     // Poolings that plans know; the others start from the vectors of tokens, as texts without any do.
     const planned = options.pooling === "mean" ? "mean" : options.pooling === "cls" ? "first" : undefined;
     const filled = units.every(({ ids }) => ids.length > 0);
-    if (planned !== undefined && promptTokens === 0 && filled && embedder.routes === undefined) {
+    if (planned !== undefined && poolsStates(read) && promptTokens === 0 && filled && embedder.routes === undefined) {
       const compiled = loaded.compiled({ outputs: "pooled", pooling: planned });
       const pooled = await compiled.run(batch, { alone });
       if (modules.length === 0) return rowsOf(pooled, width);

@@ -1,4 +1,5 @@
 // A vector for each token of a text.
+import { poolsStates } from "../../embedding/embedder.js";
 import { routeFor } from "../../embedding/routed-embedder.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { packUnits, rowsOf } from "../pack-units.js";
@@ -13,7 +14,9 @@ export interface TokenVectorsAbility {
 
 export function tokenVectorsAbility(loaded: LoadedModel): TokenVectorsAbility | undefined {
   const { embedder } = loaded;
-  if (embedder === undefined) return undefined;
+  // What the pooling takes comes of further modules there.
+  if (embedder === undefined || ![embedder, ...(embedder.routes?.embedders.values() ?? [])].every(poolsStates))
+    return undefined;
   return {
     program: {
       name: `${loaded.name} embed_all`,

@@ -7,7 +7,8 @@ import { post } from "../../../test/post.js";
 import { createServer } from "../server.js";
 
 const fixtures = fileURLToPath(new URL("../../../test/fixtures/embedders/folders", import.meta.url));
-const names = ["static", "weighted-layers", "router", "router-behind", "router-mapped"];
+const words = ["word-embeddings", "word-weights", "word-lstm", "word-cnn", "bert-cnn", "bag-of-words", "bag-of-counts"];
+const names = ["static", "weighted-layers", "router", "router-behind", "router-mapped", ...words];
 const expected = (name: string, call: string): number[][] =>
   JSON.parse(readFileSync(join(fixtures, name, "expected.json"), "utf8")).embeddings[call];
 const texts = ["a small cat", "the moon is far away from the earth and very far from a star", "a"];
@@ -58,6 +59,20 @@ test.each(["static", "weighted-layers", "router", "router-mapped"])("%s without 
     body,
     places.map((place) => expected(model, "default")[place]),
   );
+});
+
+test.each(words)("%s: modules before the pooling, and words that are counted", async (model) => {
+  const inputs = texts.slice(0, 2);
+  const normalize = ["word-lstm", "bag-of-counts"].includes(model);
+  const { status, body } = await post(server, "/embed", { inputs, model, normalize });
+  expect(status).toBe(200);
+  expectNear(
+    body,
+    places.slice(0, 2).map((place) => expected(model, "default")[place]),
+  );
+  // Vectors of tokens come of the encoder alone, which is not what is pooled.
+  const tokens = await post(server, "/embed_all", { inputs, model });
+  expect(tokens.status).toBe(["word-embeddings"].includes(model) ? 200 : 424);
 });
 
 test("requests of both roles at once are each answered by their route", async () => {

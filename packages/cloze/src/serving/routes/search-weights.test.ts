@@ -1,6 +1,6 @@
 // /search and /embed_sparse by sparse encoders: weights and hits are the library's own, for SPLADE in both poolings, for queries
 // that no model reads, and for uniCOIL.
-import { mkdtempSync, renameSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -13,7 +13,11 @@ import { indexTermWeights } from "../../retrieval/pipeline/index-retrievers.js";
 import { modelFingerprint } from "../../retrieval/store/model-fingerprint.js";
 import { openIndex } from "../../retrieval/store/search-index.js";
 import { createTermWeighter } from "../../retrieval/term-weighting/term-weighter.js";
-import { loadTermReader, saveTermWeighter } from "../../retrieval/term-weighting/term-weighter-folder.js";
+import {
+  loadTermReader,
+  loadTermWeighter,
+  saveTermWeighter,
+} from "../../retrieval/term-weighting/term-weighter-folder.js";
 import { createServer } from "../server.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-search-weights-"));
@@ -134,6 +138,31 @@ test("an index of weights of words is searched by them, without a model", async 
   await expect(wrong.load()).rejects.toMatchObject({ code: "INDEX_MODEL" });
   await wrong.app.close();
   wrong.dispose();
+});
+
+test("a weighter of words reads queries for the index that it made, and is refused alone", async () => {
+  const moved = join(folder, "weigher-elsewhere");
+  cpSync(join(folder, "weigher"), moved, { recursive: true });
+  const made = { model: join(folder, "no-longer-here"), fingerprint: modelFingerprint(moved), terms: "words" } as const;
+  const index = openIndex(join(folder, "moved"), { write: true, create: { weights: made } });
+  const weigher = loadTermWeighter(moved);
+  const texts = documents.map(({ text }) => text);
+  index.add(documents, { weights: weigher.encode(texts, {}) });
+  index.close();
+  weigher.dispose();
+  const own = await createServer({ models: [{ folder: moved }], indexes: [{ folder: join(folder, "moved") }] });
+  await own.load();
+  const { status, body } = await post(own, "/search", { query });
+  expect([status, body.pipeline]).toEqual([200, "term-weights"]);
+  expect([...own.state.models]).toEqual([]);
+  await own.app.close();
+  own.dispose();
+  for (const indexes of [[], [{ folder: join(folder, "unicoil") }]]) {
+    const alone = await createServer({ models: [{ folder: moved }], indexes });
+    await expect(alone.load()).rejects.toMatchObject({ code: "MODEL_UNSUPPORTED", received: "a weighter of words" });
+    await alone.app.close();
+    alone.dispose();
+  }
 });
 
 test("what an index of weights is not made for is refused, with what it is; words still find", async () => {

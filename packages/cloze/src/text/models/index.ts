@@ -1,6 +1,7 @@
 import { buildByType, type JsonReader } from "../json-reader.js";
 import { readBpe } from "./bpe.js";
 import type { Model } from "./model.js";
+import { readSpacedWords } from "./spaced-words.js";
 import { readUnigram } from "./unigram.js";
 import { readWordLevel } from "./word-level.js";
 import { readWordPiece } from "./word-piece.js";
@@ -11,6 +12,7 @@ export const models = new Map<string, (reader: JsonReader) => Model>([
   ["BPE", readBpe],
   ["Unigram", readUnigram],
   ["WordLevel", readWordLevel],
+  ["SpacedWords", readSpacedWords],
 ]);
 
 /** Builds a model from its JSON; old files leave the type out, and are told by their fields. */

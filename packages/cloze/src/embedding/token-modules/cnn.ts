@@ -1,0 +1,82 @@
+import { add, concat, linear, permute, reshape, scatterRows, slice, type Tensor, tensor } from "@cloze/tensor";
+import { z } from "zod";
+import { targetRows } from "../../encoder/mixers/text-convolution.js";
+import { ClozeError } from "../../errors.js";
+import { checkWidth, settingsOf } from "./module-settings.js";
+import type { TokenModule, TokenModuleKind } from "./token-module.js";
+
+/** sentence-transformers 6 renamed the first field. */
+const schema = z
+  .looseObject({
+    in_embedding_dimension: z.int().positive().optional(),
+    in_word_embedding_dimension: z.int().positive().optional(),
+    out_channels: z.int().positive().default(256),
+    kernel_sizes: z.array(z.int().positive()).min(1).default([1, 3, 5]),
+    stride_sizes: z.array(z.int().positive()).nullish(),
+  })
+  .refine((config) => (config.in_embedding_dimension ?? config.in_word_embedding_dimension) !== undefined, {
+    error: "no in_embedding_dimension",
+  });
+
+/**
+ * PyTorch's `nn.Conv1d` of several widths over each sequence, side by side, with zeros beyond its ends. Kernels of even width,
+ * and strides, give another number of vectors than there are tokens, and are refused.
+ */
+export const cnnModule: TokenModuleKind = {
+  type: "CNN",
+  path: "models.CNN",
+  file: "cnn_config.json",
+  load(config, width, weight): TokenModule {
+    const settings = settingsOf("CNN", config, schema);
+    const { out_channels: channels, kernel_sizes: kernels, stride_sizes: strides } = settings;
+    checkWidth("CNN", (settings.in_embedding_dimension ?? settings.in_word_embedding_dimension) as number, width);
+    if (kernels.some((kernel) => kernel % 2 === 0) || strides?.some((stride) => stride !== 1)) {
+      throw new ClozeError("EMBEDDER_MODULE", "A CNN gives another number of vectors than there are tokens", {
+        expected: "kernels of odd width, and strides of 1",
+        received: `kernel_sizes ${kernels.join()}, stride_sizes ${strides?.join() ?? "none"}`,
+      });
+    }
+    const parameters = new Map<string, Tensor>();
+    const load = (key: string): Tensor => {
+      const value = weight(key).keep("weights").requireGrad();
+      parameters.set(key, value);
+      return value;
+    };
+    const convolutions = kernels.map((taps, k) => ({
+      taps,
+      weight: load(`convs.${k}.weight`), // [channels, width, taps]
+      bias: load(`convs.${k}.bias`), // [channels]
+    }));
+    const allTaps = kernels.reduce((a, b) => a + b, 0);
+    return {
+      type: "CNN",
+      width: kernels.length * channels,
+      parameters,
+      forward(x, { offsets }) {
+        const [tokens] = x.shape;
+        if (tokens === 0) return tensor(new Float32Array(0), [0, kernels.length * channels]);
+        // Each token times each tap of each kernel, added up where it belongs.
+        const matrices = convolutions.map((one) =>
+          reshape(permute(one.weight, [2, 0, 1]), [one.taps * channels, width]),
+        );
+        const products = reshape(linear(x, concat(matrices, 0)), [tokens * allTaps, channels]);
+        const sums = scatterRows(products, tensor(targetRows(offsets, kernels)), tokens * kernels.length + 1);
+        const inside = reshape(slice(sums, [{ end: tokens * kernels.length }]), [tokens, kernels.length * channels]);
+        return add(
+          inside,
+          concat(
+            convolutions.map(({ bias }) => bias),
+            0,
+          ),
+        );
+      },
+      config: () => ({
+        // New readers know this old name too.
+        in_word_embedding_dimension: width,
+        out_channels: channels,
+        kernel_sizes: kernels,
+        stride_sizes: kernels.map(() => 1),
+      }),
+    };
+  },
+};
