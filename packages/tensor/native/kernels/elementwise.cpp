@@ -53,6 +53,31 @@ void zip(const float* a, const float* b, float* y, int64_t outer, int64_t inner,
   });
 }
 
+// A vector beside narrow rows, repeated until its rows are wide: few numbers of a row would each cost a row's start.
+template <class F>
+void zip_rows(const float* a, const float* b, float* y, int64_t outer, int64_t inner, int64_t outer_a, int64_t inner_a,
+              int64_t outer_b, int64_t inner_b, F f) {
+  constexpr int64_t times = 4 * VW;
+  const bool vector_a = outer_a == 0 && inner_a == 1 && outer_b == inner && inner_b == 1;
+  const bool vector_b = outer_b == 0 && inner_b == 1 && outer_a == inner && inner_a == 1;
+  if (!(vector_a || vector_b) || inner < 2 || inner > times || outer < 4 * times)
+    return zip(a, b, y, outer, inner, outer_a, inner_a, outer_b, inner_b, f);
+  float repeated[times * times];
+  const float* vector = vector_a ? a : b;
+  for (int64_t i = 0; i < times * inner; ++i) repeated[i] = vector[i % inner];
+  const int64_t groups = outer / times;
+  const int64_t wide = times * inner;
+  const int64_t done = groups * wide;
+  const int64_t rest = outer - groups * times;
+  if (vector_a) {
+    zip(repeated, b, y, groups, wide, 0, 1, wide, 1, f);
+    if (rest > 0) zip(a, b + done, y + done, rest, inner, 0, 1, inner, 1, f);
+  } else {
+    zip(a, repeated, y, groups, wide, wide, 1, 0, 1, f);
+    if (rest > 0) zip(a + done, b, y + done, rest, inner, inner, 1, 0, 1, f);
+  }
+}
+
 vf truth(vi mask) { return select(mask, broadcast(1.0f), vzero()); }
 
 }  // namespace
@@ -82,7 +107,7 @@ void unary_f32(int32_t code, const float* x, float* y, int64_t count) {
 
 void binary_f32(int32_t code, const float* a, const float* b, float* y, int64_t outer, int64_t inner, int64_t outer_a,
                 int64_t inner_a, int64_t outer_b, int64_t inner_b) {
-  const auto run = [&](auto f) { zip(a, b, y, outer, inner, outer_a, inner_a, outer_b, inner_b, f); };
+  const auto run = [&](auto f) { zip_rows(a, b, y, outer, inner, outer_a, inner_a, outer_b, inner_b, f); };
   switch (code) {
     case 0: return run([](vf p, vf q) { return p + q; });
     case 1: return run([](vf p, vf q) { return p - q; });

@@ -75,20 +75,31 @@ void cumulative_sum_f32(const float* x, float* y, int64_t outer, int64_t length,
 }
 
 void take_rows_f32(const float* x, const int32_t* indices, float* y, int64_t count, int64_t width) {
-  constexpr int64_t rows = 32;
+  // Narrow rows, as those of a convolution's windows, by the thousand: a task is at least 16 KB.
+  const int64_t rows = 32 * width >= 4096 ? 32 : 4096 / (width > 0 ? width : 1);
   parallel((count + rows - 1) / rows, [&](int64_t index, int) {
     const int64_t end = (index + 1) * rows < count ? (index + 1) * rows : count;
-    for (int64_t i = index * rows; i < end; ++i)
-      std::memcpy(y + i * width, x + static_cast<int64_t>(indices[i]) * width, static_cast<size_t>(width) * sizeof(float));
+    for (int64_t i = index * rows; i < end; ++i) {
+      const float* from = x + static_cast<int64_t>(indices[i]) * width;
+      float* to = y + i * width;
+      if (width % VW == 0)
+        for (int64_t c = 0; c < width; c += VW) storeu(to + c, loadu(from + c));
+      else std::memcpy(to, from, static_cast<size_t>(width) * sizeof(float));
+    }
   });
 }
 
 void scatter_add_rows_f32(const float* x, const int32_t* indices, float* y, int64_t count, int64_t width) {
   const int64_t columns = 8 * VW;
-  parallel((width + columns - 1) / columns, [&](int64_t index, int) {
-    const int64_t first = index * columns;
+  const int64_t strips = (width + columns - 1) / columns;
+  // Of many narrow rows each task adds those of its own rows of y; every row still has its sums in the order of x.
+  const int64_t shares = strips == 1 && count * width >= 1 << 15 ? 4 : 1;
+  parallel(strips * shares, [&](int64_t index, int) {
+    const int64_t share = index % shares;
+    const int64_t first = index / shares * columns;
     const int64_t end = first + columns < width ? first + columns : width;
     for (int64_t i = 0; i < count; ++i) {
+      if (((indices[i] >> 6) & (shares - 1)) != share) continue;
       const float* from = x + i * width;
       float* to = y + static_cast<int64_t>(indices[i]) * width;
       int64_t c = first;

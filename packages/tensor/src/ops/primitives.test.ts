@@ -251,6 +251,21 @@ describe("rows", () => {
     expectNativeEqualsReference(() => take(sample([11, 37]), tensor(Int32Array.of(10, 3, 3, 0))));
     expectNativeEqualsReference(() => scatterRows(sample([4, 133]), tensor(Int32Array.of(1, 3, 3, 0)), 5));
   });
+  it("many narrow rows, which several threads take and add up: native equals reference", () => {
+    for (const width of [3, 16, 37]) {
+      // Some rows of y get many of x, one none.
+      const places = () => tensor(Int32Array.from({ length: 12_000 }, (_, i) => (i * i + 7 * i) % 299));
+      expectNativeEqualsReference(() => take(sample([300, width]), places()), 0);
+      expectNativeEqualsReference(() => scatterRows(sample([12_000, width]), places(), 300), 1e-3);
+    }
+  });
+  it("a vector beside many narrow rows: native equals reference", () => {
+    for (const width of [2, 4, 7, 16, 64, 65]) {
+      const [x, vector] = [() => sample([1037, width]), () => sample([width], 2)];
+      expectNativeEqualsReference(() => ops.sub(x(), vector()), 0);
+      expectNativeEqualsReference(() => ops.sub(vector(), x()), 0);
+    }
+  });
   it("refuses an index outside the table", () => {
     expect(() => take(sample([3, 2]), tensor(Int32Array.of(3)))).toThrow(
       expect.objectContaining({ code: "INDEX_OUT_OF_RANGE" }),

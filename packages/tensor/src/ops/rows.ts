@@ -31,6 +31,11 @@ function checkIndices(operation: string, indices: Tensor, size: number): void {
 export function take(x: Tensor, indices: Tensor): Tensor {
   checkShape(x.rank >= 1, "take", "a table with rows", formatShape(x.shape));
   checkIndices("take", indices, x.shape[0]);
+  return takeKnown(x, indices);
+}
+
+/** `take` with indices that are known to fit: those of a gradient were checked on the way forward. */
+function takeKnown(x: Tensor, indices: Tensor): Tensor {
   const table = contiguous(x);
   const list = contiguous(indices);
   const width = elementCount(x.shape.slice(1));
@@ -47,7 +52,7 @@ export function take(x: Tensor, indices: Tensor): Tensor {
       const rows = saved[0];
       const leaf = leafGradient(0);
       if (leaf === undefined)
-        return [scatterRows(reshape(g, [rows.size, ...shape.slice(1)]), reshape(rows, [-1]), shape[0])];
+        return [scatterKnown(reshape(g, [rows.size, ...shape.slice(1)]), reshape(rows, [-1]), shape[0])];
       const { kernels } = backend();
       if (leaf.fresh) {
         kernels.fillF32(leaf.tensor.pointer, 0, leaf.tensor.size);
@@ -70,6 +75,11 @@ export function scatterRows(x: Tensor, indices: Tensor, size: number): Tensor {
     formatShape(indices.shape),
   );
   checkIndices("scatterRows", indices, size);
+  return scatterKnown(x, indices, size);
+}
+
+/** `scatterRows` with indices that are known to fit. */
+function scatterKnown(x: Tensor, indices: Tensor, size: number): Tensor {
   const source = contiguous(x);
   const list = contiguous(indices);
   const y = zeros([size, ...x.shape.slice(1)], x.dtype);
@@ -80,7 +90,7 @@ export function scatterRows(x: Tensor, indices: Tensor, size: number): Tensor {
     inputs: [source],
     outputs: [y],
     save: [list],
-    backward: ([g], { saved }) => [g && take(g, saved[0])],
+    backward: ([g], { saved }) => [g && takeKnown(g, saved[0])],
   })[0];
 }
 

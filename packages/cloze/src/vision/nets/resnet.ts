@@ -1,5 +1,5 @@
 // Residual networks (arXiv 1512.03385) with batch normalisation; parameters are named as transformers' ResNetModel names them.
-import { add, relu } from "@cloze/tensor";
+import { activation, add, type Tensor } from "@cloze/tensor";
 import { z } from "zod";
 import type { ParameterSpec } from "../../encoder/part.js";
 import { convolve, maxPool } from "../convolution.js";
@@ -60,6 +60,9 @@ function runUnit(x: FeatureMap, { name, stride }: Unit, access: ConvnetAccess): 
     access,
   );
 }
+
+// One pass each way.
+const relu = (rows: Tensor): Tensor => activation(rows, "relu");
 
 const rectified = ({ rows, layout }: FeatureMap): FeatureMap => ({ rows: relu(rows), layout });
 
