@@ -268,12 +268,17 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 
 /**
  * Takes everyone's time in turn, round after round, until the time is used up; returns each one's median in milliseconds.
- * A pause between two lets the other's worker threads stop spinning. The order turns each round. Work that takes longer than a
+ * A pause between two (`rest`, in milliseconds) lets the other's worker threads stop spinning; where both are ours, there are no others. The order turns each round. Work that takes longer than a
  * round, and that all have done once before (`warmed`), is done once a round.
  */
 export async function interleave(
   contenders: readonly Contender[],
-  { seconds, minimumRounds = 3, warmed = false }: { seconds: number; minimumRounds?: number; warmed?: boolean },
+  {
+    seconds,
+    minimumRounds = 3,
+    warmed = false,
+    rest = 60,
+  }: { seconds: number; minimumRounds?: number; warmed?: boolean; rest?: number },
 ): Promise<Map<string, number>> {
   const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
   const repeats = new Map<string, number>();
@@ -283,7 +288,7 @@ export async function interleave(
       repeats.set(name, 1);
       continue;
     }
-    await pause(60);
+    await pause(rest);
     const first = (await take(1))[0];
     // The first was a warm-up. Short work repeats within a round for about 60 ms.
     repeats.set(name, Math.max(1, Math.min(200, Math.round(60 / Math.max(first, 0.01)))));
@@ -292,7 +297,7 @@ export async function interleave(
   for (let round = 0; round < minimumRounds || performance.now() < end; round++) {
     for (let i = 0; i < contenders.length; i++) {
       const { name, take } = contenders[(i + round) % contenders.length];
-      await pause(60);
+      await pause(rest);
       times.get(name)!.push(...(await take(repeats.get(name)!)));
     }
     if (round >= 60) break;

@@ -42,7 +42,7 @@ const batches = [
   { name: "ragged", ids: raggedBatch },
 ];
 
-/** Plans of model types beside the engine on the same model: the plan's gain, in float32 and in 8 bits. */
+/** Plans of model types, in float32 and in 8 bits, beside the engine on the same model. */
 export async function families({ peersOnly, only }: Options): Promise<Row[]> {
   const rows: Row[] = [];
   if (peersOnly) return rows;
@@ -67,8 +67,16 @@ export async function families({ peersOnly, only }: Options): Promise<Row[]> {
           },
         }),
       );
-      const medians = await harness.interleave([exact, { ...coded, name: "cloze in 8 bits" }, engine], { seconds: 1 });
-      rows.push(...harness.rowsOf("families", title, medians));
+      const all = [exact, { ...coded, name: "int8" }, engine];
+      const medians = await harness.interleave(all, { seconds: 1, rest: 0 });
+      const engineTime = [engine.name, medians.get(engine.name) as number] as const;
+      for (const [weights, key] of [
+        ["float32", "ours"],
+        ["int8", "int8"],
+      ] as const) {
+        const both = new Map([["ours", medians.get(key) as number], engineTime]);
+        rows.push(...harness.rowsOf("families", `${title} ${weights}`, both));
+      }
     }
     for (const plan of plans) plan.close();
     model.dispose();

@@ -93,7 +93,7 @@ export async function inference({ peersOnly, only }: Options): Promise<Row[]> {
           contenders.push(harness.contender(server, peer.name));
         }
         if (contenders.length > 1) {
-          const medians = await harness.interleave(contenders, { seconds: 2.5 });
+          const medians = await harness.interleave(contenders, { seconds: 1.5 });
           rows.push(...harness.rowsOf("inference", name, medians, { flops, peak }));
         }
         for (const close of closing) close();
@@ -114,7 +114,7 @@ export async function inference({ peersOnly, only }: Options): Promise<Row[]> {
           harness.ourContender({ run: sparse }),
           { ...harness.ourContender({ run: dense }), name: "cloze dense" },
         ];
-        const medians = await harness.interleave(contenders, { seconds: 0.2 });
+        const medians = await harness.interleave(contenders, { seconds: 0.2, rest: 0 });
         const [row] = harness.rowsOf("inference", name, medians);
         rows.push(row);
         if ((row.ratio ?? 0) >= 1) evenAt ??= sparsity;
