@@ -43,6 +43,7 @@ const tensorFiles: Record<string, string> = {
   "counter-random.ts": "ground",
   "autograd.ts": "autograd",
   "hessian.ts": "autograd",
+  "linear-cross-entropy.ts": "autograd",
   "index.ts": "index.ts",
 };
 

@@ -1,36 +1,7 @@
-import {
-  add,
-  concat,
-  crossEntropy,
-  matmul,
-  mul,
-  segmentMax,
-  segmentSum,
-  type Tensor,
-  tensor,
-  transpose,
-} from "@cloze/tensor";
+import { add, concat, crossEntropy, mul, tensor } from "@cloze/tensor";
 import { z } from "zod";
+import { maxSimMatrix } from "../../retrieval/late-interaction/max-sim.js";
 import { defineLoss } from "./loss.js";
-
-/**
- * MaxSim of every query with every document: for each vector of a query the largest inner product with any of the document's,
- * summed.
- *
- * @param queries [query tokens, width]
- * @param documents [document tokens, width]
- * @returns [queries, documents]
- */
-export function maxSimMatrix(
-  queries: Tensor,
-  queryOffsets: Int32Array,
-  documents: Tensor,
-  documentOffsets: Int32Array,
-): Tensor {
-  const products = matmul(documents, transpose(queries)); // [document tokens, query tokens]
-  const best = segmentMax(products, tensor(documentOffsets)); // [documents, query tokens]
-  return segmentSum(transpose(best), tensor(queryOffsets));
-}
 
 /** Offsets of columns that stand one after the other. */
 const joined = (columns: readonly Int32Array[]): Int32Array => {

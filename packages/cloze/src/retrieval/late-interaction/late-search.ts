@@ -1,9 +1,9 @@
 // Late interaction (ColBERT, Khattab 2020): a document scores the sum, over the query's tokens, of the largest inner product
 // with any of its tokens. Candidates are the documents with a token near one of the query's (PLAID, Santhanam 2022).
 import { createNearest, noGrad, scope, tensor } from "@cloze/tensor";
-import { maxSimMatrix } from "../../embedding/losses/colbert.js";
 import type { SearchHit } from "../search-hit.js";
 import { topScores } from "../top-scores.js";
+import { maxSimMatrix } from "./max-sim.js";
 import { type PlaidOptions, pruneByCentroids } from "./plaid.js";
 import type { TokenCodec, TokenCodes } from "./token-codec.js";
 

@@ -1,16 +1,17 @@
 // The cross-entropy of a linear layer's outputs without a matrix of all of them: for softmaxes over a vocabulary.
-import { grad } from "../autograd.js";
-import { backend } from "../backend/index.js";
-import { enableGrad, isComposing, noGrad, record, wantsGrad } from "../graph.js";
-import { scope } from "../memory.js";
-import { checkShape, formatShape } from "../shape.js";
-import { empty, full, type Tensor, tensor } from "../tensor.js";
-import { mul, mulInPlace } from "./elementwise.js";
-import { linear } from "./linear.js";
-import { type CrossEntropyOptions, checkTargets, crossEntropy } from "./loss.js";
-import { product } from "./matmul.js";
-import { concat, contiguous, reshape, slice, transpose } from "./movement.js";
-import { sum } from "./reduce.js";
+import { grad } from "./autograd.js";
+import { backend } from "./backend/index.js";
+import { enableGrad, isComposing, noGrad, record, wantsGrad } from "./graph.js";
+import { scope } from "./memory.js";
+import { copyInto } from "./ops/copy.js";
+import { mul, mulInPlace } from "./ops/elementwise.js";
+import { linear } from "./ops/linear.js";
+import { type CrossEntropyOptions, checkTargets, crossEntropy } from "./ops/loss.js";
+import { product } from "./ops/matmul.js";
+import { concat, contiguous, reshape, slice, transpose } from "./ops/movement.js";
+import { sum } from "./ops/reduce.js";
+import { checkShape, formatShape } from "./shape.js";
+import { empty, full, type Tensor, tensor } from "./tensor.js";
 
 /** What is made of the cross-entropies of rows before they are added up. */
 export interface RowLoss {
@@ -94,7 +95,7 @@ function byChunks({ inputs, targets, counts, scale, options }: Call, chunk: numb
           const ofLeaves = grad([value], leaves, { gradients: [full([count], scale, losses.dtype)] });
           byRow = reshape(contiguous(ofLeaves[0]), [count, 1]);
           gBeside.forEach((all, i) => {
-            if (all !== undefined) copyInto(ofLeaves[i + 1], part(all));
+            if (all !== undefined) copyInto(part(all), ofLeaves[i + 1]);
           });
         }
         value = value.detach();
@@ -123,11 +124,6 @@ function byChunks({ inputs, targets, counts, scale, options }: Call, chunk: numb
     if (made !== undefined) values.push(made);
   }
   return { total: mul(sum(rowLoss === undefined ? losses : concat(values, 0)), scale), gradients };
-}
-
-function copyInto(from: Tensor, to: Tensor): void {
-  const source = contiguous(from);
-  if (source.size > 0) backend().copy(source.pointer, to.pointer, source.size, source.dtype);
 }
 
 /**
