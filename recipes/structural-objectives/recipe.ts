@@ -2,6 +2,7 @@
 // with topics.
 import { memoryDocuments, uniformEncoder } from "cloze";
 import {
+  copyOfEncoder,
   defineRecipe,
   hiddenWordTask,
   type Measures,
@@ -118,19 +119,22 @@ export default defineRecipe({
     // The pairs of SSP with no question beside masked words: the same texts, the same masks.
     const plain = { type: "ssp", secondSentences: 1, structureWeight: 0 };
     const shared = { encoder, corpus: documents, vocabulary, seed, learningRate: 1e-3, batchTokens: 1024, maxLength };
+    const before = await pretrainArm({ ...shared, objective: plain, steps: scaled(600) });
+    const { model } = await pretrainArm({
+      ...shared,
+      model: before.model,
+      objective: objective ?? plain,
+      steps: scaled(steps),
+    });
     const measure = async (labelled: typeof pairs, epochs: number) => {
-      const first = await pretrainArm({ ...shared, objective: plain, steps: scaled(600) });
-      const { model } = await pretrainArm({
-        ...shared,
-        model: first.model,
-        objective: objective ?? plain,
-        steps: scaled(steps),
-      });
-      const accuracy = await pairAccuracy(model, labelled, testPairs, { vocabulary, seed, maxLength, epochs });
-      model.dispose();
+      const copy = copyOfEncoder(model);
+      const accuracy = await pairAccuracy(copy, labelled, testPairs, { vocabulary, seed, maxLength, epochs });
+      copy.dispose();
       return accuracy;
     };
-    return { accuracy: await measure(pairs, 10), "accuracy with 1400": await measure(manyPairs, 4) };
+    const measures = { accuracy: await measure(pairs, 10), "accuracy with 1400": await measure(manyPairs, 4) };
+    model.dispose();
+    return measures;
   },
   bounds: [
     {
