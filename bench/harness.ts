@@ -268,8 +268,9 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 
 /**
  * Takes everyone's time in turn, round after round, until the time is used up; returns each one's median in milliseconds.
- * A pause between two (`rest`, in milliseconds) lets the other's worker threads stop spinning; where both are ours, there are no others. The order turns each round. Work that takes longer than a
- * round, and that all have done once before (`warmed`), is done once a round.
+ * A pause between two (`rest`, in milliseconds) lets the other's worker threads stop spinning; where both are ours, there
+ * are no others. The order turns each round. Work that takes longer than a round, and that all have done once before
+ * (`warmed`), is done once a round.
  */
 export async function interleave(
   contenders: readonly Contender[],

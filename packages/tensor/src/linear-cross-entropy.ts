@@ -1,6 +1,7 @@
 // The cross-entropy of a linear layer's outputs without a matrix of all of them: for softmaxes over a vocabulary.
 import { grad } from "./autograd.js";
 import { backend } from "./backend/index.js";
+import { ClozeError } from "./errors.js";
 import { enableGrad, isComposing, noGrad, record, wantsGrad } from "./graph.js";
 import { scope } from "./memory.js";
 import { copyInto } from "./ops/copy.js";
@@ -26,7 +27,7 @@ export interface LinearCrossEntropyOptions extends Omit<CrossEntropyOptions, "re
   reduction?: "mean" | "sum";
   /** Default: the losses as they are. */
   rowLoss?: RowLoss;
-  /** Rows whose logits are there at the same time. Default 512, which is as fast as any; fewer take less memory. */
+  /** Rows whose logits are there at the same time, 1 or more. Default 512, as fast as any; fewer take less memory. */
   chunkRows?: number;
 }
 
@@ -136,7 +137,7 @@ function byChunks({ inputs, targets, counts, scale, options }: Call, chunk: numb
  * @param weight [classes, in]
  * @param bias [classes] or undefined for none
  * @param targets int32 [rows]
- * @throws SHAPE_MISMATCH, TARGET_OUT_OF_RANGE
+ * @throws SHAPE_MISMATCH, TARGET_OUT_OF_RANGE, INVALID_OPTION
  * @example
  * const loss = linearCrossEntropy(hidden, wordTable, bias, tensor(ids));
  */
@@ -149,6 +150,13 @@ export function linearCrossEntropy(
 ): Tensor {
   const name = "linearCrossEntropy";
   const { ignoreIndex = -100, reduction = "mean", rowLoss, chunkRows = 512 } = options;
+  if (!Number.isInteger(chunkRows) || chunkRows < 1) {
+    throw new ClozeError("INVALID_OPTION", "linearCrossEntropy: chunkRows is no number of rows", {
+      expected: "a whole number of at least 1",
+      received: String(chunkRows),
+      remedy: "Leave chunkRows out (512), or give fewer rows to take less memory.",
+    });
+  }
   checkShape(hidden.rank === 2, name, "hidden [rows, in]", formatShape(hidden.shape));
   checkShape(weight.rank === 2, name, "a weight [classes, in]", formatShape(weight.shape));
   const [rows, width] = hidden.shape;

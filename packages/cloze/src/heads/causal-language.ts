@@ -30,12 +30,12 @@ export const causalLanguage = defineHead({
     return {
       parameters: languageSpecs(config, encoder),
       forward(hidden, batch, given, context) {
-        const { labels, rows, lossOnly = false } = given;
+        const { labels, rows, lossOnly = false, rowLoss: lossOfRows } = given;
         if (rows !== undefined) return predictTokens(hidden, given, config, encoder, context);
         if (labels !== undefined && lossOnly) {
           checkCount("Labels of tokens", labels, hidden.shape[0]);
           const next = nextTokens(batch, classLabels("Labels of tokens", labels));
-          return predictTokens(hidden, { ...next, lossOnly }, config, encoder, context);
+          return predictTokens(hidden, { ...next, lossOnly, rowLoss: lossOfRows }, config, encoder, context);
         }
         const logits = languageLogits(hidden, config, encoder, context);
         if (labels === undefined) return { logits };

@@ -36,7 +36,10 @@ export interface Labels {
    * (`linearCrossEntropy`), and the output has none. Heads with few classes give them all the same. Default false.
    */
   readonly lossOnly?: boolean;
-  /** With `lossOnly`: what heads that predict tokens make of each row's cross-entropy. hidden: of these rows. [rows, hidden] */
+  /**
+   * With `lossOnly`: what heads that predict tokens make of each row's cross-entropy. hidden: of these rows; of `labels`,
+   * all tokens, or where the next token is predicted those that have one which counts. [rows, hidden]
+   */
   readonly rowLoss?: (hidden: Tensor) => RowLoss;
   /** 0: the second text follows the first; 1: it does not (ALBERT: they stand in the wrong order). [sequences] */
   readonly nextSentence?: Int32Array;

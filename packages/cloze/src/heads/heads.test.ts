@@ -1,4 +1,16 @@
-import { backward, gradientNorm, memory, noGrad, scope, type Tensor } from "@cloze/tensor";
+import {
+  add,
+  backward,
+  gradientNorm,
+  memory,
+  mul,
+  noGrad,
+  reshape,
+  scope,
+  slice,
+  type Tensor,
+  tensor,
+} from "@cloze/tensor";
 import { expect, test } from "vitest";
 import { packSequences } from "../data/packed-batch.js";
 import { uniformEncoder } from "../encoder/config.js";
@@ -133,6 +145,33 @@ test("a causal model predicts the next token of the same sequence", () => {
     const { loss, logits } = model.forward(batch, { labels: batch.ids });
     const next = rowsOf(logits);
     const expected = [0, 1, 2, 3, 5, 7, 8].map((row) => crossEntropyOf(next[row], batch.ids[row + 1]));
+    expect(loss?.item()).toBeCloseTo(mean(expected), 5);
+  });
+});
+
+test("a causal model makes another loss of each row that has a next token", () => {
+  withModel("LMHeadModel", (model) => {
+    const labels = batch.ids.map((id, row) => (row === 3 ? -100 : id));
+    const rows = [0, 1, 3, 5, 7, 8];
+    const weights = rows.map((row) => row + 1);
+    const seen: (readonly number[])[] = [];
+    const { loss } = model.forward(batch, {
+      labels,
+      lossOnly: true,
+      rowLoss: (hidden) => {
+        seen.push(hidden.shape);
+        const first = slice(hidden, [{}, { end: 1 }]);
+        return {
+          of: (losses, weight, place) => add(mul(losses, weight), reshape(place, losses.shape)),
+          beside: [tensor(weights), first],
+        };
+      },
+    });
+    const next = rowsOf(model.forward(batch).logits);
+    const { hidden } = model.forward(batch);
+    const states = rowsOf(hidden);
+    const expected = rows.map((row, i) => weights[i] * crossEntropyOf(next[row], batch.ids[row + 1]) + states[row][0]);
+    expect(seen).toEqual([[rows.length, 8]]);
     expect(loss?.item()).toBeCloseTo(mean(expected), 5);
   });
 });

@@ -299,6 +299,13 @@ test("the cross-entropy of a layer by chunks agrees at odd sizes, and keeps no m
   }
 });
 
+test.each([0, -1, 2.5, Number.NaN, Number.POSITIVE_INFINITY])("chunks of %s rows are refused", (chunkRows) => {
+  const [x, w] = [sample([3, 4]), sample([5, 4], 2)];
+  expect(() => linearCrossEntropy(x, w, undefined, targets(0, 1, 2), { chunkRows })).toThrow(
+    expect.objectContaining({ code: "INVALID_OPTION", remedy: expect.any(String) }),
+  );
+});
+
 test("the cross-entropy of a layer by chunks takes the memory of a chunk, and frees it", () => {
   const [rows, classes] = [1024, 500];
   const peak = (chunkRows: number) =>

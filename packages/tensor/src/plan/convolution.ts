@@ -1,4 +1,5 @@
 // Convolutions over the tokens of each sequence, in a plan.
+import { checkShape, formatShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import type { PlanBuilder, PlanColumns, PlanOperand, PlanValue } from "./contract.js";
 
@@ -25,6 +26,33 @@ export interface PlanConvolutionOptions {
   readonly into?: PlanColumns;
 }
 
+/** Kernels get addresses: what does not fit is refused while the plan is written. */
+function checkColumns({ of, from }: PlanColumns, width: number, what: string): void {
+  const fits = of.per === "token" && Number.isInteger(from) && from >= 0 && from + width <= of.width;
+  const expected = `${width} columns of each token ${what}`;
+  checkShape(fits, "planConvolution", expected, `${of.width} of each ${of.per}, from column ${from} on`);
+}
+
+function checkTaps(weights: PlanTaps, taps: number, width: number): void {
+  const check = (fits: boolean, expected: string, received: string) =>
+    checkShape(fits, "planConvolution", expected, received);
+  if ("ofColumns" in weights) {
+    const { rank, shape } = weights.ofColumns;
+    check(rank === 2 && shape[0] === taps && shape[1] === width, `taps [${taps}, ${width}]`, formatShape(shape));
+    return;
+  }
+  if ("ofHeads" in weights) {
+    const { rank, shape } = weights.ofHeads;
+    check(rank === 2 && shape[1] === taps, `taps of heads [heads, ${taps}]`, formatShape(shape));
+  } else {
+    const { ofTokens, heads } = weights;
+    const fits = ofTokens.per === "token" && ofTokens.width === heads * taps;
+    check(fits, `${heads} x ${taps} taps of each token`, `${ofTokens.width} of each ${ofTokens.per}`);
+  }
+  const heads = "ofHeads" in weights ? weights.ofHeads.shape[0] : weights.heads;
+  check(heads >= 1 && width % heads === 0, `heads that divide ${width} columns`, String(heads));
+}
+
 /** What the kernel is told of weights: where they lie, the heads, and from a token, a head and a tap to the next. */
 function layoutOf(weights: PlanTaps | undefined, taps: number, width: number, builder: PlanBuilder) {
   const layout = (of: PlanOperand, ...numbers: [heads: number, row: number, head: number, tap: number]) =>
@@ -40,6 +68,7 @@ function layoutOf(weights: PlanTaps | undefined, taps: number, width: number, bu
  * y[t, c] = the sum over taps j of weight(t, c, j) x[t + j - before, j tapColumns + c], with zeros beyond the sequence.
  *
  * @returns rows of `width`, or the value that `into` names
+ * @throws SHAPE_MISMATCH where columns or weights do not fit
  * @example
  * const y = planConvolution({ of: x, from: 0 }, { taps: 9, weights: { ofColumns: kernel } }, builder);
  */
@@ -48,6 +77,11 @@ export function planConvolution(
   { taps, before, width = x.of.width - x.from, tapColumns = 0, weights, into }: PlanConvolutionOptions,
   builder: PlanBuilder,
 ): PlanValue {
+  const counts = [taps, width].every((count) => Number.isInteger(count) && count >= 1);
+  checkShape(counts, "planConvolution", "at least 1 tap and 1 column", `${taps} taps, ${width} columns`);
+  checkColumns(x, (taps - 1) * tapColumns + width, "to read");
+  if (into !== undefined) checkColumns(into, width, "to write");
+  if (weights !== undefined) checkTaps(weights, taps, width);
   const target = into ?? { of: builder.value(width), from: 0 };
   const [values, [heads, row, head, tap]] = layoutOf(weights, taps, width, builder);
   const byToken = weights !== undefined && "ofTokens" in weights ? weights.ofTokens : undefined;

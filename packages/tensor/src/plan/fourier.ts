@@ -1,6 +1,7 @@
 // Fourier transforms over the tokens and the columns of each sequence, in a plan.
 import { scope } from "../memory.js";
 import { fourierTables } from "../ops/fourier.js";
+import { checkShape } from "../shape.js";
 import { type Tensor, tensor } from "../tensor.js";
 import type { PlanBuilder, PlanValue } from "./contract.js";
 
@@ -28,9 +29,18 @@ function tablesOf(width: number, longest: number): { lengths: Tensor; tables: Te
 /**
  * y[m, k] = the real part of the sum over n and j of x[n, j] exp(-2 pi i (m n / length + k j / width)), for each sequence.
  * Tables are made for each length up to `longest`, once for all layers of that width; the plan takes no longer sequences.
+ *
+ * @throws SHAPE_MISMATCH where x has no rows of tokens, or `longest` is no number of them
  */
 export function planFourierMix(x: PlanValue, longest: number, builder: PlanBuilder): PlanValue {
-  const { width } = x;
+  const { width, per } = x;
+  const received = `rows of each ${per}, longest ${longest}`;
+  checkShape(
+    per === "token" && Number.isInteger(longest) && longest >= 1,
+    "planFourierMix",
+    "rows of tokens, a length of at least 1",
+    received,
+  );
   const { offsets } = builder.inputs;
   const { lengths, tables } = builder.once(`fourier ${width} ${longest}`, () =>
     scope(() => {

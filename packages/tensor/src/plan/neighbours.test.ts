@@ -1,22 +1,31 @@
-// Convolutions and Fourier transforms in plans: every build against the reference, any lengths, columns of wider values.
+// Convolutions and Fourier transforms in plans: every build, WebAssembly's too, against the reference; any lengths, columns
+// of wider values.
 import { expect, test } from "vitest";
-import { createNativeBackend, createReferenceBackend, withBackend } from "../backend/index.js";
+import { type Backend, createNativeBackend, createReferenceBackend, withBackend } from "../backend/index.js";
+import { platform } from "../host.js";
 import { memory } from "../memory.js";
 import { randomNormal } from "../random.js";
+import { zeros } from "../tensor.js";
+import { wasmBackendsHere } from "../testing/index.js";
 import { createPlanBuilder } from "./builder.js";
 import type { PlanBuilder, PlanValue } from "./contract.js";
 import { planConvolution } from "./convolution.js";
 import { planFourierMix } from "./fourier.js";
 import { planActivation, planMultiply, planSoftmax } from "./pointwise.js";
 
-const isas = ["amx", "avx512", "avx2", "baseline"];
-const backendOf = (isa: string) => {
+/** A build for this machine's processor; undefined where the processor lacks what it needs. */
+function nativeOf(isa: string): Backend | undefined {
+  let native: Backend | undefined;
   try {
-    return createNativeBackend(isa);
+    native = createNativeBackend(isa);
   } catch {
     return undefined;
   }
-};
+  if (native === undefined) throw new Error("The native module is not built: run npm run build:native");
+  return native;
+}
+const natives = platform === "browser" ? [] : ["amx", "avx512", "avx2", "baseline"];
+const builds = [...natives.flatMap((isa) => nativeOf(isa) ?? []), ...wasmBackendsHere()];
 
 /** Rows of a table through what `write` makes of them. */
 function run(lengths: readonly number[], width: number, write: (x: PlanValue, builder: PlanBuilder) => PlanValue) {
@@ -65,7 +74,7 @@ for (const [i, lengths] of raggeds.entries()) {
       (x, builder) => {
         const columns = builder.take(randomNormal([300, 2 * taps], { seed: 4 }), builder.inputs.ids);
         const ofTokens = planSoftmax(columns, 2, builder);
-        const into = { of: builder.value(2 * width + 3), from: 3 };
+        const into = { of: builder.value(x.width + 3), from: 3 };
         planConvolution({ of: x, from: 0 }, { taps, weights: { ofTokens, heads: 2 }, into }, builder);
         planConvolution({ of: x, from: 0 }, { taps, width: 3, into: { of: into.of, from: 0 } }, builder);
         return into.of;
@@ -104,11 +113,13 @@ const oracle = new Map(
   ]),
 );
 
-test.each(isas)("%s = reference", (isa) => {
-  const native = backendOf(isa);
-  if (native === undefined) return;
+test("WebAssembly is among the builds", () => {
+  expect(builds.map(({ name }) => name)).toContain("wasm");
+});
+
+test.each(builds)("$name $isa = reference", (build) => {
   for (const [name, { lengths, width, write }] of Object.entries(cases)) {
-    const got = withBackend(native, () => run(lengths, width, write));
+    const got = withBackend(build, () => run(lengths, width, write));
     const expected = oracle.get(name) as Float32Array;
     const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
     const worst = got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
@@ -127,4 +138,36 @@ test("a sequence that is longer than the tables is refused", () => {
   expect(() => run([41], 12, (x, builder) => planFourierMix(x, 40, builder))).toThrow(
     expect.objectContaining({ code: "SEQUENCE_TOO_LONG" }),
   );
+});
+
+const refused: Record<string, (x: PlanValue, builder: PlanBuilder) => PlanValue> = {
+  "taps of columns, by other counts": (x, builder) =>
+    planConvolution({ of: x, from: 0 }, { taps: 3, weights: { ofColumns: zeros([12, 3]) } }, builder),
+  "taps of heads, too few": (x, builder) =>
+    planConvolution({ of: x, from: 0 }, { taps: 3, weights: { ofHeads: zeros([4, 2]) } }, builder),
+  "heads that do not divide the columns": (x, builder) =>
+    planConvolution({ of: x, from: 0 }, { taps: 3, weights: { ofHeads: zeros([5, 3]) } }, builder),
+  "taps of tokens, too few": (x, builder) =>
+    planConvolution({ of: x, from: 0 }, { taps: 3, weights: { ofTokens: builder.value(11), heads: 4 } }, builder),
+  "taps of sequences": (x, builder) => {
+    const ofTokens = builder.value(12, "sequence");
+    return planConvolution({ of: x, from: 0 }, { taps: 3, weights: { ofTokens, heads: 4 } }, builder);
+  },
+  "no taps": (x, builder) => planConvolution({ of: x, from: 0 }, { taps: 0 }, builder),
+  "more columns than there are": (x, builder) => planConvolution({ of: x, from: 1 }, { taps: 1, width: 12 }, builder),
+  "taps that read beyond the columns": (x, builder) =>
+    planConvolution({ of: x, from: 0 }, { taps: 4, width: 4, tapColumns: 4 }, builder),
+  "a result that is too narrow": (x, builder) =>
+    planConvolution({ of: x, from: 0 }, { taps: 1, into: { of: builder.value(14), from: 3 } }, builder),
+  "a product with fewer columns": (x, builder) => planMultiply(x, { of: builder.value(13), from: 2 }, builder),
+  "a product with rows of sequences": (x, builder) =>
+    planMultiply(x, { of: builder.value(12, "sequence"), from: 0 }, builder),
+  "groups of unequal size": (x, builder) => planSoftmax(x, 5, builder),
+  "a transform over sequences": (_, builder) => planFourierMix(builder.value(12, "sequence"), 9, builder),
+  "a transform of no length": (x, builder) => planFourierMix(x, 0, builder),
+};
+
+test.each(Object.keys(refused))("what does not fit is refused when the plan is written: %s", (name) => {
+  const builder = createPlanBuilder();
+  expect(() => refused[name](builder.value(12), builder)).toThrow(expect.objectContaining({ code: "SHAPE_MISMATCH" }));
 });

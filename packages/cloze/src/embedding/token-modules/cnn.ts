@@ -1,6 +1,6 @@
-import { add, concat, linear, permute, reshape, scatterRows, slice, type Tensor, tensor } from "@cloze/tensor";
+import { add, concat, linear, permute, reshape, type Tensor, tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { targetRows } from "../../encoder/mixers/text-convolution.js";
+import { convolveTokens, targetRows } from "../../encoder/mixers/text-convolution.js";
 import { ClozeError } from "../../errors.js";
 import { checkWidth, settingsOf } from "./module-settings.js";
 import type { TokenModule, TokenModuleKind } from "./token-module.js";
@@ -47,28 +47,19 @@ export const cnnModule: TokenModuleKind = {
       weight: load(`convs.${k}.weight`), // [channels, width, taps]
       bias: load(`convs.${k}.bias`), // [channels]
     }));
-    const allTaps = kernels.reduce((a, b) => a + b, 0);
     return {
       type: "CNN",
       width: kernels.length * channels,
       parameters,
       forward(x, { offsets }) {
-        const [tokens] = x.shape;
-        if (tokens === 0) return tensor(new Float32Array(0), [0, kernels.length * channels]);
+        if (x.shape[0] === 0) return tensor(new Float32Array(0), [0, kernels.length * channels]);
         // Each token times each tap of each kernel, added up where it belongs.
         const matrices = convolutions.map((one) =>
           reshape(permute(one.weight, [2, 0, 1]), [one.taps * channels, width]),
         );
-        const products = reshape(linear(x, concat(matrices, 0)), [tokens * allTaps, channels]);
-        const sums = scatterRows(products, tensor(targetRows(offsets, kernels)), tokens * kernels.length + 1);
-        const inside = reshape(slice(sums, [{ end: tokens * kernels.length }]), [tokens, kernels.length * channels]);
-        return add(
-          inside,
-          concat(
-            convolutions.map(({ bias }) => bias),
-            0,
-          ),
-        );
+        const biases = convolutions.map(({ bias }) => bias);
+        const products = linear(x, concat(matrices, 0));
+        return add(convolveTokens(products, targetRows(offsets, kernels), kernels, channels), concat(biases, 0));
       },
       config: () => ({
         // New readers know this old name too.

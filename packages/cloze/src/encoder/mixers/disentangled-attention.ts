@@ -252,7 +252,7 @@ export const disentangledAttention = defineSlot({
         const scale = 1 / Math.sqrt(size * (config.scaleFactor ?? kinds));
         const options = { heads, size, scale, causal: false, window: 0 };
         if (!relative) return linear("output", onnxAttention(qkv, options, graph));
-        const table = graph.once("table of distances", () => {
+        const table = graph.once(`table of distances ${config.normalizeDistances}`, () => {
           const rows = graph.parameter(sharedParameter("distances.weight"));
           if (!config.normalizeDistances) return rows;
           return onnxNorm(rows, (part) => sharedParameter(`distancesNorm.${part}`), encoder, graph);
@@ -271,11 +271,13 @@ export const disentangledAttention = defineSlot({
           {
             ...options,
             added(q, k) {
-              const pairs = graph.once("rows of distances", () =>
+              // Layers share what is made of the same places alone.
+              const places = `rows of distances ${config.buckets} ${config.maxDistance}`;
+              const pairs = graph.once(places, () =>
                 onnxDistanceRows(distanceRows(encoder.maxPositions, config), graph),
               );
               // [batch, heads, sequence, sequence]
-              const index = graph.once(`rows of distances by head, ${heads}`, () => {
+              const index = graph.once(`${places} ${heads}`, () => {
                 const scores = graph.node("Gather", [graph.node("Shape", [q]), graph.integers([0, 1, 2, 2])], {
                   axis: 0,
                 });

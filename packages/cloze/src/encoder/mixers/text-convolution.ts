@@ -86,6 +86,21 @@ export function targetRows(ends: Int32Array, kernels: readonly number[]): Int32A
 }
 
 /**
+ * Adds up, for each token and each kernel, what the products of its taps gave: the kernels' results side by side.
+ *
+ * @param products of each token with each tap of each kernel. [tokens, taps x channels]
+ * @param rows `targetRows` of the same kernels
+ * @returns [tokens, kernels x channels]
+ */
+export function convolveTokens(products: Tensor, rows: Int32Array, kernels: readonly number[], channels: number) {
+  const [tokens] = products.shape;
+  const outputs = tokens * kernels.length;
+  const byTap = reshape(products, [rows.length, channels]);
+  const sums = scatterRows(byTap, tensor(rows), outputs + 1);
+  return reshape(slice(sums, [{ end: outputs }]), [tokens, kernels.length * channels]);
+}
+
+/**
  * One-dimensional convolutions over the tokens of each sequence, with zeros beyond its borders: output i of a kernel of
  * width w reads tokens i - floor((w - 1) / 2) to i + ceil((w - 1) / 2). `kernels.weight` holds, for each kernel and each
  * of its taps, [channels, hidden]; one product multiplies all tokens with all taps, and the results are added up where
@@ -112,13 +127,9 @@ export const textConvolution = defineSlot({
       ],
       vectors: [{ name: "bias", shape: [width], initial: "zeros" }],
       forward(x, { linear, parameter }, { batch, once, training, seed }) {
-        const [tokens] = x.shape;
         const ends = once("visible-ends", () => visibleEnds(batch));
         const rows = once(`convolution ${kernels.join()}`, () => targetRows(ends, kernels));
-        const products = reshape(linear("kernels", x), [tokens * taps, channels]);
-        const sums = scatterRows(products, tensor(rows), tokens * kernels.length + 1);
-        const inside = reshape(slice(sums, [{ end: tokens * kernels.length }]), [tokens, width]);
-        const z = add(inside, parameter("bias"));
+        const z = add(convolveTokens(linear("kernels", x), rows, kernels, channels), parameter("bias"));
         const y = activation(training ? dropout(z, config.dropout, seed("convolution")) : z, name);
         return projection ? linear("output", y) : y;
       },

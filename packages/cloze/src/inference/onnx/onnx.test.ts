@@ -89,6 +89,19 @@ const encoders: Readonly<Record<string, EncoderConfigInput>> = {
       mixerNorm: interleaved,
     })),
   },
+  "disentangled attention, layers that count distances in other ways": {
+    ...small,
+    embeddings: { positions: "none" },
+    layers: [
+      { maxDistance: 7, normalizeDistances: true },
+      { maxDistance: 20, normalizeDistances: true },
+      { maxDistance: 20, normalizeDistances: false },
+      { maxDistance: 4, buckets: 0, normalizeDistances: false },
+    ].map((options) => ({
+      mixer: { type: "disentangled-attention", heads: 2, buckets: 4, ...options },
+      channel: mlp,
+    })),
+  },
   "no layers": { ...small, layers: [] },
 };
 const heads: Readonly<Record<string, HeadConfigInput>> = {

@@ -61,10 +61,10 @@ function runUnit(x: FeatureMap, { name, stride }: Unit, access: ConvnetAccess): 
   );
 }
 
-// One pass each way.
-const relu = (rows: Tensor): Tensor => activation(rows, "relu");
+// One kernel forward and one backward: the gradient of the tensor package's `relu` is a comparison and a product.
+const rectify = (rows: Tensor): Tensor => activation(rows, "relu");
 
-const rectified = ({ rows, layout }: FeatureMap): FeatureMap => ({ rows: relu(rows), layout });
+const rectified = ({ rows, layout }: FeatureMap): FeatureMap => ({ rows: rectify(rows), layout });
 
 interface Block {
   readonly shortcut?: Unit;
@@ -107,7 +107,7 @@ function runBlock(x: FeatureMap, { units, shortcut, dropPath }: Block, access: C
     branch = i + 1 < units.length ? rectified(y) : y;
   }
   const kept = shortcut === undefined ? x.rows : runUnit(x, shortcut, access).rows;
-  return { rows: relu(add(access.dropPath(branch, dropPath), kept)), layout: branch.layout };
+  return { rows: rectify(add(access.dropPath(branch, dropPath), kept)), layout: branch.layout };
 }
 
 const jsonSchema = z.looseObject({
