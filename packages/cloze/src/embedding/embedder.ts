@@ -208,6 +208,22 @@ const copyTokenModules = ({ model, tokenModules }: Pick<Embedder, "model" | "tok
     return kind?.load(module.config(), width, weight) ?? module;
   });
 
+/**
+ * What `createEmbedder` was given to make an embedder of its model and tokenizer, to make another one of them. The way the encoder
+ * runs (`weights`) is not known, nor are routes and levels over blocks.
+ */
+export const partsOf = ({
+  options,
+  modules,
+  tokenModules,
+  bag,
+}: Pick<Embedder, "options" | "modules" | "tokenModules" | "bag">): EmbedderParts => ({
+  ...options,
+  modules,
+  tokenModules,
+  bag,
+});
+
 /** Whether the states of an embedder's encoder are what it pools: nothing stands between, and it does pool. */
 export const poolsStates = ({ tokenModules, bag }: Pick<Embedder, "tokenModules" | "bag">): boolean =>
   tokenModules.length === 0 && bag === undefined;
