@@ -170,7 +170,7 @@ export type EmbedderParts = EmbedderOptions & {
   modules?: readonly EmbedderModule[];
   /** Between the encoder and the pooling, in this order; the embedder owns them. */
   tokenModules?: readonly TokenModule[];
-  /** Count words instead of pooling: the encoder's states are their weights, one number each. */
+  /** Count words instead of pooling: the encoder's states are their weights, one number each. Not beside `tokenModules`. */
   bag?: BagOfWords;
   /** How the encoder runs in `embed`. Default "float32". */
   weights?: CompileOptions["weights"];
@@ -188,6 +188,26 @@ function checkVocabulary(model: Model, tokenizer: Tokenizer): void {
     expected: `at most ${vocabularySize} entries`,
     received: String(tokenizer.vocabularySize),
     remedy: "Use the tokenizer that the model was trained with.",
+  });
+}
+
+/** @throws INVALID_OPTION where words cannot be counted as a bag says */
+function checkBag(model: Model, tokenizer: Tokenizer, { bag, tokenModules = [] }: EmbedderParts): void {
+  if (bag === undefined) return;
+  const { hiddenSize } = model.encoder.config;
+  const wrong =
+    tokenModules.length > 0
+      ? `modules before the pooling: ${tokenModules.map(({ type }) => type).join(", ")}`
+      : hiddenSize !== 1
+        ? `states of ${hiddenSize} numbers`
+        : bag.words < tokenizer.vocabularySize
+          ? `a bag of ${bag.words} words, and a tokenizer of ${tokenizer.vocabularySize} entries`
+          : undefined;
+  if (wrong === undefined) return;
+  throw new ClozeError("INVALID_OPTION", "A bag counts words by the encoder's states, and nothing stands between", {
+    expected: "a state of one number for each token, a number for each entry of the tokenizer, and no tokenModules",
+    received: wrong,
+    remedy: "Leave the bag out, or what does not go with it.",
   });
 }
 
@@ -231,7 +251,8 @@ export const poolsStates = ({ tokenModules, bag }: Pick<Embedder, "tokenModules"
 /**
  * Puts a model and a tokenizer together.
  *
- * @throws EMBEDDER_VOCABULARY when the tokenizer has more entries than the model's embedding, PROMPT_UNKNOWN
+ * @throws EMBEDDER_VOCABULARY when the tokenizer has more entries than the model's embedding, PROMPT_UNKNOWN, INVALID_OPTION for
+ * a `bag` that does not fit
  * @example
  * const embedder = createEmbedder(model, tokenizer, { pooling: "mean" });
  * const vectors = embedder.embed(["a small cat", "a large dog"]);
@@ -239,6 +260,7 @@ export const poolsStates = ({ tokenModules, bag }: Pick<Embedder, "tokenModules"
 export function createEmbedder(model: Model, tokenizer: Tokenizer, options: EmbedderParts = {}): Embedder {
   const { hiddenSize, maxPositions } = model.encoder.config;
   checkVocabulary(model, tokenizer);
+  checkBag(model, tokenizer, options);
   const settings: Embedder["options"] = {
     pooling: options.pooling ?? "mean",
     includePrompt: options.includePrompt ?? true,
