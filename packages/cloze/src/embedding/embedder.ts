@@ -8,7 +8,7 @@ import type { Model } from "../families/model.js";
 import type { CompiledModel, CompileOptions } from "../inference/compile.js";
 import { normalizeRows } from "../objectives/contrastive.js";
 import type { Tokenizer } from "../text/index.js";
-import { type BagOfWords, bagWords } from "./bag-of-words.js";
+import { type BagOfWords, bagWords, checkBag } from "./bag-of-words.js";
 import { freshPlan } from "./fresh-plan.js";
 import { createSlice, type EmbedderModule, embedderModules } from "./modules/index.js";
 import { modesOf, type Pooling, pool } from "./pooling.js";
@@ -188,26 +188,6 @@ function checkVocabulary(model: Model, tokenizer: Tokenizer): void {
     expected: `at most ${vocabularySize} entries`,
     received: String(tokenizer.vocabularySize),
     remedy: "Use the tokenizer that the model was trained with.",
-  });
-}
-
-/** @throws INVALID_OPTION where words cannot be counted as a bag says */
-function checkBag(model: Model, tokenizer: Tokenizer, { bag, tokenModules = [] }: EmbedderParts): void {
-  if (bag === undefined) return;
-  const { hiddenSize } = model.encoder.config;
-  const wrong =
-    tokenModules.length > 0
-      ? `modules before the pooling: ${tokenModules.map(({ type }) => type).join(", ")}`
-      : hiddenSize !== 1
-        ? `states of ${hiddenSize} numbers`
-        : bag.words < tokenizer.vocabularySize
-          ? `a bag of ${bag.words} words, and a tokenizer of ${tokenizer.vocabularySize} entries`
-          : undefined;
-  if (wrong === undefined) return;
-  throw new ClozeError("INVALID_OPTION", "A bag counts words by the encoder's states, and nothing stands between", {
-    expected: "a state of one number for each token, a number for each entry of the tokenizer, and no tokenModules",
-    received: wrong,
-    remedy: "Leave the bag out, or what does not go with it.",
   });
 }
 

@@ -184,7 +184,7 @@ describe("words, before a pooling", () => {
       const path = copyOf(name, `${name}-weights`);
       const file = join(path, module, "model.safetensors");
       const read = readSafetensors(file);
-      const weights = new Map([...read.tensors.keys()].map((key) => [key, read.load(key)]));
+      const weights = new Map(read.names.map((key) => [key, read.load(key)]));
       read.close();
       edit(weights);
       writeSafetensors(file, weights);
