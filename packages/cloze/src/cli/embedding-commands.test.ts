@@ -435,10 +435,10 @@ describe("cloze evaluate embedding", () => {
     await expect(evaluate()).rejects.toThrow(code("USAGE_DATA"));
   });
   test("modules before the pooling stay when it is another; counts of words have no pooling", async () => {
-    const of = (name: string, ...more: string[]) =>
+    const of = (name: string, ...more: string[]): Promise<{ results: object[] }> =>
       runCommand(addEvaluateEmbedding, "embedding", "--model", moduleFolder(name), "--sts", path("sts.tsv"), ...more);
-    const { results: own } = await of<{ results: object[] }>("bert-cnn");
-    expect((await of<{ results: object[] }>("bert-cnn", "--pool", "mean")).results).toEqual(own);
+    const { results: own } = await of("bert-cnn");
+    expect((await of("bert-cnn", "--pool", "mean")).results).toEqual(own);
     await expect(of("bag-of-words", "--pool", "mean,cls")).rejects.toThrow(code("OPTION_CONFLICT"));
     await expect(of("bag-of-words")).resolves.toMatchObject({ results: [{ task: "sts" }] });
   });
