@@ -24,6 +24,8 @@ import { addSearch } from "./search.js";
 import { addTrain } from "./train.js";
 
 const model = fileURLToPath(new URL("../../test/fixtures/embedders/encoder", import.meta.url));
+const moduleFolder = (name: string) =>
+  fileURLToPath(new URL(`../../test/fixtures/embedders/folders/${name}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "cloze-embedding-commands-"));
 const path = (name: string) => join(folder, name);
 const write = (name: string, lines: readonly (string | object)[]) =>
@@ -186,6 +188,22 @@ describe("cloze train --encoder", () => {
     await expect(
       runCommand(addTrain, ...common, "--model", path(kind), "--steps", "2", "--dev", path("sts.tsv")),
     ).rejects.toThrow(code("OPTION_CONFLICT"));
+  });
+
+  test("--resume where there is no checkpoint is a run from the start: a SPLADE's terms are counted first", async () => {
+    const words = Array.from({ length: 500 }, (_, i) => `w${i.toString(36)}x`).join(" ");
+    trainWordPiece([words, words], { vocabularySize: 900, minFrequency: 1 }).save(path("many"));
+    const start = ["--tokenizer", path("many"), "--size", "tiny", "--max-length", "24", "--batch-size", "4"];
+    const run = ["train", path("pairs.jsonl"), "--encoder", "splade", ...start, "--steps", "1"];
+    await runCommand(addTrain, ...run, "--out", path("begun"));
+    await runCommand(addTrain, ...run, "--out", path("resumed"), "--resume");
+    const encoder = loadSparseEncoder(path("begun"));
+    const bias = encoder.model.head.parameters.get("decoder.bias")?.toTypedArray() ?? [];
+    // Where the start is left out, no bias is further from 0 than one step takes it.
+    expect(Math.max(...bias)).toBeLessThan(-0.01);
+    encoder.dispose();
+    const [begun, resumed] = ["begun", "resumed"].map((name) => readFileSync(join(path(name), "model.safetensors")));
+    expect(resumed.equals(begun)).toBe(true);
   });
 
   test("learned weights of terms lie in an index on the disk, and find what those in memory find", async () => {
@@ -388,6 +406,14 @@ describe("cloze train", () => {
     );
     await expect(train("pairs.jsonl", "no", "--loss", "gist", "--steps", "1")).rejects.toThrow(code("LOSS_GUIDE"));
     await expect(train("pairs.jsonl", "no")).rejects.toThrow(code("TRAINING_LENGTH"));
+    for (const [name, ...more] of [
+      ["bag-of-words", "--pooling", "cls"],
+      ["bag-of-words", "--document-layers", "1"],
+      ["word-lstm", "--document-layers", "1"],
+    ]) {
+      const from = ["train", path("pairs.jsonl"), "--model", moduleFolder(name), "--out", path("no"), "--steps", "1"];
+      await expect(runCommand(addTrain, ...from, ...more)).rejects.toThrow(code("OPTION_CONFLICT"));
+    }
   });
 });
 
@@ -407,5 +433,13 @@ describe("cloze evaluate embedding", () => {
     // Every text is its own nearest neighbour.
     for (const { task, scores } of results) if (task === "classification") expect(scores.accuracy).toBe(1);
     await expect(evaluate()).rejects.toThrow(code("USAGE_DATA"));
+  });
+  test("modules before the pooling stay when it is another; counts of words have no pooling", async () => {
+    const of = (name: string, ...more: string[]): Promise<{ results: object[] }> =>
+      runCommand(addEvaluateEmbedding, "embedding", "--model", moduleFolder(name), "--sts", path("sts.tsv"), ...more);
+    const { results: own } = await of("bert-cnn");
+    expect((await of("bert-cnn", "--pool", "mean")).results).toEqual(own);
+    await expect(of("bag-of-words", "--pool", "mean,cls")).rejects.toThrow(code("OPTION_CONFLICT"));
+    await expect(of("bag-of-words")).resolves.toMatchObject({ results: [{ task: "sts" }] });
   });
 });

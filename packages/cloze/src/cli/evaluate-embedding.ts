@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { collectRows, readTextRows } from "../data/readers/index.js";
 import { readSimilarityRows } from "../data/readers/similarity-rows.js";
 import { createWarnings } from "../data/readers/warnings.js";
-import { createEmbedder } from "../embedding/embedder.js";
+import { createEmbedder, type Embedder, partsOf } from "../embedding/embedder.js";
 import {
   bitextEvaluator,
   classificationEvaluator,
@@ -123,6 +123,20 @@ async function evaluatorsOf(
   });
 }
 
+/** @throws OPTION_CONFLICT for an embedder that has no pooling which could be another */
+function checkPools(embedder: Embedder): void {
+  const { bag, documentLevel } = embedder;
+  const kind =
+    bag !== undefined ? "counts of words (BoW)" : documentLevel !== undefined ? "layers over blocks" : undefined;
+  if (kind === undefined) return;
+  embedder.dispose();
+  throw new ClozeError("OPTION_CONFLICT", "The model's vectors are no pooling of its tokens'", {
+    expected: "a model with a pooling",
+    received: `--pool, and a model of ${kind}`,
+    remedy: "Leave --pool out.",
+  });
+}
+
 function bench(command: Command): void {
   command
     .description("score an embedder on similarity, probes, clusters, translations and reranking: one table")
@@ -138,16 +152,13 @@ function bench(command: Command): void {
       const progress = progressFor(options);
       const evaluators = await evaluatorsOf(options, progress);
       const loaded = loadEmbedder(await modelFolder(options.model, options));
+      if (options.pool !== undefined) checkPools(loaded);
       const results: { pooling: string; task: string; data: string; scores: EmbeddingScores }[] = [];
       for (const pooling of options.pool ?? [undefined]) {
         const embedder =
           pooling === undefined || loaded.modules.length > 0 || loaded.routes !== undefined
             ? loaded
-            : createEmbedder(loaded.model, loaded.tokenizer, {
-                ...loaded.options,
-                tokenModules: loaded.tokenModules,
-                pooling,
-              });
+            : createEmbedder(loaded.model, loaded.tokenizer, { ...partsOf(loaded), pooling });
         for (const { data, evaluator } of evaluators) {
           const scores = await evaluator.evaluate(embedder);
           results.push({ pooling: [embedder.options.pooling].flat().join("+"), task: evaluator.name, data, scores });

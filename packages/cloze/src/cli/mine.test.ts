@@ -73,7 +73,9 @@ describe("cloze mine", () => {
       for (const i of [0, 2]) expect(negatives).not.toContain(`T${i} ${texts[i]}`);
     await expect(mine("negatives", "--out", path("none"))).rejects.toMatchObject({ code: "OPTION_CONFLICT" });
     await expect(mine(...asked, path("pairs.jsonl"))).rejects.toMatchObject({ code: "OPTION_CONFLICT" });
-    await expect(mine(...asked, "--split", "dev")).rejects.toMatchObject({ code: expect.stringMatching(/^[A-Z_]+$/) });
+    await expect(mine(...asked, "--split", "dev")).rejects.toMatchObject({ code: "COLLECTION_SPLIT" });
+    const split = ["negatives", path("pairs.jsonl"), "--out", path("none"), "--split", "dev"];
+    await expect(mine(...split)).rejects.toMatchObject({ code: "OPTION_CONFLICT", remedy: expect.any(String) });
   });
   test("duplicates and splits, of lines and of rows", async () => {
     write("copies.txt", [...texts, texts[0]]);

@@ -82,12 +82,15 @@ async function filePairs(file: string, options: NegativesOptions, progress: Prog
 }
 
 function minable(file: string | undefined, options: NegativesOptions, progress: ProgressReporter): Promise<Minable> {
-  const { data, split = "train", corpus } = options;
-  if (data !== undefined && file === undefined && corpus === undefined) return judgedPairs(data, split, progress);
-  if (file !== undefined && data === undefined) return filePairs(file, options, progress);
+  const { data, split, corpus } = options;
+  if (data !== undefined && file === undefined && corpus === undefined)
+    return judgedPairs(data, split ?? "train", progress);
+  if (file !== undefined && data === undefined && split === undefined) return filePairs(file, options, progress);
   throw new ClozeError("OPTION_CONFLICT", "Pairs come from a file or from the judgements of a test collection", {
-    expected: "a file of pairs (and --corpus), or --data",
-    received: [file, data && "--data", corpus && "--corpus"].filter(Boolean).join(", ") || "neither",
+    expected: "a file of pairs (and --corpus), or --data (and --split)",
+    received:
+      [file, data && "--data", split && "--split", corpus && "--corpus"].filter(Boolean).join(", ") || "neither",
+    remedy: "Name one of them, with its own options.",
   });
 }
 

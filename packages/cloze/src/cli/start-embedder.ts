@@ -1,6 +1,6 @@
 // What `cloze train` starts an embedder from: a folder, or nothing.
 import { createDocumentEmbedder } from "../embedding/document-embedder.js";
-import { createEmbedder, type Embedder } from "../embedding/embedder.js";
+import { createEmbedder, type Embedder, partsOf, poolsStates } from "../embedding/embedder.js";
 import type { PoolingMode } from "../embedding/pooling.js";
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { createStaticEmbedder } from "../embedding/static-embedder.js";
@@ -54,7 +54,7 @@ export function startEmbedder(options: StartEmbedderOptions, start: string | und
   };
   if (start !== undefined) {
     const opened = loadEmbedder(start);
-    const { model, tokenizer, options: loaded, modules, tokenModules, bag, documentLevel, routes } = opened;
+    const { model, tokenizer, options: loaded, bag, documentLevel, routes } = opened;
     if (routes !== undefined) {
       const changed = given({ pooling: options.pooling, maxLength: options.maxLength, documentLayers });
       if (changed.length === 0) return opened;
@@ -69,13 +69,18 @@ export function startEmbedder(options: StartEmbedderOptions, start: string | und
         received: `--document-layers ${documentLayers}`,
       });
     }
+    const lost = given({ documentLayers, ...(bag === undefined ? {} : { pooling: options.pooling }) });
+    if (!poolsStates(opened) && lost.length > 0) {
+      throw new ClozeError("OPTION_CONFLICT", "What makes the model's vectors of its encoder's states would be lost", {
+        expected: "a model whose pooling stands right behind its encoder",
+        received: `${lost.join(", ")} and ${bag === undefined ? opened.tokenModules.map(({ type }) => type).join(", ") : "BoW"}`,
+        remedy: `Leave ${lost.join(" and ")} out, or take another model.`,
+      });
+    }
     if (documentLayers !== undefined) return inBlocks(model, tokenizer, documentLayers);
     return createEmbedder(model, tokenizer, {
-      ...loaded,
+      ...partsOf(opened),
       ...pooling,
-      modules,
-      tokenModules,
-      bag,
       maxLength: Math.min(options.maxLength ?? loaded.maxLength, loaded.maxLength),
     });
   }

@@ -4,7 +4,7 @@ import { type DataFormat, dataFormats } from "../data/readers/index.js";
 import { readSimilarityRows } from "../data/readers/similarity-rows.js";
 import { createWarnings } from "../data/readers/warnings.js";
 import { stsEvaluator } from "../embedding/evaluation/sts.js";
-import { embeddingLosses, type LossConfig, rowsOfLoss } from "../embedding/losses/index.js";
+import { embeddingLosses, type LossConfig, lossKind, rowsOfLoss } from "../embedding/losses/index.js";
 import { poolingModes } from "../embedding/pooling.js";
 import { loadEmbedder, saveEmbedder } from "../embedding/sentence-transformers.js";
 import { isStaticConfig } from "../embedding/static-embedder.js";
@@ -12,7 +12,7 @@ import { type EmbeddingRow, type TrainEmbedderResult, trainEmbedder } from "../e
 import { readEmbeddingRows, rowOf, type TextPair } from "../embedding/training/rows.js";
 import { ClozeError } from "../errors.js";
 import { readLines } from "../text/index.js";
-import { removeCheckpoints } from "../training/checkpoint.js";
+import { findCheckpoint, removeCheckpoints } from "../training/checkpoint.js";
 import type { ProgressReporter } from "../training/progress.js";
 import { numberBetween, partColumn, setting, wholeNumber } from "./arguments.js";
 import { noteGuesses, noteWarnings } from "./data-options.js";
@@ -223,11 +223,10 @@ export function addTrain(program: Command): void {
       });
     }
     progress.note(`${rows.length} rows for ${name}`);
-    if (name === "splade" && options.steps === undefined && options.epochs === undefined && !options.set?.warmupSteps) {
-      progress.note(
-        "How many steps --minutes will be is not known: FLOPS weigh their full weight from step 1000 on. Say --set warmupSteps=, or --steps",
-      );
-    }
+    const unplanned = options.steps === undefined && options.epochs === undefined;
+    const unknownLength = unplanned ? lossKind(loss).unknownLength?.(options.set ?? {}) : undefined;
+    if (unknownLength !== undefined)
+      progress.note(`How many steps --minutes will be is not known: ${unknownLength}, or --steps`);
     const other = async (model: string | undefined) =>
       model === undefined ? undefined : loadEmbedder(await modelFolder(model, options));
     const [guide, teacher] = [await other(options.guide), await other(options.teacher)];
@@ -270,10 +269,9 @@ export function addTrain(program: Command): void {
       result = await trainEmbedder(embedder, rows, { ...training, learningRate, dev });
     } else {
       trained = startEncoder(kind, start, options);
-      // A run that goes on has done it.
-      const done = options.resume
-        ? undefined
-        : trained.prepare?.(rows.slice(0, 32).map(({ texts }) => texts[1] ?? texts[0]));
+      // A run that goes on has done it, and its weights are those of the checkpoint.
+      const goesOn = options.resume && findCheckpoint(options.out) !== undefined;
+      const done = goesOn ? undefined : trained.prepare?.(rows.slice(0, 32).map(({ texts }) => texts[1] ?? texts[0]));
       if (done !== undefined) progress.note(done);
       result = await trainEmbedder(trained.encoder, rows, training);
     }

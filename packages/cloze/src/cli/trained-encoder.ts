@@ -72,10 +72,10 @@ function prepareTerms(encoder: SparseEncoder, documents: readonly string[]): str
   return `The head's bias was moved: texts begin with ${after} terms instead of ${before} (what masks are filled with is the same)`;
 }
 
-/** @param isNew it was no sparse encoder before */
-const sparse = (encoder: SparseEncoder, isNew: boolean): TrainedEncoder => ({
+/** @param spreads it was no sparse encoder before, and begins with the terms of its head */
+const sparse = (encoder: SparseEncoder, spreads: boolean): TrainedEncoder => ({
   encoder,
-  ...(isNew ? { prepare: (documents: readonly string[]) => prepareTerms(encoder, documents) } : {}),
+  ...(spreads ? { prepare: (documents: readonly string[]) => prepareTerms(encoder, documents) } : {}),
   save: (folder) => saveSparseEncoder(encoder, folder),
   dispose: () => encoder.dispose(),
 });
@@ -94,7 +94,7 @@ const starts: Readonly<
     const { model, tokenizer } =
       start === undefined ? newModel(options, "Model") : loadEmbedder(start, { pooled: false });
     const { maxLength, seed } = options;
-    return sparse(createSparseEncoder(model, tokenizer, { weighting: "unicoil", maxLength, seed }), true);
+    return sparse(createSparseEncoder(model, tokenizer, { weighting: "unicoil", maxLength, seed }), false);
   },
   colbert(start, options) {
     const { maxLength: documentLength, seed } = options;

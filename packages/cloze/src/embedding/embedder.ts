@@ -8,7 +8,7 @@ import type { Model } from "../families/model.js";
 import type { CompiledModel, CompileOptions } from "../inference/compile.js";
 import { normalizeRows } from "../objectives/contrastive.js";
 import type { Tokenizer } from "../text/index.js";
-import { type BagOfWords, bagWords } from "./bag-of-words.js";
+import { type BagOfWords, bagWords, checkBag } from "./bag-of-words.js";
 import { freshPlan } from "./fresh-plan.js";
 import { createSlice, type EmbedderModule, embedderModules } from "./modules/index.js";
 import { modesOf, type Pooling, pool } from "./pooling.js";
@@ -170,7 +170,7 @@ export type EmbedderParts = EmbedderOptions & {
   modules?: readonly EmbedderModule[];
   /** Between the encoder and the pooling, in this order; the embedder owns them. */
   tokenModules?: readonly TokenModule[];
-  /** Count words instead of pooling: the encoder's states are their weights, one number each. */
+  /** Count words instead of pooling: the encoder's states are their weights, one number each. Not beside `tokenModules`. */
   bag?: BagOfWords;
   /** How the encoder runs in `embed`. Default "float32". */
   weights?: CompileOptions["weights"];
@@ -208,6 +208,22 @@ const copyTokenModules = ({ model, tokenModules }: Pick<Embedder, "model" | "tok
     return kind?.load(module.config(), width, weight) ?? module;
   });
 
+/**
+ * What `createEmbedder` was given to make an embedder of its model and tokenizer, to make another one of them. The way the encoder
+ * runs (`weights`) is not known, nor are routes and levels over blocks.
+ */
+export const partsOf = ({
+  options,
+  modules,
+  tokenModules,
+  bag,
+}: Pick<Embedder, "options" | "modules" | "tokenModules" | "bag">): EmbedderParts => ({
+  ...options,
+  modules,
+  tokenModules,
+  bag,
+});
+
 /** Whether the states of an embedder's encoder are what it pools: nothing stands between, and it does pool. */
 export const poolsStates = ({ tokenModules, bag }: Pick<Embedder, "tokenModules" | "bag">): boolean =>
   tokenModules.length === 0 && bag === undefined;
@@ -215,7 +231,8 @@ export const poolsStates = ({ tokenModules, bag }: Pick<Embedder, "tokenModules"
 /**
  * Puts a model and a tokenizer together.
  *
- * @throws EMBEDDER_VOCABULARY when the tokenizer has more entries than the model's embedding, PROMPT_UNKNOWN
+ * @throws EMBEDDER_VOCABULARY when the tokenizer has more entries than the model's embedding, PROMPT_UNKNOWN, INVALID_OPTION for
+ * a `bag` that does not fit
  * @example
  * const embedder = createEmbedder(model, tokenizer, { pooling: "mean" });
  * const vectors = embedder.embed(["a small cat", "a large dog"]);
@@ -223,6 +240,7 @@ export const poolsStates = ({ tokenModules, bag }: Pick<Embedder, "tokenModules"
 export function createEmbedder(model: Model, tokenizer: Tokenizer, options: EmbedderParts = {}): Embedder {
   const { hiddenSize, maxPositions } = model.encoder.config;
   checkVocabulary(model, tokenizer);
+  checkBag(model, tokenizer, options);
   const settings: Embedder["options"] = {
     pooling: options.pooling ?? "mean",
     includePrompt: options.includePrompt ?? true,

@@ -151,6 +151,7 @@ export function embedLongTexts(
       {
         expected: "truncate, chunk or window-mean",
         received: "late-chunk, and modules before the pooling",
+        remedy: "Take chunk (--long chunk): each chunk is read alone.",
       },
     );
   }

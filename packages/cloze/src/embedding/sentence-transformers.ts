@@ -169,6 +169,7 @@ export function loadEmbedder(folder: string, { weights, pooled = true }: LoadEmb
     throw new ClozeError("EMBEDDER_MODULE", `${folder} has modules between its encoder and its pooling`, {
       expected: "an encoder whose states are vectors of tokens",
       received: embedder.bag === undefined ? embedder.tokenModules.map(({ type }) => type).join(", ") : "BoW",
+      remedy: "Use it as an embedder of whole texts, or start from the encoder's own folder.",
     });
   } catch (error) {
     releaseModules(read);
@@ -215,7 +216,7 @@ const readingOf = ({ options: { specialTokens } }: Embedder) => ({ specialTokens
  * settings of its modules; with routes, a folder for each of their modules. Each file is replaced in one step; modules.json
  * comes last.
  *
- * @throws FILE_WRITE, DISK_FULL
+ * @throws FILE_WRITE, DISK_FULL, EMBEDDER_MODULE for a bag whose tokenizer is no list of words
  */
 export function saveEmbedder(
   embedder: Embedder,

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Tensor, tensor } from "@cloze/tensor";
+import { add, type Tensor, tensor } from "@cloze/tensor";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { uniformEncoder } from "../encoder/config.js";
@@ -18,7 +18,7 @@ import { createLoss } from "./losses/index.js";
 import { flops } from "./losses/splade.js";
 import type { EmbedderModule } from "./modules/index.js";
 import { loadEmbedder } from "./sentence-transformers.js";
-import { createSparseEncoder } from "./sparse-encoder/sparse-encoder.js";
+import { createSparseEncoder, type SparseEncoder } from "./sparse-encoder/sparse-encoder.js";
 import { isSparseEncoderFolder, loadSparseEncoder, saveSparseEncoder } from "./sparse-encoder/sparse-encoder-folder.js";
 import { spreadTerms } from "./sparse-encoder/spread-terms.js";
 import { createTokenEncoder } from "./token-encoder/token-encoder.js";
@@ -133,6 +133,29 @@ describe("weighted terms", () => {
     for (const row of moved) for (const value of row) expect(value).toBeCloseTo(moved[0][0], 4);
     expect(spreadTerms(encoder, documents, { terms: 60 })).toBeUndefined();
     expect(spreadTerms(encoder, [])).toBeUndefined();
+    encoder.dispose();
+  });
+
+  test("texts that have few terms do not make those of others more", () => {
+    // The mean of each text's own limit would be below 0 here, and the bias would rise.
+    const peaks = [
+      [1, 2, 3, 4],
+      [-9, -8, -7, -6],
+    ];
+    const encoder = createSparseEncoder(model("ForMaskedLM"), tokenizer);
+    const bias = tensor([0, 0, 0, 0]);
+    const fake: SparseEncoder = {
+      ...encoder,
+      tokenize: ([text]) => [Int32Array.of(Number(text))],
+      model: {
+        ...encoder.model,
+        head: { ...encoder.model.head, parameters: new Map([["decoder.bias", bias]]) },
+        forward: ({ ids }) => ({ hidden: tensor([[0]]), logits: add(tensor([peaks[ids[0]]]), bias) }),
+      },
+    };
+    expect(spreadTerms(fake, ["0", "1"], { terms: 1 })).toEqual({ before: 2, after: 1 });
+    expect(bias.toArray()).toEqual([-2.5, -2.5, -2.5, -2.5]);
+    expect(spreadTerms(fake, ["0", "1"], { terms: 1 })).toBeUndefined();
     encoder.dispose();
   });
 

@@ -27,7 +27,7 @@ test("every part that is trained and has a folder of its own is refused, with wh
     mkdirSync(place);
     const model = writeTinyModel(place, "language");
     writeFileSync(join(model, `${name}.json`), "{}");
-    // Both weighters of words stand in a file of another name, below.
+    // Both weighters of words stand in one file, which is of another name: "term-weighter".
     if (trainedParts.some(({ type, recognises }) => type === name && !recognises(model))) continue;
     refused.push(name);
     await expect(loadServedFolder(model)).rejects.toMatchObject({

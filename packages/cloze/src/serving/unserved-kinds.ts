@@ -45,11 +45,8 @@ export const holdsWeighter = (folder: string): boolean => holdsPart(folder, weig
 /** Refuses folders of such kinds. @throws MODEL_UNSUPPORTED */
 export function checkServed(folder: string): void {
   const kind = unservedKind(folder);
-  if (kind !== undefined) throw notServed(folder, kind);
-}
-
-function notServed(folder: string, kind: UnservedKind): ClozeError {
-  return new ClozeError("MODEL_UNSUPPORTED", `The server cannot serve ${folder}: it holds ${kind.title}`, {
+  if (kind === undefined) return;
+  throw new ClozeError("MODEL_UNSUPPORTED", `The server cannot serve ${folder}: it holds ${kind.title}`, {
     expected: "an embedder, an encoder of weighted terms or tokens, or a model with a task's head",
     received: kind.title,
     remedy: `It is for ${kind.use}.`,

@@ -36,3 +36,4 @@ export { trainUnigram, type UnigramTrainerOptions, unigramTrainer } from "./trai
 export { trainWordLevel, type WordLevelTrainerOptions, wordLevelTrainer } from "./trainers/word-level.js";
 export { trainWordPiece, type WordPieceTrainerOptions, wordPieceTrainer } from "./trainers/word-piece.js";
 export type { TruncationOptions } from "./truncation.js";
+export { type WordList, wordListTokenizer } from "./word-list.js";

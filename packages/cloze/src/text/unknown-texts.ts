@@ -1,5 +1,9 @@
 import type { Tokenizer } from "./tokenizer.js";
 
+/** What to do about such texts, for notes and warnings. */
+export const unknownRemedy =
+  "take a tokenizer that knows their letters, or add what is missing (extendTokenizer; cloze pretrain --extend-vocabulary)";
+
 /** Counts texts of which a vocabulary writes nothing but its unknown token: whatever they say, they are all alike. */
 export interface UnknownTexts {
   /** @param ids of a text, special tokens and all */
@@ -47,7 +51,7 @@ export function countUnknown({
     note() {
       if (unknown === 0 || id === undefined) return undefined;
       const token = model.idToToken(id) ?? "unknown tokens";
-      return `${unknown} of ${texts} texts became only ${token} with this vocabulary: nothing tells them apart, and they teach nothing`;
+      return `${unknown} of ${texts} texts became only ${token} with this vocabulary: nothing tells them apart, and they teach nothing. They stay in; ${unknownRemedy}`;
     },
   };
 }

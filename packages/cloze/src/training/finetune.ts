@@ -12,7 +12,7 @@ import { checkMaxLength } from "../tasks/max-length.js";
 import type { TaskBatch } from "../tasks/task.js";
 import { storeExamples } from "../tasks/task-batch.js";
 import { loadTokenizer, type Tokenizer } from "../text/index.js";
-import { countUnknown } from "../text/unknown-texts.js";
+import { countUnknown, unknownRemedy } from "../text/unknown-texts.js";
 import { type EvaluationRecord, followBest } from "./best-checkpoint.js";
 import { changePositions, type PositionStart } from "./change-positions.js";
 import { findCheckpoint, removeCheckpoints } from "./checkpoint.js";
@@ -214,7 +214,7 @@ async function finetuneOpened<Row, Settings, Prediction>(
     })(),
   );
   if (unknown.unknown > 0) {
-    const message = `of ${unknown.texts} texts became only unknown tokens with this vocabulary, and teach nothing`;
+    const message = `of ${unknown.texts} texts became only unknown tokens with this vocabulary, and teach nothing. They stay in; ${unknownRemedy}`;
     warnings.add("TEXT_UNKNOWN", message, "the rows to train on", unknown.unknown);
   }
   const batches = rowBatches(store, { batchSize, batchTokens, epochs, accumulate, seed });

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { shuffledBatches } from "../data/batch-source.js";
 import { randomSource } from "../data/random-source.js";
 import { findCheckpoint } from "./checkpoint.js";
+import { silentProgress } from "./progress.js";
 import { type TrainOptions, train, warmupConstantDecay, warmupLinear } from "./trainer.js";
 
 let folder: string;
@@ -108,6 +109,13 @@ test("a checkpoint of other settings is refused", async () => {
   await train(setup({ steps: 5, settings: { batch: 8 } }).options);
   const other = setup({ steps: 9, settings: { batch: 16 }, resume: true });
   await expect(train(other.options)).rejects.toMatchObject({ code: "CHECKPOINT_MISMATCH" });
+});
+
+test("nothing to resume is said, and where there is a checkpoint that it is gone on with", async () => {
+  const notes: string[] = [];
+  const progress = { ...silentProgress, note: (line: string) => void notes.push(line) };
+  for (const steps of [3, 5]) await train(setup({ steps, resume: true, progress }).options);
+  expect(notes).toEqual([expect.stringMatching(/^Nothing to resume/), expect.stringMatching(/^Resumed at step 3/)]);
 });
 
 test("what a killed save left behind does not hide the checkpoint before it", async () => {

@@ -186,6 +186,9 @@ export async function train<Batch>(options: TrainOptions<Batch>): Promise<TrainR
   if (existing !== undefined && found === undefined) {
     progress.note(`Starts anew: the first checkpoint replaces ${existing}; to go on from that one, resume`);
   }
+  if (options.resume && folder !== undefined && found === undefined) {
+    progress.note(`Nothing to resume: ${folder} holds no checkpoint, so the run begins with step 0`);
+  }
   if (found !== undefined) {
     const state = loadCheckpoint(found, fingerprint, parameters, (tensors) => optimizer.loadState(tensors));
     step = state.step;

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
 import type { Tokenizer } from "../../text/index.js";
-import { countUnknown } from "../../text/unknown-texts.js";
+import { countUnknown, unknownRemedy } from "../../text/unknown-texts.js";
 import { createWarnings, type DataWarning } from "../readers/warnings.js";
 import { type CorpusPart, type ReadDocumentsOptions, readDocuments } from "./documents.js";
 import { createShardWriter, type ShardInfo, shardTokens } from "./shard-file.js";
@@ -63,7 +63,11 @@ export async function tokenizePart(
     const before = unknown.unknown;
     unknown.add(ids);
     if (unknown.unknown > before)
-      warnings.add("CORPUS_UNKNOWN", "documents became only unknown tokens with this vocabulary", part.file.path);
+      warnings.add(
+        "CORPUS_UNKNOWN",
+        `documents became only unknown tokens with this vocabulary; they stay in; ${unknownRemedy}`,
+        part.file.path,
+      );
     if (writer.tokens >= shardTokens) flush();
   }
   flush();

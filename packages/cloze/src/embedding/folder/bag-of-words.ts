@@ -1,6 +1,7 @@
 // BoW: a list of words with weights, in one file of settings.
 import { paths, type Tensor, tensor, writeFileAtomic } from "@cloze/tensor";
 import { z } from "zod";
+import { ClozeError } from "../../errors.js";
 import { wordListOf, wordListTokenizer } from "../../text/word-list.js";
 import { staticMaxLength, staticModel } from "../static-embedder.js";
 import { weightsOfWords, wordWeightsSchema } from "../token-modules/word-weights.js";
@@ -31,8 +32,16 @@ export const bagOfWords: InputModuleKind = {
     };
   },
   describes: ({ bag }) => bag !== undefined,
+  /** @throws EMBEDDER_MODULE for a tokenizer that is no list of words, FILE_WRITE, DISK_FULL */
   save({ model, tokenizer, bag }, folder) {
-    const words = wordListOf(tokenizer)?.words ?? [];
+    const words = wordListOf(tokenizer)?.words;
+    if (words === undefined) {
+      throw new ClozeError("EMBEDDER_MODULE", "A bag of words is written with its list of words", {
+        expected: "a tokenizer that is such a list",
+        received: "another tokenizer",
+        remedy: "Make the embedder with wordListTokenizer({ words }).",
+      });
+    }
     const table = model.parameters.get("encoder.embeddings.word.weight") as Tensor;
     const values = table.toTypedArray();
     const config = {

@@ -2,10 +2,11 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { memory, scope } from "@cloze/tensor";
+import { memory, readSafetensors, scope, type Tensor, writeSafetensors, zeros } from "@cloze/tensor";
 import { afterAll, describe, expect, test } from "vitest";
-import { wordListOf, wordListTokenizer } from "../../text/word-list.js";
-import type { Embedder, EmbedOptions } from "../embedder.js";
+import { trainWordPiece, wordListTokenizer } from "../../text/index.js";
+import { wordListOf } from "../../text/word-list.js";
+import { createEmbedder, type Embedder, type EmbedOptions, partsOf } from "../embedder.js";
 import { layerPoolingOf } from "../layer-pooling.js";
 import { embedLongTexts } from "../long-texts.js";
 import { createRoutedEmbedder } from "../routed-embedder.js";
@@ -176,6 +177,54 @@ describe("words, before a pooling", () => {
     const lstm = loadEmbedder(fixture("word-lstm"));
     expect(() => embedLongTexts(lstm, ["a cat"], { strategy: "late-chunk" })).toThrow(code("INVALID_OPTION"));
     lstm.dispose();
+  });
+
+  test("weights that do not fit the settings, or are missing, are refused, and those before them freed", () => {
+    const change = (name: string, module: string, edit: (weights: Map<string, Tensor>) => void): string => {
+      const path = copyOf(name, `${name}-weights`);
+      const file = join(path, module, "model.safetensors");
+      const read = readSafetensors(file);
+      const weights = new Map(read.names.map((key) => [key, read.load(key)]));
+      read.close();
+      edit(weights);
+      writeSafetensors(file, weights);
+      for (const value of weights.values()) value.dispose();
+      return path;
+    };
+    for (const [name, module, last] of [
+      ["word-lstm", "1_LSTM", "encoder.bias_hh_l0_reverse"],
+      ["word-cnn", "1_CNN", "convs.2.bias"],
+    ]) {
+      const wrong = change(name, module, (weights) => {
+        weights.get(last)?.dispose();
+        weights.set(last, zeros([1]).keep());
+      });
+      const before = memory.stats().liveBytes;
+      expect(() => loadEmbedder(wrong)).toThrow(code("EMBEDDER_FILE"));
+      expect(memory.stats().liveBytes).toBe(before);
+      const without = change(name, module, (weights) => {
+        weights.get(last)?.dispose();
+        weights.delete(last);
+      });
+      expect(() => loadEmbedder(without)).toThrow(last);
+      expect(memory.stats().liveBytes).toBe(before);
+    }
+  });
+
+  test("a bag that does not fit is refused, and one of another tokenizer is not written", () => {
+    const words = loadEmbedder(fixture("word-cnn"));
+    const bag = { words: words.tokenizer.vocabularySize, cumulative: true };
+    const { model, tokenizer, tokenModules } = words;
+    for (const parts of [{ bag }, { bag, tokenModules }])
+      expect(() => createEmbedder(model, tokenizer, parts)).toThrow(code("INVALID_OPTION"));
+    words.dispose();
+    const counts = loadEmbedder(fixture("bag-of-words"));
+    const few = { words: 1, cumulative: true };
+    expect(() => createEmbedder(counts.model, counts.tokenizer, { bag: few })).toThrow(code("INVALID_OPTION"));
+    const pieces = trainWordPiece(["a cat"], { vocabularySize: 9, minFrequency: 1 });
+    const other = createEmbedder(counts.model, pieces, { ...partsOf(counts), pooling: "mean" });
+    expect(() => saveEmbedder(other, join(folder, "no-list"))).toThrow(code("EMBEDDER_MODULE"));
+    counts.dispose();
   });
 
   test("nothing to train is said", async () => {

@@ -59,6 +59,7 @@ function readerOf(className: string): Reader {
   throw new ClozeError("EMBEDDER_MODULE", "WordEmbeddings are read by a tokenizer that Cloze does not have", {
     expected: readers.map(({ name }) => name).join(", "),
     received: lastSegment(className),
+    remedy: "Save the model with a WhitespaceTokenizer of its words, or with a tokenizer of transformers.",
   });
 }
 

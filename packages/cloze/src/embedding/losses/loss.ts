@@ -87,6 +87,8 @@ export interface EmbeddingLossKind {
   readonly search: boolean;
   /** False: it cannot be computed in parts (GradCache), since it asks for more than the vectors. Default true. */
   readonly cacheable?: boolean;
+  /** What is to be known and said where a run's steps are not known before it ends; undefined where it does not matter. */
+  unknownLength?(settings: Readonly<Record<string, unknown>>): string | undefined;
   /** Settings with their defaults and descriptions. */
   readonly options: z.ZodObject;
   /** @throws INVALID_OPTION */

@@ -206,6 +206,12 @@ test("names, aliases, rows, and what is wrong with options", () => {
   const setup = { width: 8, layers: 1, seed: 1 };
   const code = (wanted: string) => expect.objectContaining({ code: wanted });
   expect(lossKind("mnrl").type).toBe("multiple-negatives");
+  // A warm-up of 0 is one that was told.
+  const { unknownLength } = lossKind("splade");
+  expect([unknownLength?.({}), unknownLength?.({ warmupSteps: 0 })]).toEqual([
+    expect.stringContaining("step 1000 on"),
+    undefined,
+  ]);
   expect(rowsOfLoss({ type: "matryoshka", base: { type: "matryoshka2d", base: "cosent" } })).toBe("scored-pair");
   expect(() => createLoss("magic", setup)).toThrow(code("LOSS_UNKNOWN"));
   expect(() => createLoss({ type: "cosent", scale: -1 }, setup)).toThrow(code("LOSS_OPTIONS"));

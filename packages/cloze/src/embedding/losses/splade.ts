@@ -10,6 +10,9 @@ import { defineLoss } from "./loss.js";
  */
 export const flops = (weights: Tensor): Tensor => sum(square(mean(weights, [0])));
 
+/** Steps until FLOPS have their full weight, unless told. @param steps of the run; where they are not known, 3000 */
+const usualWarmup = (steps = 3000): number => Math.round(steps / 3);
+
 /**
  * SPLADE (arXiv 2107.05720): any loss on inner products, and the FLOPS of queries and of documents, whose weights grow with the
  * square of the steps: (step / warm-up)^2, 1 at most.
@@ -21,6 +24,10 @@ export const splade = defineLoss({
   description: "any loss (base) on sparse vectors, which are kept sparse (FLOPS); for --encoder splade or unicoil",
   rows: "any",
   search: true,
+  unknownLength: ({ warmupSteps }) =>
+    warmupSteps === undefined
+      ? `FLOPS weigh their full weight from step ${usualWarmup()} on. Say --set warmupSteps=`
+      : undefined,
   options: z.strictObject({
     base: z
       .union([z.string(), z.looseObject({ type: z.string() })])
@@ -32,7 +39,7 @@ export const splade = defineLoss({
   }),
   create({ base, queryWeight, documentWeight, warmupSteps }, setup) {
     const inner = setup.base(base);
-    const warmup = warmupSteps ?? Math.round((setup.steps ?? 3000) / 3);
+    const warmup = warmupSteps ?? usualWarmup(setup.steps);
     return {
       ...inner,
       scaleInvariant: false,

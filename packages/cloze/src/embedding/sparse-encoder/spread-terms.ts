@@ -3,7 +3,7 @@ import { add, copyInto, noGrad, scope, segmentMax, type Tensor, tensor } from "@
 import type { SparseEncoder } from "./sparse-encoder.js";
 
 export interface SpreadTermsOptions {
-  /** Terms that a text is to have at first. Default 256. */
+  /** Terms that a text is to have at first, on average and at most. Default 256. */
   terms?: number;
   /** Texts that are read, the first ones. Default 32. */
   most?: number;
@@ -28,8 +28,6 @@ function peaks({ model, tokenize, packTokens }: SparseEncoder, texts: readonly s
   );
 }
 
-const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
 /**
  * Moves the bias of a masked-language head by one number, so that texts have fewer terms above 0. What the head predicts for a
  * mask stays the same: it knows logits up to a constant alone, and that constant decides how many terms a SPLADE begins with.
@@ -39,7 +37,7 @@ const meanOf = (values: readonly number[]): number => values.reduce((sum, value)
  * @returns what it did; undefined where there is nothing to do: fewer terms already, no bias, another weighting, no texts
  * @example
  * const encoder = createSparseEncoder(loadModel("mlm"), tokenizer);
- * spreadTerms(encoder, documents); // { before: 22100, after: 260 }
+ * spreadTerms(encoder, documents); // { before: 22100, after: 256 }
  * await trainEmbedder(encoder, pairs, { loss: "splade", steps: 200 });
  */
 export function spreadTerms(
@@ -51,10 +49,13 @@ export function spreadTerms(
   if (encoder.weighting.type !== "splade" || bias === undefined || texts.length === 0) return undefined;
   const found = peaks(encoder, texts.slice(0, most));
   const above = (least: number) =>
-    meanOf(found.map((own) => own.reduce((sum, value) => sum + Number(value > least), 0)));
+    found.reduce((total, own) => total + own.reduce((sum, value) => sum + Number(value > least), 0), 0) / found.length;
   const before = above(0);
   if (before <= terms) return undefined;
-  const limit = meanOf(found.map((own) => own.slice().sort()[Math.max(0, own.length - 1 - terms)]));
+  // Among the peaks of all texts: more than so many are above 0, and so is what bounds them. Between two, lest rounding count one.
+  const sorted = Float32Array.from(found.flatMap((own) => Array.from(own))).sort();
+  const place = sorted.length - 1 - Math.floor(terms * found.length);
+  const limit = (sorted[place] + (sorted[place + 1] ?? sorted[place])) / 2;
   scope(() => noGrad(() => copyInto(bias, add(bias, -limit))));
   return { before, after: above(limit) };
 }

@@ -2,7 +2,7 @@ import { add, concat, linear, permute, reshape, type Tensor, tensor } from "@clo
 import { z } from "zod";
 import { convolveTokens, targetRows } from "../../encoder/mixers/text-convolution.js";
 import { ClozeError } from "../../errors.js";
-import { checkWidth, settingsOf } from "./module-settings.js";
+import { checkWidth, loadWeights, settingsOf } from "./module-settings.js";
 import type { TokenModule, TokenModuleKind } from "./token-module.js";
 
 /** sentence-transformers 6 renamed the first field. */
@@ -34,18 +34,18 @@ export const cnnModule: TokenModuleKind = {
       throw new ClozeError("EMBEDDER_MODULE", "A CNN gives another number of vectors than there are tokens", {
         expected: "kernels of odd width, and strides of 1",
         received: `kernel_sizes ${kernels.join()}, stride_sizes ${strides?.join() ?? "none"}`,
+        remedy: "Train the module anew with such kernels, or leave it out of modules.json.",
       });
     }
-    const parameters = new Map<string, Tensor>();
-    const load = (key: string): Tensor => {
-      const value = weight(key).keep("weights").requireGrad();
-      parameters.set(key, value);
-      return value;
-    };
+    const shapes = kernels.flatMap((taps, k): [string, number[]][] => [
+      [`convs.${k}.weight`, [channels, width, taps]],
+      [`convs.${k}.bias`, [channels]],
+    ]);
+    const parameters = loadWeights("CNN", new Map(shapes), weight);
     const convolutions = kernels.map((taps, k) => ({
       taps,
-      weight: load(`convs.${k}.weight`), // [channels, width, taps]
-      bias: load(`convs.${k}.bias`), // [channels]
+      weight: parameters.get(`convs.${k}.weight`) as Tensor,
+      bias: parameters.get(`convs.${k}.bias`) as Tensor,
     }));
     return {
       type: "CNN",

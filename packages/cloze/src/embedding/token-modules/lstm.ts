@@ -1,6 +1,6 @@
 import { concat, linear, lstm, type Tensor, tensor } from "@cloze/tensor";
 import { z } from "zod";
-import { checkWidth, settingsOf } from "./module-settings.js";
+import { checkWidth, loadWeights, settingsOf } from "./module-settings.js";
 import type { TokenModule, TokenModuleKind } from "./token-module.js";
 
 /** sentence-transformers 6 renamed the first field. */
@@ -26,21 +26,25 @@ export const lstmModule: TokenModuleKind = {
     const settings = settingsOf("LSTM", config, schema);
     const { hidden_dim: units, num_layers: layers, dropout, bidirectional } = settings;
     checkWidth("LSTM", (settings.embedding_dimension ?? settings.word_embedding_dimension) as number, width);
-    const parameters = new Map<string, Tensor>();
     const ends = bidirectional ? ["", "_reverse"] : [""];
+    const keysOf = (name: string, layer: number): string[] => ends.map((end) => `encoder.${name}_l${layer}${end}`);
+    const shapes = Array.from({ length: layers }, (_, layer) => ({
+      weight_ih: [4 * units, layer === 0 ? width : ends.length * units],
+      weight_hh: [4 * units, units],
+      bias_ih: [4 * units],
+      bias_hh: [4 * units],
+    })).flatMap((own, layer) =>
+      Object.entries(own).flatMap(([name, shape]) => keysOf(name, layer).map((key) => [key, shape] as const)),
+    );
+    const parameters = loadWeights("LSTM", new Map(shapes), weight);
     /** A weight of each direction of a layer. */
-    const load = (name: string, layer: number): Tensor[] =>
-      ends.map((end) => {
-        const key = `encoder.${name}_l${layer}${end}`;
-        const value = weight(key).keep("weights").requireGrad();
-        parameters.set(key, value);
-        return value;
-      });
+    const both = (name: string, layer: number): Tensor[] =>
+      keysOf(name, layer).map((key) => parameters.get(key) as Tensor);
     const cells = Array.from({ length: layers }, (_, layer) => ({
-      input: load("weight_ih", layer), // [4 units, width] each
-      recurrent: load("weight_hh", layer), // [4 units, units]
-      inputBias: load("bias_ih", layer), // [4 units]
-      recurrentBias: load("bias_hh", layer),
+      input: both("weight_ih", layer),
+      recurrent: both("weight_hh", layer),
+      inputBias: both("bias_ih", layer),
+      recurrentBias: both("bias_hh", layer),
     }));
     const below = (parts: readonly Tensor[]): Tensor => (parts.length === 1 ? parts[0] : concat(parts, 0));
     return {

@@ -29,7 +29,7 @@ export interface TokenModuleKind {
    * @param config what its file of settings holds
    * @param width length of the vectors that it takes
    * @param weight a tensor of the module's model.safetensors, handed over
-   * @throws EMBEDDER_FILE, EMBEDDER_MODULE
+   * @throws EMBEDDER_FILE, EMBEDDER_MODULE, and what `weight` throws
    */
   load(config: unknown, width: number, weight: (name: string) => Tensor): TokenModule;
 }

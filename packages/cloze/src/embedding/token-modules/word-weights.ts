@@ -39,6 +39,7 @@ export const wordWeightsModule: TokenModuleKind = {
         {
           expected: `ids below ${vocab.length}`,
           received: String(ids[wrong]),
+          remedy: "Use the tokenizer that the weights were made for, or weights of all its words.",
         },
       );
     };

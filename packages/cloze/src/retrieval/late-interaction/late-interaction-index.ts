@@ -15,7 +15,10 @@ export interface LateInteractionIndex {
   readonly bytes: number;
   /** Best first. query: [tokens, width] */
   search(query: Float32Array, k: number, options?: LateSearchOptions): SearchHit[];
-  /** The same for several queries; where all documents are decoded, each is for all queries at once. */
+  /**
+   * The same for several queries, up to rounding of scores: where all documents are decoded, each is for many queries at
+   * once, in 128 MB of scores.
+   */
   searchAll(queries: readonly Float32Array[], k: number, options?: LateSearchOptions): SearchHit[][];
 }
 

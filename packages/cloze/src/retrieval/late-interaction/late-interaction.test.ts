@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { randomSource } from "../../data/random-source.js";
 import { createLateInteractionIndex } from "./late-interaction-index.js";
-import { maxSim } from "./late-search.js";
+import { type CompressedTokens, maxSim, searchLateTogether } from "./late-search.js";
 import { plaidSettings } from "./plaid.js";
-import { trainTokenCodec } from "./token-codec.js";
+import { sampleTokens, trainTokenCodec } from "./token-codec.js";
 
 const width = 16;
 const random = randomSource(3);
@@ -88,6 +88,40 @@ test("several queries at once find what each finds alone", () => {
     expect(together[q].map((hit) => hit.index)).toEqual(alone.map((hit) => hit.index));
     for (const [i, { score }] of together[q].entries()) expect(score).toBeCloseTo(alone[i].score, 4);
     expect(few[q]).toEqual(index.search(query, 10, { cells: 2 }));
+  }
+});
+
+test("queries that have no room together are searched in passes, and find the same", () => {
+  const codec = trainTokenCodec(sampleTokens(documents, width), width, { bits: 8, centroids: 12 });
+  const codes = documents.map((tokens) => codec.encode(tokens));
+  let decoded = 0;
+  const tokens: CompressedTokens = {
+    documents: () => codes.keys(),
+    cell: () => [],
+    centroidsOf: (document) => codes[document].centroids,
+    codesOf(document) {
+      decoded++;
+      return codes[document];
+    },
+  };
+  const queries = [...Array.from({ length: 7 }, (_, i) => tokensOf(i, 1 + (i % 4), 0.2)), new Float32Array(0)];
+  const search = (mostScores?: number) => {
+    decoded = 0;
+    const found = searchLateTogether(queries, codec, tokens, 10, mostScores);
+    return { found, passes: decoded / documents.length };
+  };
+  const whole = search();
+  expect(whole.passes).toBe(1);
+  for (const [mostScores, passes] of [
+    [3 * documents.length, 3],
+    [1, 7],
+  ]) {
+    const parts = search(mostScores);
+    expect(parts.passes).toBe(passes);
+    for (const [q, hits] of parts.found.entries()) {
+      expect(hits.map(({ index }) => index)).toEqual(whole.found[q].map(({ index }) => index));
+      for (const [i, { score }] of hits.entries()) expect(score).toBeCloseTo(whole.found[q][i].score, 4);
+    }
   }
 });
 

@@ -72,20 +72,42 @@ function joined(rows: readonly Float32Array[]): Float32Array {
   return all;
 }
 
+/** Scores that are held at once: 128 MB. Queries beyond them wait for another pass over the documents. */
+const usualScores = 1 << 25;
+
 /**
- * What {@link searchLate} finds for each of several queries where every document is decoded: each is decoded once for all of
- * them, and products are computed together.
+ * What {@link searchLate} finds for each of several queries where every document is decoded: each is decoded once for as many
+ * of them as have room, and products are computed together, so that scores are equal up to rounding.
+ *
+ * @param mostScores numbers that are held at once, one at least for each document. Default 33,554,432 (128 MB)
  */
 export function searchLateTogether(
   queries: readonly Float32Array[],
   codec: TokenCodec,
   tokens: CompressedTokens,
   k: number,
+  mostScores = usualScores,
+): SearchHit[][] {
+  const documents = Uint32Array.from(tokens.documents()).sort();
+  const asked = queries.filter(({ length }) => length > 0);
+  const room = Math.max(1, Math.floor(mostScores / Math.max(1, documents.length)));
+  const found: SearchHit[][] = [];
+  for (let start = 0; start < asked.length; start += room)
+    found.push(...searchPass(asked.slice(start, start + room), documents, codec, tokens, k));
+  let next = 0;
+  return queries.map(({ length }) => (length === 0 ? [] : found[next++]));
+}
+
+/** One pass over the documents. @param asked queries with a token at least @param documents ascending */
+function searchPass(
+  asked: readonly Float32Array[],
+  documents: Uint32Array,
+  codec: TokenCodec,
+  tokens: CompressedTokens,
+  k: number,
 ): SearchHit[][] {
   const { width } = codec;
-  const asked = queries.filter(({ length }) => length > 0);
-  const documents = Uint32Array.from(tokens.documents()).sort();
-  const scores = asked.map(() => new Float64Array(documents.length).fill(Number.NEGATIVE_INFINITY));
+  const scores = asked.map(() => new Float32Array(documents.length).fill(Number.NEGATIVE_INFINITY));
   const groups = Array.from({ length: Math.ceil(asked.length / queriesAtOnce) }, (_, g) => {
     const own = asked.slice(g * queriesAtOnce, (g + 1) * queriesAtOnce);
     return { first: g * queriesAtOnce, count: own.length, rows: joined(own), ends: rowsBefore(own, width) };
@@ -120,10 +142,7 @@ export function searchLateTogether(
     if (held >= blockTokens) flush();
   }
   flush();
-  let next = 0;
-  return queries.map(({ length }) =>
-    length === 0 ? [] : topScores(scores[next++], k).map(({ index, score }) => ({ index: documents[index], score })),
-  );
+  return scores.map((own) => topScores(own, k).map(({ index, score }) => ({ index: documents[index], score })));
 }
 
 /** The best documents by MaxSim, best first; none for a query without tokens. query: [tokens, width] */
