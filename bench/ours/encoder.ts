@@ -1,5 +1,5 @@
 // Our side of the suites `encoder` and `inference`.
-import { type CompileOptions, compile, loadModel, packSequences, pruneByMagnitude } from "cloze";
+import { type CompiledModel, type CompileOptions, compile, loadModel, packSequences, pruneByMagnitude } from "cloze";
 import type { Job } from "../harness.js";
 
 export interface EncoderWork {
@@ -11,27 +11,36 @@ export interface EncoderWork {
   planOnly?: boolean;
 }
 
+export interface EncoderJob extends Job {
+  /** The same plan on other rows of ids, until this job is closed. */
+  on(ids: number[][]): Job;
+}
+
 /**
  * The forward pass of the BertForMaskedLM folder's encoder on rows of ids (ragged; packed while preparing), as a plan.
  * `outputs()` gives [last hidden states, packed: tokens × hidden].
  */
-export const prepareEncoder = async (folder: string, ids: number[][], work: EncoderWork = {}): Promise<Job> =>
+export const prepareEncoder = async (folder: string, ids: number[][], work: EncoderWork = {}): Promise<EncoderJob> =>
   prepareEncoderNow(folder, ids, work);
+
+function jobOn(compiled: CompiledModel, ids: number[][]): Job {
+  const batch = packSequences(ids.map((row) => ({ ids: row })));
+  return { run: () => void compiled.runSync(batch), outputs: () => [compiled.runSync(batch)] };
+}
 
 /** The same at once, for a backend that `withBackend` sets. */
 export function prepareEncoderNow(
   folder: string,
   ids: number[][],
   { weights, sparsity, planOnly }: EncoderWork = {},
-): Job {
+): EncoderJob {
   const model = loadModel(folder);
   if (sparsity !== undefined) pruneByMagnitude(model, { sparsity });
   const compiled = compile(model, { weights });
   if (planOnly) model.dispose();
-  const batch = packSequences(ids.map((row) => ({ ids: row })));
   return {
-    run: () => void compiled.runSync(batch),
-    outputs: () => [compiled.runSync(batch)],
+    ...jobOn(compiled, ids),
+    on: (others) => jobOn(compiled, others),
     close() {
       compiled.close();
       if (!planOnly) model.dispose();

@@ -10,6 +10,7 @@ import { type EncoderConfig, type EncoderConfigInput, uniformEncoder } from "../
 import { createModel, loadModel, type Model } from "../families/index.js";
 import { poolTokens } from "../heads/head.js";
 import { type CompileOptions, compile } from "./compile.js";
+import { closeness } from "./measure-plans.js";
 
 const fixtures = fileURLToPath(new URL("../../test/fixtures/families/", import.meta.url));
 const folders = (path: string): string[] =>
@@ -165,6 +166,26 @@ test.each(Object.entries(configs))("%s", async (_, config) => {
   }
   for (const outputs of ["hidden", "pooled", "logits"] as const)
     expect(await planEqualsEngine(model, outputs)).toBe(true);
+  model.dispose();
+});
+
+const coded = [
+  "Fourier transforms of an odd width, a prime",
+  "convolutions of an even reach, with a matrix behind them",
+  "convolutions beside attention, norms first",
+  "convolutions whose kernels follow from the text, matrices in groups",
+  "exact attention beside long convolutions",
+];
+test.each(coded)("%s: 8 bits are near the engine, and not the same", async (name) => {
+  const model = createModel({ architecture: "Model", config: configs[name] });
+  const batch = batchFor(model.config);
+  const compiled = compile(model, { weights: "int8" });
+  const [exact, got] = [throughEngine(model, batch, "hidden"), await compiled.run(batch)];
+  expect(compiled.takes(batch)).toBe(true);
+  const { leastCosine, cosine } = closeness(exact, got, compiled.width);
+  expect(cosine).toBeGreaterThan(0.99);
+  expect(leastCosine).toBeLessThan(1);
+  compiled.close();
   model.dispose();
 });
 
