@@ -56,13 +56,12 @@ function rowLosses(losses: Tensor, beside: readonly Tensor[], counts: Float32Arr
 /** The definition: all logits at once. */
 function inOnePiece({ inputs, targets, counts, scale, options }: Call): Tensor {
   const [hidden, weight, bias, ...beside] = inputs;
-  const { ignoreIndex, labelSmoothing, rowLoss } = options;
-  const losses = crossEntropy(linear(hidden, weight, bias), targets, {
-    ignoreIndex,
-    labelSmoothing,
-    reduction: "none",
-  });
-  return mul(sum(rowLoss === undefined ? losses : rowLosses(losses, beside, counts, rowLoss.of)), scale);
+  const { ignoreIndex, labelSmoothing, reduction, rowLoss } = options;
+  const logits = linear(hidden, weight, bias);
+  // A gradient that all rows share is multiplied in on the way; one for each row would be another pass over all logits.
+  if (rowLoss === undefined) return crossEntropy(logits, targets, { ignoreIndex, labelSmoothing, reduction });
+  const losses = crossEntropy(logits, targets, { ignoreIndex, labelSmoothing, reduction: "none" });
+  return mul(sum(rowLosses(losses, beside, counts, rowLoss.of)), scale);
 }
 
 /** The sum of the rows' losses by chunks, and the gradients of those inputs that want one. */

@@ -191,22 +191,25 @@ function checkVocabulary(model: Model, tokenizer: Tokenizer): void {
   });
 }
 
+/** Modules in a row with copies of their weights. @param width of what the first of them takes */
+const copiesOf = <Module extends EmbedderModule | TokenModule>(
+  modules: readonly Module[],
+  kinds: readonly { type: string; load(config: unknown, width: number, weight: (name: string) => Tensor): Module }[],
+  width: number,
+): Module[] =>
+  modules.map((module, i) => {
+    const kind = kinds.find(({ type }) => type === module.type);
+    const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
+    return kind?.load(module.config(), i === 0 ? width : modules[i - 1].width, weight) ?? module;
+  });
+
 /** What stands behind an embedder's pooling, with copies of the weights. */
 export const copyModules = ({ modules, pooledWidth }: Pick<Embedder, "modules" | "pooledWidth">): EmbedderModule[] =>
-  modules.map((module, i) => {
-    const kind = embedderModules.find(({ type }) => type === module.type);
-    const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
-    return kind?.load(module.config(), i === 0 ? pooledWidth : modules[i - 1].width, weight) ?? module;
-  });
+  copiesOf(modules, embedderModules, pooledWidth);
 
 /** What stands before an embedder's pooling, with copies of the weights. */
 const copyTokenModules = ({ model, tokenModules }: Pick<Embedder, "model" | "tokenModules">): TokenModule[] =>
-  tokenModules.map((module, i) => {
-    const kind = tokenModuleKinds.find(({ type }) => type === module.type);
-    const weight = (name: string) => copyOf(module.parameters.get(name) as Tensor);
-    const width = i === 0 ? model.encoder.config.hiddenSize : tokenModules[i - 1].width;
-    return kind?.load(module.config(), width, weight) ?? module;
-  });
+  copiesOf(tokenModules, tokenModuleKinds, model.encoder.config.hiddenSize);
 
 /**
  * What `createEmbedder` was given to make an embedder of its model and tokenizer, to make another one of them. The way the encoder

@@ -1,5 +1,7 @@
 // A saved embedder by its URL, for pages: any static file server will do.
+
 import { holdFiles } from "@cloze/tensor";
+import { joinArrays } from "../data/join-arrays.js";
 import { ClozeError } from "../errors.js";
 import type { Embedder } from "./embedder.js";
 import { lastSegment, routerFile, routerTypes, type Step } from "./folder/router-file.js";
@@ -57,13 +59,7 @@ async function fetchFile(
     bytes += value.length;
     onProgress?.({ file, bytes, total });
   }
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joinArrays(parts, Uint8Array);
 }
 
 const json = (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(bytes));

@@ -1,5 +1,7 @@
 // What a plan costs and what it loses: speed, memory, and how far its outputs are from another's.
+
 import { memory } from "@cloze/tensor";
+import { joinArrays } from "../data/join-arrays.js";
 import type { PackedBatch } from "../data/packed-batch.js";
 import { type CompiledModel, type CompileOptions, compile } from "./compile.js";
 
@@ -41,13 +43,7 @@ export function closeness(expected: Float32Array, received: Float32Array, width:
 export async function runBatches(compiled: CompiledModel, batches: readonly PackedBatch[]): Promise<Float32Array> {
   const parts: Float32Array[] = [];
   for (const batch of batches) parts.push(await compiled.run(batch));
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return joinArrays(parts, Float32Array);
 }
 
 /** What a plan costs. */

@@ -1,5 +1,7 @@
 // Numbers of each row, copied out of tensors that are about to be freed.
+
 import type { Tensor } from "@cloze/tensor";
+import { joinArrays } from "../data/join-arrays.js";
 import { ClozeError } from "../errors.js";
 import type { TaskBatch } from "./task.js";
 
@@ -31,16 +33,8 @@ export function rowsOfTokens(values: Tensor | undefined, { rowOffsets, offsets }
 }
 
 /** Arrays end to end. */
-export function joinNumbers(parts: readonly Float32Array[]): Float32Array {
-  if (parts.length === 1) return parts[0];
-  const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
-}
+export const joinNumbers = (parts: readonly Float32Array[]): Float32Array =>
+  parts.length === 1 ? parts[0] : joinArrays(parts, Float32Array);
 
 /** The numbers of sequences as numbers of rows. */
 export const joinRows = (sequences: readonly Float32Array[], rowOffsets: Int32Array): Float32Array[] =>

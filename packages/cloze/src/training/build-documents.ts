@@ -1,5 +1,6 @@
 // Files of any size become documents with their structure on disk, for objectives that read paragraphs: streamed, looked through
 // for duplicates, split.
+
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { writeFileAtomic } from "@cloze/tensor";
@@ -9,6 +10,7 @@ import { findCorpusFiles } from "../data/corpus/corpus-files.js";
 import { hashTokens, minHash, signatureSize } from "../data/corpus/token-hash.js";
 import type { DocumentSource, TokenDocument } from "../data/document-source.js";
 import { openDocumentStore, removeDocumentStore, writeDocumentStore } from "../data/document-store.js";
+import { joinArrays } from "../data/join-arrays.js";
 import { createWarnings, type DataWarning } from "../data/readers/warnings.js";
 import { ClozeError } from "../errors.js";
 import type { Tokenizer } from "../text/index.js";
@@ -122,16 +124,8 @@ function openSpool(path: string) {
 }
 
 /** All tokens of a document, one after the other. */
-const tokensOf = ({ ids, sections }: NamedDocument): Int32Array => {
-  const parts = [ids, ...sections.flat().flatMap(({ sentences }) => sentences)];
-  const all = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-};
+const tokensOf = ({ ids, sections }: NamedDocument): Int32Array =>
+  joinArrays([ids, ...sections.flat().flatMap(({ sentences }) => sentences)], Int32Array);
 
 const open = (path: string): BuiltDocuments["documents"] => {
   const training = openDocumentStore(path);

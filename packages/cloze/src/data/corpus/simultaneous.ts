@@ -1,6 +1,8 @@
 // Pre-training on a small and a large corpus at the same time (arXiv 2005.07202): the small one is seen as often as it takes
 // for both to have their shares, shard by shard, and pairs of segments are drawn across both.
+
 import { ClozeError } from "../../errors.js";
+import { joinArrays } from "../join-arrays.js";
 import { type RandomSource, randomOrder, randomSource } from "../random-source.js";
 
 /** How often the small corpus counts beside the large one: round(large / small), at least 1. */
@@ -110,15 +112,7 @@ export interface SegmentInstance {
   readonly isRandomNext: boolean;
 }
 
-const join = (sentences: readonly Int32Array[]): Int32Array => {
-  const joined = new Int32Array(sentences.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const sentence of sentences) {
-    joined.set(sentence, at);
-    at += sentence.length;
-  }
-  return joined;
-};
+const join = (sentences: readonly Int32Array[]): Int32Array => joinArrays(sentences, Int32Array);
 
 /**
  * BERT's instances of one file: sentences of a document are collected up to a length and cut in two; with a chance of one

@@ -5,18 +5,11 @@ import { ClozeError } from "../../errors.js";
 import { checkWidth, loadWeights, settingsOf } from "./module-settings.js";
 import type { TokenModule, TokenModuleKind } from "./token-module.js";
 
-/** sentence-transformers 6 renamed the first field. */
-const schema = z
-  .looseObject({
-    in_embedding_dimension: z.int().positive().optional(),
-    in_word_embedding_dimension: z.int().positive().optional(),
-    out_channels: z.int().positive().default(256),
-    kernel_sizes: z.array(z.int().positive()).min(1).default([1, 3, 5]),
-    stride_sizes: z.array(z.int().positive()).nullish(),
-  })
-  .refine((config) => (config.in_embedding_dimension ?? config.in_word_embedding_dimension) !== undefined, {
-    error: "no in_embedding_dimension",
-  });
+const schema = z.looseObject({
+  out_channels: z.int().positive().default(256),
+  kernel_sizes: z.array(z.int().positive()).min(1).default([1, 3, 5]),
+  stride_sizes: z.array(z.int().positive()).nullish(),
+});
 
 /**
  * PyTorch's `nn.Conv1d` of several widths over each sequence, side by side, with zeros beyond its ends. Kernels of even width,
@@ -29,7 +22,7 @@ export const cnnModule: TokenModuleKind = {
   load(config, width, weight): TokenModule {
     const settings = settingsOf("CNN", config, schema);
     const { out_channels: channels, kernel_sizes: kernels, stride_sizes: strides } = settings;
-    checkWidth("CNN", (settings.in_embedding_dimension ?? settings.in_word_embedding_dimension) as number, width);
+    checkWidth("CNN", settings, ["in_embedding_dimension", "in_word_embedding_dimension"], width);
     if (kernels.some((kernel) => kernel % 2 === 0) || strides?.some((stride) => stride !== 1)) {
       throw new ClozeError("EMBEDDER_MODULE", "A CNN gives another number of vectors than there are tokens", {
         expected: "kernels of odd width, and strides of 1",

@@ -3,19 +3,12 @@ import { z } from "zod";
 import { checkWidth, loadWeights, settingsOf } from "./module-settings.js";
 import type { TokenModule, TokenModuleKind } from "./token-module.js";
 
-/** sentence-transformers 6 renamed the first field. */
-const schema = z
-  .looseObject({
-    embedding_dimension: z.int().positive().optional(),
-    word_embedding_dimension: z.int().positive().optional(),
-    hidden_dim: z.int().positive(),
-    num_layers: z.int().positive().default(1),
-    dropout: z.number().default(0),
-    bidirectional: z.boolean().default(true),
-  })
-  .refine((config) => (config.embedding_dimension ?? config.word_embedding_dimension) !== undefined, {
-    error: "no embedding_dimension",
-  });
+const schema = z.looseObject({
+  hidden_dim: z.int().positive(),
+  num_layers: z.int().positive().default(1),
+  dropout: z.number().default(0),
+  bidirectional: z.boolean().default(true),
+});
 
 /** Layers of PyTorch's `nn.LSTM` over each sequence, by the names of its weights. Its dropout is kept, not applied. */
 export const lstmModule: TokenModuleKind = {
@@ -25,7 +18,7 @@ export const lstmModule: TokenModuleKind = {
   load(config, width, weight): TokenModule {
     const settings = settingsOf("LSTM", config, schema);
     const { hidden_dim: units, num_layers: layers, dropout, bidirectional } = settings;
-    checkWidth("LSTM", (settings.embedding_dimension ?? settings.word_embedding_dimension) as number, width);
+    checkWidth("LSTM", settings, ["embedding_dimension", "word_embedding_dimension"], width);
     const ends = bidirectional ? ["", "_reverse"] : [""];
     const keysOf = (name: string, layer: number): string[] => ends.map((end) => `encoder.${name}_l${layer}${end}`);
     const shapes = Array.from({ length: layers }, (_, layer) => ({

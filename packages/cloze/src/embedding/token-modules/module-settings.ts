@@ -12,12 +12,23 @@ export function settingsOf<T>(type: string, config: unknown, schema: z.ZodType<T
   });
 }
 
-/** @throws EMBEDDER_FILE where a module takes vectors of another length than stand before it */
-export function checkWidth(type: string, wanted: number, width: number): void {
+/**
+ * Holds a module against what stands before it.
+ *
+ * @param names of the setting that says the length of the vectors it takes; sentence-transformers 6 renamed them
+ * @throws EMBEDDER_FILE where it takes vectors of another length, or says none
+ */
+export function checkWidth(
+  type: string,
+  settings: Readonly<Record<string, unknown>>,
+  names: readonly [now: string, before: string],
+  width: number,
+): void {
+  const wanted = names.map((name) => settings[name]).find((value) => value !== undefined);
   if (wanted === width) return;
   throw new ClozeError("EMBEDDER_FILE", `A module ${type} does not fit what stands before it`, {
     expected: `vectors of ${width} numbers`,
-    received: String(wanted),
+    received: wanted === undefined ? `no ${names[0]}` : String(wanted),
     remedy: "Check the order of modules.json, and that all its folders are of the same model.",
   });
 }

@@ -25,6 +25,25 @@ function blockSums(chances: Tensor): Float32Array {
 }
 
 /**
+ * Adds weights up until what is wanted is passed. Weights of 0 are never where it ends; where it is not passed, by rounding, the
+ * last of the others is.
+ *
+ * @param from the sum to begin with
+ * @returns the place, -1 where all weights are 0, and the sum before it
+ */
+function reach(weights: ArrayLike<number>, wanted: number, from: number): { place: number; before: number } {
+  let found = { place: -1, before: from };
+  let sum = from;
+  for (let i = 0; i < weights.length; i++) {
+    if (weights[i] === 0) continue;
+    found = { place: i, before: sum };
+    sum += weights[i];
+    if (sum > wanted) break;
+  }
+  return found;
+}
+
+/**
  * Draws a class for each row from softmax(logits / temperature); no gradient goes through. Of the chances only sums, and for
  * each row those of the block that is drawn, leave the engine's memory.
  *
@@ -49,34 +68,14 @@ export function sampleRows(logits: Tensor, random: RandomSource, temperature = 1
           const at = Math.floor(never / block);
           own[at] = Math.max(0, own[at] - spared[row]);
         }
-        let total = 0;
-        for (const weight of own) total += weight;
-        const wanted = random() * total;
-        let before = 0;
-        let last = -1;
-        /** Goes through a block until the wanted chance is reached; `last` is then what is drawn. */
-        const look = (index: number, until: number): void => {
-          const start = index * block;
-          const range = { start, end: Math.min(classes, start + block) };
-          const values = slice(chances, [{ start: row, end: row + 1 }, range]).toTypedArray();
-          for (let i = 0; i < values.length && !(last >= 0 && before > until); i++) {
-            if (values[i] === 0 || start + i === never) continue;
-            before += values[i];
-            last = start + i;
-          }
-        };
-        let passed = -1;
-        for (let b = 0; b < blocks && last < 0; b++) {
-          if (own[b] === 0) continue;
-          if (before + own[b] > wanted) look(b, wanted);
-          else {
-            before += own[b];
-            passed = b;
-          }
-        }
-        // By rounding the wanted chance may lie behind all blocks: the last class is drawn.
-        if (last < 0 && passed >= 0) look(passed, Number.POSITIVE_INFINITY);
-        drawn[row] = Math.max(0, last);
+        const wanted = random() * own.reduce((total, weight) => total + weight, 0);
+        const { place, before } = reach(own, wanted, 0);
+        if (place < 0) continue;
+        const start = place * block;
+        const range = { start, end: Math.min(classes, start + block) };
+        const values = slice(chances, [{ start: row, end: row + 1 }, range]).toTypedArray();
+        if (never !== undefined && never >= range.start && never < range.end) values[never - start] = 0;
+        drawn[row] = start + Math.max(0, reach(values, wanted, before).place);
       }
       return drawn;
     }),

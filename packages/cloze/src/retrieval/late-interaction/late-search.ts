@@ -1,6 +1,8 @@
 // Late interaction (ColBERT, Khattab 2020): a document scores the sum, over the query's tokens, of the largest inner product
 // with any of its tokens. Candidates are the documents with a token near one of the query's (PLAID, Santhanam 2022).
+
 import { createNearest, noGrad, scope, tensor } from "@cloze/tensor";
+import { joinArrays } from "../../data/join-arrays.js";
 import type { SearchHit } from "../search-hit.js";
 import { topScores } from "../top-scores.js";
 import { maxSimMatrix } from "./max-sim.js";
@@ -62,16 +64,6 @@ const rowsBefore = (rows: readonly Float32Array[], width: number): Int32Array =>
   return ends;
 };
 
-function joined(rows: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(rows.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const row of rows) {
-    all.set(row, at);
-    at += row.length;
-  }
-  return all;
-}
-
 /** Scores that are held at once: 128 MB. Queries beyond them wait for another pass over the documents. */
 const usualScores = 1 << 25;
 
@@ -110,14 +102,19 @@ function searchPass(
   const scores = asked.map(() => new Float32Array(documents.length).fill(Number.NEGATIVE_INFINITY));
   const groups = Array.from({ length: Math.ceil(asked.length / queriesAtOnce) }, (_, g) => {
     const own = asked.slice(g * queriesAtOnce, (g + 1) * queriesAtOnce);
-    return { first: g * queriesAtOnce, count: own.length, rows: joined(own), ends: rowsBefore(own, width) };
+    return {
+      first: g * queriesAtOnce,
+      count: own.length,
+      rows: joinArrays(own, Float32Array),
+      ends: rowsBefore(own, width),
+    };
   });
   let places: number[] = [];
   let block: Float32Array[] = [];
   let held = 0;
   const flush = (): void => {
     if (block.length === 0) return;
-    const [rows, ends] = [joined(block), rowsBefore(block, width)];
+    const [rows, ends] = [joinArrays(block, Float32Array), rowsBefore(block, width)];
     for (const group of groups) {
       const found = scope(() =>
         noGrad(() => {
