@@ -6,6 +6,7 @@ import { type TextPair, trainEmbedder } from "../embedding/train-embedder.js";
 import type { LayerConfigInput } from "../encoder/config.js";
 import { createModel } from "../families/index.js";
 import type { Tokenizer } from "../text/index.js";
+import { findCheckpoint } from "../training/checkpoint.js";
 import type { ProgressReporter } from "../training/progress.js";
 import { warmupConstantDecay, warmupLinear } from "../training/trainer.js";
 
@@ -89,8 +90,8 @@ export function createRecipeEmbedder(tokenizer: Tokenizer, recipe: RecipeOptions
 
 export interface RecipeRun {
   minutes: number;
+  /** Of its checkpoints: a run that was stopped goes on where it was. */
   folder: string;
-  resume: boolean;
   progress: ProgressReporter;
 }
 
@@ -99,16 +100,19 @@ export async function trainRecipe(
   embedder: Embedder,
   pairs: readonly TextPair[],
   recipe: RecipeOptions,
-  { minutes, folder, resume, progress }: RecipeRun,
+  { minutes, folder, progress }: RecipeRun,
 ): Promise<number | undefined> {
   const { batchSize, temperature, seed, bagShare, layers } = recipe;
   // The recipe was measured with batches that may hold a word twice.
-  const shared = { batchSize, temperature, seed, resume, progress, checkpointMinutes: 0, noDuplicates: false };
+  const shared = { batchSize, temperature, seed, progress, checkpointMinutes: 0, noDuplicates: false };
+  const stage = (task: string) => {
+    const own = `${folder}/${task}`;
+    return { task, folder: own, resume: findCheckpoint(own) !== undefined };
+  };
   const bagMinutes = layers === 0 ? minutes : minutes * bagShare;
   const bag = await trainEmbedder(embedder, pairs, {
     ...shared,
-    folder: `${folder}/bag`,
-    task: "bag",
+    ...stage("bag"),
     depth: 0,
     minutes: bagMinutes,
     learningRate: recipe.bagLearningRate,
@@ -118,8 +122,7 @@ export async function trainRecipe(
   if (layers === 0) return bag.seconds;
   const deep = await trainEmbedder(embedder, pairs, {
     ...shared,
-    folder: `${folder}/attention`,
-    task: "attention",
+    ...stage("attention"),
     minutes: minutes - bagMinutes,
     learningRate: recipe.learningRate,
     tableLearningRate: recipe.tableLearningRate,

@@ -110,7 +110,6 @@ async function learn(subject: Subject, options: DemoOptions): Promise<Evaluation
   const seconds = await trainRecipe(embedder, subject.pairs, recipe, {
     minutes: Math.max(0.01, minutes - used),
     folder: runs,
-    resume: true,
     progress,
   });
   if (seconds === undefined) return undefined;
@@ -120,7 +119,6 @@ async function learn(subject: Subject, options: DemoOptions): Promise<Evaluation
     const bagSeconds = await trainRecipe(bag, subject.pairs, bagRecipe, {
       minutes: Math.max(0.01, minutes - used),
       folder: join(runs, "baseline"),
-      resume: true,
       progress,
     });
     if (bagSeconds === undefined) return undefined;
