@@ -2,7 +2,7 @@ import { ClozeError } from "../errors.js";
 import { type AddedVocabulary, readAddedTokens } from "./added-tokens.js";
 import { type ContinuationRule, continuationRule } from "./continuation.js";
 import { type Decoder, readDecoder } from "./decoders/index.js";
-import { assemble, countSpecial, type Encoding, templateOf } from "./encoding.js";
+import { assemble, countSpecial, type Encoding, type SequenceTokens, templateOf } from "./encoding.js";
 import { IdBuffer, IdEncoder } from "./id-encoder.js";
 import { type JsonObject, JsonReader } from "./json-reader.js";
 import { readModel } from "./models/index.js";
@@ -19,6 +19,7 @@ import {
   type SpecialTokenRole,
   specialTokenFields,
 } from "./special-tokens.js";
+import { atOnce, type Steps } from "./steps.js";
 import { parseJsonObject, readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer-files.js";
 import { countedLength, keptLengths, readTruncation, type TruncationOptions, truncate } from "./truncation.js";
 
@@ -134,9 +135,26 @@ export class Tokenizer {
   }
 
   private encodeUnpadded(text: string, options: EncodeOptions): Encoding {
+    const sequences = [text, ...pairOf(options)].map((each) => this.pipeline.encode(checkText(each)));
+    return atOnce(this.assembleSteps(text, sequences, options));
+  }
+
+  /**
+   * What {@link encode} gives without padding, in steps that take a few milliseconds at most, where the tokenizer lets a text
+   * be cut (at white space, with most). For servers that are given megabytes.
+   *
+   * @throws as `encode`
+   * @example
+   * const { ids } = await inSlices(tokenizer.encodeSteps(text));
+   */
+  *encodeSteps(text: string, options: Omit<EncodeOptions, "padding"> = {}): Steps<Encoding> {
+    const sequences: SequenceTokens[] = [];
+    for (const each of [text, ...pairOf(options)]) sequences.push(yield* this.pipeline.encodeSteps(checkText(each)));
+    return yield* this.assembleSteps(text, sequences, options);
+  }
+
+  private *assembleSteps(text: string, sequences: SequenceTokens[], options: EncodeOptions): Steps<Encoding> {
     const { pair, addSpecialTokens = true } = options;
-    const sequences = [this.pipeline.encode(checkText(text))];
-    if (pair !== undefined) sequences.push(this.pipeline.encode(checkText(pair)));
     const template = templateOf(this.postProcessor, pair !== undefined);
     const trim = this.postProcessor?.trim ?? null;
     const how = { template, addSpecialTokens, trim, texts: [text, pair ?? ""] };
@@ -144,9 +162,13 @@ export class Tokenizer {
     if (!truncation) return assemble(sequences, how);
     const added = addSpecialTokens ? countSpecial(template) : 0;
     const [first, second] = truncate(sequences, truncation, added);
-    const [main, ...overflowing] = first
-      .flatMap((tokens) => (second ? second.map((other) => [tokens, other]) : [[tokens]]))
-      .map((tokens) => assemble(tokens, how));
+    const parts = first.flatMap((tokens) => (second ? second.map((other) => [tokens, other]) : [[tokens]]));
+    const windows: Encoding[] = [];
+    for (const tokens of parts) {
+      windows.push(assemble(tokens, how));
+      yield;
+    }
+    const [main, ...overflowing] = windows;
     // The windows that follow the first text come before those that only the second has.
     const own = second ? second.length - 1 : 0;
     return { ...main, overflowing: [...overflowing.slice(own), ...overflowing.slice(0, own)] };
@@ -159,15 +181,33 @@ export class Tokenizer {
    * tokenizer.encodeIds("Hello", { truncation: { maxLength: 128 } }); // Int32Array [101, 7592, 102]
    */
   encodeIds(text: string, options: EncodeIdsOptions = {}): Int32Array {
-    const { pair, addSpecialTokens = true } = options;
     const { buffer } = this;
     buffer.size = 0;
-    this.idEncoder.encode(checkText(text), buffer);
-    const ends = [buffer.size];
-    if (pair !== undefined) {
-      this.idEncoder.encode(checkText(pair), buffer);
+    const ends = [text, ...pairOf(options)].map((each) => {
+      this.idEncoder.encode(checkText(each), buffer);
+      return buffer.size;
+    });
+    return this.idsOf(buffer, ends, text, options);
+  }
+
+  /**
+   * What {@link encodeIds} gives, in steps as those of {@link encodeSteps}.
+   *
+   * @throws as `encodeIds`
+   */
+  *encodeIdsSteps(text: string, options: EncodeIdsOptions = {}): Steps<Int32Array> {
+    // Another text may be encoded between two steps.
+    const buffer = new IdBuffer();
+    const ends: number[] = [];
+    for (const each of [text, ...pairOf(options)]) {
+      yield* this.idEncoder.encodeSteps(checkText(each), buffer);
       ends.push(buffer.size);
     }
+    return this.idsOf(buffer, ends, text, options);
+  }
+
+  private idsOf(buffer: IdBuffer, ends: readonly number[], text: string, options: EncodeIdsOptions): Int32Array {
+    const { pair, addSpecialTokens = true } = options;
     const template = templateOf(this.postProcessor, pair !== undefined);
     const truncation = options.truncation ?? this.truncation;
     const ranges = ends.map((end, index): [number, number] => [index === 0 ? 0 : ends[index - 1], end]);
@@ -325,6 +365,8 @@ function build(files: TokenizerFiles): Tokenizer {
     });
   }
 }
+
+const pairOf = ({ pair }: EncodeOptions): string[] => (pair === undefined ? [] : [pair]);
 
 function checkText(text: string): string {
   if (typeof text === "string") return text;
