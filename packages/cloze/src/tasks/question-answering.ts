@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { type QuestionRow, readTaskRows } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
-import { atOnce, type Steps } from "../text/index.js";
 import { answerReport, bestNoAnswerThresholds } from "../metrics/question-answering.js";
+import { atOnce, type Steps } from "../text/index.js";
 import { rowsOfTokens, softmaxOf } from "./outputs.js";
 import { defineTask, type EncodeContext, type Example } from "./task.js";
 import { questionWindowSteps, type Window } from "./windows.js";

@@ -10,10 +10,10 @@ import {
   tagSchemes,
 } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
-import { atOnce, type Steps } from "../text/index.js";
 import { allowedTransitions, viterbiSteps } from "../heads/crf.js";
 import { classScores, confusionMatrix } from "../metrics/classification.js";
 import { entityReport } from "../metrics/entities.js";
+import { atOnce, type Steps } from "../text/index.js";
 import {
   checkSeveralLabels,
   labelNumbers,
@@ -25,7 +25,7 @@ import {
   weightsInOrder,
   weightsOption,
 } from "./label-map.js";
-import { joinRows, placeOfLargest, rowsOfTokens, softmaxOf } from "./outputs.js";
+import { joinNumbers, joinRows, placeOfLargest, rowsOfTokens, softmaxOf } from "./outputs.js";
 import { defineTask, type EncodeContext, type Example, type Scores } from "./task.js";
 import { textWindowSteps } from "./windows.js";
 
@@ -173,7 +173,7 @@ function* emissionSteps(
   { names, crf }: Settings,
 ): Steps<{ emissions: (Float32Array | undefined)[]; transitions?: Float32Array }> {
   const width = names.length;
-  const emissions: (Float32Array | undefined)[] = words.map(() => undefined);
+  const emissions = new Array<Float32Array | undefined>(words.length).fill(undefined);
   const margins = new Float64Array(words.length).fill(-1);
   let at = 0;
   for (const window of firstPieces) {
@@ -192,21 +192,24 @@ function* emissionSteps(
 function* predictSteps(details: TokenDetails, outputs: Float32Array, settings: Settings): Steps<TokenPrediction> {
   const { names, scheme, constrained } = settings;
   const { emissions, transitions } = yield* emissionSteps(details, outputs, settings);
-  const asked = emissions.flatMap((one, word) => (one === undefined ? [] : [{ word, one }]));
+  const asked: { readonly word: number; readonly one: Float32Array }[] = [];
+  for (const [word, one] of emissions.entries()) {
+    if (one !== undefined) asked.push({ word, one });
+    if (word % stepWords === 0) yield;
+  }
   const outside = names.includes("O") ? "O" : names[0];
-  const tags = details.words.map(() => outside);
+  const tags = new Array<string>(details.words.length).fill(outside);
   const scores = new Float64Array(tags.length).fill(1);
   const allowed = constrained === true && scheme !== undefined ? allowedTransitions(names, scheme) : undefined;
-  const flat = new Float32Array(asked.length * names.length);
-  for (const [i, { one }] of asked.entries()) flat.set(one, i * names.length);
-  yield;
+  // Without rules for neighbours each word is decided alone.
   const path =
     transitions === undefined && allowed === undefined
-      ? asked.map(({ one }) => placeOfLargest(one))
-      : yield* viterbiSteps(flat, names.length, { transitions, allowed });
+      ? undefined
+      : yield* viterbiSteps(joinNumbers(asked.map(({ one }) => one)), names.length, { transitions, allowed });
   for (const [i, { word, one }] of asked.entries()) {
-    tags[word] = names[path[i]];
-    scores[word] = softmaxOf(one)[path[i]];
+    const tag = path === undefined ? placeOfLargest(one) : path[i];
+    tags[word] = names[tag];
+    scores[word] = softmaxOf(one)[tag];
     if (i % stepWords === 0) yield;
   }
   const { text, words } = details;

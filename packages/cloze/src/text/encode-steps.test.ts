@@ -6,9 +6,9 @@ import { atOnce, type Steps } from "./steps.js";
 import { type Tokenizer, tokenizerFromJson } from "./tokenizer.js";
 
 /** Texts of several blocks, with all that is hard in them. */
-const longTexts = [" ", "\n", "", "  ", "东京 "].map((between, seed) =>
+const longTexts = [" ", "\n", "东京 "].map((between, seed) =>
   fc
-    .sample(hardText, { numRuns: 1200, seed })
+    .sample(hardText, { numRuns: 500, seed })
     .map((text) => text.replaceAll("\n\n", " the cat "))
     .join(`${between}a${between}`),
 );
@@ -45,12 +45,14 @@ describe("texts of several blocks are read alike in steps and at once", () => {
 });
 
 test("a text is cut where its tokenizer allows it, and others may be encoded in between", () => {
-  const [bert] = Object.entries(oracleConfigs).filter(([name]) => name.includes("wordpiece"));
+  const [bert] = Object.entries(oracleConfigs).filter(([name]) => name.startsWith("WordPiece"));
   const tokenizer = tokenizerFromJson(bert[1]);
   for (const text of [ordinary, ordinary.replaceAll(" ", "\n"), "東京".repeat(8000)]) {
     expect(stepsOf(tokenizer.encodeIdsSteps(text))).toBeGreaterThan(2);
     expect(stepsOf(tokenizer.encodeSteps(text))).toBeGreaterThan(3);
   }
+  // Pieces between added tokens may be short, and many.
+  expect(stepsOf(tokenizer.encodeSteps("[MASK] a ".repeat(3000)))).toBeGreaterThan(5);
   const alone = tokenizer.encodeIds(ordinary);
   const steps = tokenizer.encodeIdsSteps(ordinary);
   for (;;) {

@@ -6,7 +6,7 @@ import { NormalizedText } from "./normalized-text.js";
 import type { PipelineParts } from "./pipeline.js";
 import type { EmitPiece, PreTokenizer } from "./pre-tokenizers/pre-tokenizer.js";
 import type { Steps } from "./steps.js";
-import { cutsAtSpaces, type TextCuts, textCuts } from "./text-cuts.js";
+import { blockLength, cutsAtSpaces, type TextCuts, textCuts } from "./text-cuts.js";
 import { isSpace, wellFormed } from "./unicode.js";
 
 /** Pieces longer than this are seldom seen again. */
@@ -87,9 +87,13 @@ export class IdEncoder {
   /** The same in steps of some thousand characters, where the parts let a text be cut. The buffer must be the caller's own. */
   *encodeSteps(input: string, output: IdBuffer): Steps<void> {
     const text = wellFormed(input);
+    let since = 0;
     for (const { start, end, token } of this.parts.added.raw.split(text) ?? [wholeOf(text)]) {
       if (token) output.push(token.id);
       else yield* this.rangeSteps(text, start, end, output);
+      if (end - since < blockLength) continue;
+      since = end;
+      yield;
     }
   }
 
@@ -156,14 +160,7 @@ export class IdEncoder {
    *
    * @param opens the range begins what is encoded as a whole; @param closes it ends it
    */
-  private encodeChunks(
-    text: string,
-    from: number,
-    to: number,
-    output: IdBuffer,
-    opens = true,
-    closes = true,
-  ): boolean {
+  private encodeChunks(text: string, from: number, to: number, output: IdBuffer, opens = true, closes = true): boolean {
     this.chunks ??= new ChunkCache();
     const { chunks } = this;
     let start = from;

@@ -6,7 +6,7 @@ import { NormalizedText } from "./normalized-text.js";
 import type { Normalizer } from "./normalizers/normalizer.js";
 import type { EmitPiece, PreTokenizer } from "./pre-tokenizers/pre-tokenizer.js";
 import type { Steps } from "./steps.js";
-import { type TextCuts, textCuts } from "./text-cuts.js";
+import { blockLength, type TextCuts, textCuts } from "./text-cuts.js";
 import { wellFormed } from "./unicode.js";
 
 /** The steps from a text to its tokens, without special tokens around them. */
@@ -46,9 +46,13 @@ export class Pipeline {
     const text = wellFormed(input);
     const out = emptySequence();
     const visit = this.writer(out);
+    let since = 0;
     for (const { start, end, token } of this.parts.added.raw.split(text) ?? [wholeOf(text)]) {
       if (token) visit(new NormalizedText(text.slice(start, end), start), 0, end - start, token.id);
       else if (end > start) yield* this.rangeSteps(text, start, end, visit);
+      if (end - since < blockLength) continue;
+      since = end;
+      yield;
     }
     return out;
   }

@@ -2,7 +2,7 @@ import type { PipelineParts } from "./pipeline.js";
 import { isSpace } from "./unicode.js";
 
 /** Characters of a block: a few milliseconds of work. */
-const blockLength = 4096;
+export const blockLength = 4096;
 
 /** Where a text may be cut, so that its parts are read as they are in the whole. */
 export interface TextCuts {
@@ -48,8 +48,6 @@ export function textCuts(parts: PipelineParts): TextCuts | undefined {
     after: placesOf(isSingleSpace),
     anyway: false,
     holds: (before, behind) =>
-      !isSpace(before.charCodeAt(before.length - 1)) &&
-      behind.charCodeAt(0) === 0x20 &&
-      !isSpace(behind.charCodeAt(1)),
+      !isSpace(before.charCodeAt(before.length - 1)) && behind.charCodeAt(0) === 0x20 && !isSpace(behind.charCodeAt(1)),
   };
 }

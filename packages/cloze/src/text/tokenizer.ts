@@ -2,7 +2,7 @@ import { ClozeError } from "../errors.js";
 import { type AddedVocabulary, readAddedTokens } from "./added-tokens.js";
 import { type ContinuationRule, continuationRule } from "./continuation.js";
 import { type Decoder, readDecoder } from "./decoders/index.js";
-import { assemble, countSpecial, type Encoding, type SequenceTokens, templateOf } from "./encoding.js";
+import { assembleSteps, countSpecial, type Encoding, type SequenceTokens, templateOf } from "./encoding.js";
 import { IdBuffer, IdEncoder } from "./id-encoder.js";
 import { type JsonObject, JsonReader } from "./json-reader.js";
 import { readModel } from "./models/index.js";
@@ -159,13 +159,13 @@ export class Tokenizer {
     const trim = this.postProcessor?.trim ?? null;
     const how = { template, addSpecialTokens, trim, texts: [text, pair ?? ""] };
     const truncation = options.truncation ?? this.truncation;
-    if (!truncation) return assemble(sequences, how);
+    if (!truncation) return yield* assembleSteps(sequences, how);
     const added = addSpecialTokens ? countSpecial(template) : 0;
     const [first, second] = truncate(sequences, truncation, added);
     const parts = first.flatMap((tokens) => (second ? second.map((other) => [tokens, other]) : [[tokens]]));
     const windows: Encoding[] = [];
     for (const tokens of parts) {
-      windows.push(assemble(tokens, how));
+      windows.push(yield* assembleSteps(tokens, how));
       yield;
     }
     const [main, ...overflowing] = windows;

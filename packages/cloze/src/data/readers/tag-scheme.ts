@@ -79,7 +79,8 @@ export interface ParsedTags {
  * @example
  * parseTags(["B-PER", "I-PER", "O"], "BIO").spans; // [{ start: 0, end: 2, label: "PER" }]
  */
-export const parseTags = (tags: readonly string[], scheme: TagScheme): ParsedTags => atOnce(parseTagSteps(tags, scheme));
+export const parseTags = (tags: readonly string[], scheme: TagScheme): ParsedTags =>
+  atOnce(parseTagSteps(tags, scheme));
 
 /** The same in steps of some thousand tags. */
 export function* parseTagSteps(tags: readonly string[], scheme: TagScheme): Steps<ParsedTags> {

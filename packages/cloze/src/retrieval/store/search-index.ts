@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
+import { atOnce, inSlices } from "../../text/steps.js";
 import type { TermWeights } from "../learned-sparse/term-weights.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { countTerms, type WeightedTerms } from "../lexical/bm25-formula.js";
@@ -13,7 +14,6 @@ import type { LiveSegments } from "./live-segments.js";
 import { hasIndex, type Manifest, nextSegment, readManifest, removeStrays, writeManifest } from "./manifest.js";
 import { checkFingerprint } from "./model-fingerprint.js";
 import { rewriteSegments } from "./rewrite-segments.js";
-import { atOnce, inSlices } from "../../text/steps.js";
 import {
   type ActiveSegment,
   derivedPath,

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { openIndex } from "./search-index.js";
 import { atOnce, inSlices } from "../../text/steps.js";
+import { openIndex } from "./search-index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-search-steps-"));
 afterEach(() => {

@@ -1,7 +1,8 @@
 // Learned weights of terms in an index: what may be added, and the best documents over its segments, as if they were one.
-import type { Steps } from "../../text/steps.js";
+
 import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
+import type { Steps } from "../../text/steps.js";
 import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
 import { type TermKind, type TermWeights, termKindOf, termPairs } from "../learned-sparse/term-weights.js";
 import { topScores } from "../top-scores.js";

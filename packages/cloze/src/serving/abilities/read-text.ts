@@ -107,11 +107,7 @@ function readMarked(model: TextModel, encoder: TokenEncoder, text: string, readi
  *
  * @throws ServingError "validation", "empty", "tokenizer"
  */
-export function* readText(
-  model: TextModel,
-  input: string | readonly number[],
-  reading: TextReading,
-): Steps<TextInput> {
+export function* readText(model: TextModel, input: string | readonly number[], reading: TextReading): Steps<TextInput> {
   const { embedder: served, tokenEncoder } = model;
   const { truncate, direction, field } = reading;
   if (tokenEncoder !== undefined && typeof input === "string") return readMarked(model, tokenEncoder, input, reading);

@@ -100,9 +100,10 @@ export function taskAbility(loaded: LoadedModel): TaskAbility | undefined {
         task.encodeSteps === undefined
           ? task.encode(row, settings, context)
           : yield* task.encodeSteps(row, settings, context);
+      yield;
       return {
         units: example.sequences.map(({ ids, segments }) => ({
-          ids: Int32Array.from(ids),
+          ids: ids instanceof Int32Array ? ids : Int32Array.from(ids),
           segments,
           tokens: ids.length,
         })),

@@ -1,6 +1,7 @@
 // A request while it is worked on: which model it is for, what it costs, and whether its client is still there.
-import type { Abilities } from "../abilities/index.js";
+
 import { inSlices, type Steps } from "../../text/index.js";
+import type { Abilities } from "../abilities/index.js";
 import type { EncodedInput } from "../encode-input.js";
 import type { Answer, Program, Scheduler, Unit } from "../scheduler.js";
 import type { ServedIndex } from "../search-index.js";

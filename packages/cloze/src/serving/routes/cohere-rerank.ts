@@ -74,11 +74,7 @@ function textOf(document: Document, place: number, fields: readonly string[]): s
 }
 
 /** The beginning of a text that holds so many tokens, and how many are left out. */
-function* cutText(
-  tokenizer: Tokenizer,
-  text: string,
-  most: number,
-): Steps<{ text: string; dropped: number }> {
+function* cutText(tokenizer: Tokenizer, text: string, most: number): Steps<{ text: string; dropped: number }> {
   const { ids, offsets } = yield* tokenizer.encodeSteps(text, { addSpecialTokens: false, truncation: false });
   return ids.length <= most
     ? { text, dropped: 0 }

@@ -4,18 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { post } from "../../../test/post.js";
-import { type TinyKind, tinyMaxLength, writeTinyModel } from "../../../test/tiny-models.js";
+import { type TinyKind, writeTinyModel } from "../../../test/tiny-models.js";
 import { splitWords } from "../../data/readers/span-tags.js";
 import { loadTaskModel, predictRows, taskOf } from "../../index.js";
 import { createServer } from "../server.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-huge-texts-"));
 const kinds = ["tagger", "reader", "classifier", "embedder"] as const;
+const maxLength = 256;
 const folders: Partial<Record<TinyKind, string>> = {};
 let server: Awaited<ReturnType<typeof createServer>>;
 
 beforeAll(async () => {
-  for (const kind of kinds) folders[kind] = writeTinyModel(folder, kind);
+  for (const kind of kinds) folders[kind] = writeTinyModel(folder, kind, maxLength);
   server = await createServer({ models: kinds.map((kind) => ({ folder: folders[kind] as string })) });
   await server.load();
 });
@@ -47,7 +48,7 @@ async function held(run: () => Promise<unknown>): Promise<number> {
 
 async function predicted(kind: TinyKind, row: object): Promise<Record<string, unknown>> {
   const name = kind === "tagger" ? "token-classification" : "question-answering";
-  const options = kind === "tagger" ? {} : { task: taskOf(name), maxLength: tinyMaxLength };
+  const options = kind === "tagger" ? {} : { task: taskOf(name), maxLength };
   const loaded = loadTaskModel(folders[kind] as string, options);
   try {
     for await (const { prediction } of predictRows(loaded, [row])) return prediction as Record<string, unknown>;
@@ -85,16 +86,20 @@ test.each([
   ["/classify", () => ({ inputs: text })],
   ["/embed", () => ({ inputs: text })],
   ["/tokenize", () => ({ inputs: text, model: "embedder" })],
-])("%s on a huge text lets others in", async (path, body) => {
-  const payload = body();
-  // What else runs on this machine holds everything up now and then.
-  let least = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < 4 && least >= 50; attempt++) {
-    const longest = await held(async () => {
-      const response = await server.app.inject({ method: "POST", url: path, payload });
-      expect(response.statusCode).toBe(200);
-    });
-    least = Math.min(least, longest);
-  }
-  expect(least).toBeLessThan(50);
-}, 60_000);
+])(
+  "%s on a huge text lets others in",
+  async (path, body) => {
+    const payload = body();
+    // What else runs on this machine holds everything up now and then.
+    let least = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < 4 && least >= 50; attempt++) {
+      const longest = await held(async () => {
+        const response = await server.app.inject({ method: "POST", url: path, payload });
+        expect(response.statusCode).toBe(200);
+      });
+      least = Math.min(least, longest);
+    }
+    expect(least).toBeLessThan(50);
+  },
+  60_000,
+);
