@@ -27,16 +27,23 @@ afterAll(async () => {
 });
 
 const sentence = "Ada Lovelace, größe! the small cat sat on the mat; London's stock market\nran after a film. ";
-const text = sentence.repeat(Math.ceil(600_000 / sentence.length));
+const text = sentence.repeat(Math.ceil(300_000 / sentence.length));
 
-/** The most milliseconds for which nothing else was done while something ran. */
+/**
+ * The most milliseconds for which nothing else was done while something ran: those of the clock, or of the processor where
+ * these are fewer, since other processes may take it from this one.
+ */
 async function held(run: () => Promise<unknown>): Promise<number> {
   let [longest, running] = [0, true];
-  let last = performance.now();
+  const now = () => {
+    const { user, system } = process.cpuUsage();
+    return { clock: performance.now(), processor: (user + system) / 1000 };
+  };
+  let last = now();
   const tick = (): void => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
+    const { clock, processor } = now();
+    longest = Math.max(longest, Math.min(clock - last.clock, processor - last.processor));
+    last = { clock, processor };
     if (running) setImmediate(tick);
   };
   setImmediate(tick);
@@ -80,6 +87,10 @@ test("the answer to a question on a huge text is the library's", async () => {
   for (const [i, score] of scoresOf(body.candidates).entries()) expect(score).toBeCloseTo(scores[i], 4);
 }, 60_000);
 
+test("the library, all at once, holds the others up", async () => {
+  expect(await held(() => predicted("tagger", { ...splitWords(text), text, row: 1 }))).toBeGreaterThan(50);
+}, 60_000);
+
 test.each([
   ["/ner", () => ({ inputs: text })],
   ["/qa", () => ({ question: "where is the cat", context: text })],
@@ -92,7 +103,7 @@ test.each([
     const payload = body();
     // What else runs on this machine holds everything up now and then.
     let least = Number.POSITIVE_INFINITY;
-    for (let attempt = 0; attempt < 4 && least >= 50; attempt++) {
+    for (let attempt = 0; attempt < 6 && least >= 50; attempt++) {
       const longest = await held(async () => {
         const response = await server.app.inject({ method: "POST", url: path, payload });
         expect(response.statusCode).toBe(200);
