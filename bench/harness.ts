@@ -270,7 +270,8 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
  * Takes everyone's time in turn, round after round, until the time is used up; returns each one's median in milliseconds.
  * A pause between two (`rest`, in milliseconds) lets the other's worker threads stop spinning; where both are ours, there
  * are no others. The order turns each round. Work that takes longer than a round, and that all have done once before
- * (`warmed`), is done once a round.
+ * (`warmed`), is done once a round. With `repeat` all do it as often in a round, so that the first time after others had
+ * the caches counts as much for each.
  */
 export async function interleave(
   contenders: readonly Contender[],
@@ -279,7 +280,8 @@ export async function interleave(
     minimumRounds = 3,
     warmed = false,
     rest = 60,
-  }: { seconds: number; minimumRounds?: number; warmed?: boolean; rest?: number },
+    repeat,
+  }: { seconds: number; minimumRounds?: number; warmed?: boolean; rest?: number; repeat?: number },
 ): Promise<Map<string, number>> {
   const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
   const repeats = new Map<string, number>();
@@ -292,7 +294,7 @@ export async function interleave(
     await pause(rest);
     const first = (await take(1))[0];
     // The first was a warm-up. Short work repeats within a round for about 60 ms.
-    repeats.set(name, Math.max(1, Math.min(200, Math.round(60 / Math.max(first, 0.01)))));
+    repeats.set(name, repeat ?? Math.max(1, Math.min(200, Math.round(60 / Math.max(first, 0.01)))));
   }
   const end = start + seconds * 1000;
   for (let round = 0; round < minimumRounds || performance.now() < end; round++) {

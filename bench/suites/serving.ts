@@ -125,7 +125,8 @@ export async function serving({ peersOnly, only }: Options): Promise<Row[]> {
       const plan = ours && planAlone(embedder);
       const all = contenders((server) => embed(server, shortText));
       if (plan !== undefined) all.push({ name: "plan", take: plan.take });
-      const medians = await harness.interleave(all, { seconds: 6 });
+      // As often in a row for each: a difference of two medians says nothing where one has more cold runs.
+      const medians = await harness.interleave(all, { seconds: 10, repeat: 30 });
       plan?.close();
       const [mine, alone] = [medians.get("ours"), medians.get("plan")];
       medians.delete("plan");

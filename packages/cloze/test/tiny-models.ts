@@ -56,24 +56,21 @@ const kinds = {
 export type TinyKind = keyof typeof kinds;
 
 /** Writes a model of that kind into `<folder>/<kind>` and returns its place. */
-export function writeTinyModel(folder: string, kind: TinyKind): string {
+export function writeTinyModel(folder: string, kind: TinyKind, maxLength = tinyMaxLength): string {
   const tokenizer = tinyTokenizer();
   const config = uniformEncoder({
     vocabularySize: tokenizer.vocabularySize,
     hiddenSize: 16,
     layers: 2,
     heads: 2,
-    maxPositions: tinyMaxLength,
+    maxPositions: maxLength,
   });
   const model: Model = createModel({ ...kinds[kind], config, seed: 7 });
   const place = join(folder, kind);
   if (kind === "embedder") saveEmbedder(createEmbedder(model, tokenizer), place);
   else if (kind === "tagger") {
     const settings = { names: kinds.tagger.names, scheme: "BIO", stride: 4 };
-    saveTaskModel(
-      { task: taskOf("token-classification"), settings, model, tokenizer, maxLength: tinyMaxLength },
-      place,
-    );
+    saveTaskModel({ task: taskOf("token-classification"), settings, model, tokenizer, maxLength }, place);
   } else {
     saveModel(model, place);
     tokenizer.save(place);

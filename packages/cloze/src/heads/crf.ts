@@ -3,6 +3,7 @@ import { concat, crfLoss, div, reshape, sum, type Tensor, take, tensor } from "@
 import { checkTags, type TagScheme } from "../data/readers/tag-scheme.js";
 import type { ParameterSpec } from "../encoder/part.js";
 import { ClozeError } from "../errors.js";
+import { atOnce, type Steps } from "../text/steps.js";
 import { checkCount, classLabels, type HeadContext } from "./head.js";
 
 /** `crf.transitions` [labels, labels], from row to column; `crf.start` and `crf.end` [labels]. Zeros: no class looks at another. */
@@ -95,11 +96,14 @@ export function allowedTransitions(names: readonly string[], scheme: TagScheme):
  * @param options.allowed see `allowedTransitions`
  * @returns [tokens]
  */
-export function viterbi(
+export const viterbi = (...given: Parameters<typeof viterbiSteps>): Int32Array => atOnce(viterbiSteps(...given));
+
+/** The same in steps of some hundred tokens. */
+export function* viterbiSteps(
   emissions: ArrayLike<number>,
   labels: number,
   { transitions, allowed }: { transitions?: ArrayLike<number>; allowed?: ArrayLike<number> } = {},
-): Int32Array {
+): Steps<Int32Array> {
   const tokens = emissions.length / labels;
   const path = new Int32Array(tokens);
   if (tokens === 0) return path;
@@ -111,6 +115,7 @@ export function viterbi(
   let scores = Float64Array.from({ length: labels }, (_, j) => rule[labels * labels + j] + emissions[j]);
   const from = new Int32Array(tokens * labels);
   for (let t = 1; t < tokens; t++) {
+    if (t % 512 === 0) yield;
     const next = new Float64Array(labels);
     for (let j = 0; j < labels; j++) {
       let best = 0;

@@ -1,5 +1,5 @@
 // Texts of requests to sequences that fit, with count of what was cut off.
-import type { Tokenizer } from "../text/index.js";
+import type { Steps, Tokenizer } from "../text/index.js";
 import type { Unit } from "./scheduler.js";
 import { ServingError } from "./serving-error.js";
 
@@ -29,17 +29,17 @@ export interface EncodedInput extends SequenceUnit {
 }
 
 /** The ids of a text, or of a pair with its segments. */
-function encode(
+function* encode(
   tokenizer: Tokenizer,
   text: string,
   pair: string | undefined,
   addSpecialTokens: boolean,
   cut?: CutOptions,
-) {
+): Steps<{ ids: Int32Array; segments?: Int32Array }> {
   const truncation = cut === undefined ? (false as const) : { maxLength: cut.maxLength, direction: cut.direction };
   try {
-    if (pair === undefined) return { ids: tokenizer.encodeIds(text, { truncation, addSpecialTokens }) };
-    const { ids, typeIds } = tokenizer.encode(text, { pair, truncation, padding: false, addSpecialTokens });
+    if (pair === undefined) return { ids: yield* tokenizer.encodeIdsSteps(text, { truncation, addSpecialTokens }) };
+    const { ids, typeIds } = yield* tokenizer.encodeSteps(text, { pair, truncation, addSpecialTokens });
     return { ids, segments: typeIds };
   } catch (cause) {
     throw new ServingError("tokenizer", cause instanceof Error ? cause.message : String(cause), { cause });
@@ -47,21 +47,21 @@ function encode(
 }
 
 /**
- * Encodes a text, or a pair of texts.
+ * Encodes a text, or a pair of texts, in steps: a text may be megabytes long.
  *
  * @throws ServingError "validation" when it is too long and may not be cut, "tokenizer"
  */
-export function encodeInput(
+export function* encodeInput(
   tokenizer: Tokenizer,
   { text, pair, addSpecialTokens = true }: { text: string; pair?: string; addSpecialTokens?: boolean },
   cut: CutOptions,
-): EncodedInput {
-  const whole = encode(tokenizer, text, pair, addSpecialTokens);
+): Steps<EncodedInput> {
+  const whole = yield* encode(tokenizer, text, pair, addSpecialTokens);
   const excess = whole.ids.length - cut.maxLength;
   if (whole.ids.length === 0) throw new ServingError("empty", "A text has no tokens");
   if (excess <= 0) return { ...whole, tokens: whole.ids.length, dropped: 0 };
   if (!cut.truncate) throw tooLong(whole.ids.length, cut);
-  const short = encode(tokenizer, text, pair, addSpecialTokens, cut);
+  const short = yield* encode(tokenizer, text, pair, addSpecialTokens, cut);
   return { ...short, tokens: short.ids.length, dropped: excess };
 }
 

@@ -105,7 +105,7 @@ test("a large request does not hold up small ones, and is finished too", async (
   expect(batches[1]).toEqual(["s", "l1"]);
 });
 
-test("a program learns whether there is one request only", async () => {
+test("a program learns whether nothing else waits: no other request, and nothing more of its own", async () => {
   const seen: (boolean | undefined)[] = [];
   const program: Program<Word, string> = {
     name: "alone",
@@ -120,6 +120,13 @@ test("a program learns whether there is one request only", async () => {
   await Promise.all([scheduler.submit(program, [word("c")]), scheduler.submit(program, [word("d")])]);
   await scheduler.submit(program, [word("e")]);
   expect(seen).toEqual([true, false, true]);
+  seen.length = 0;
+  // Batches that ran where they are, one behind the other, would let nobody in.
+  await scheduler.submit(
+    program,
+    ["f", "g", "h"].map((text) => word(text, 2000)),
+  );
+  expect(seen).toEqual([false, false, true]);
 });
 
 test("programs do not mix", async () => {

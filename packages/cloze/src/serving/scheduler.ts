@@ -14,7 +14,7 @@ export interface Program<U extends Unit, Result> {
   readonly name: string;
   /** Units of a batch at most. Default: as many as fit. */
   readonly most?: number;
-  /** Results in the order of the units. Not called again before it has answered. alone: there is no other request. */
+  /** Results in the order of the units. Not called again before it has answered. alone: nothing else waits, of any request. */
   compute(units: readonly U[], alone?: boolean): Promise<readonly Result[]>;
 }
 
@@ -224,7 +224,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     for (const { entry } of parts) entry.startedAt ??= startedAt;
     let deliver: () => void;
     try {
-      const results = await program.compute(units, active === 1);
+      const results = await program.compute(units, active === 1 && queue.length === 0);
       const milliseconds = performance.now() - startedAt;
       paceOf(program).observe(tokens, milliseconds);
       watch.ran(tokens, milliseconds, performance.now());

@@ -1,6 +1,7 @@
 // A model that is served: what it can do, and what it says about itself.
 import type { Embedder } from "../embedding/embedder.js";
 import type { CompileOptions } from "../inference/compile.js";
+import { atOnce } from "../text/index.js";
 import { type Abilities, abilitiesOf } from "./abilities/index.js";
 import { readText, roleNames, type TextInput } from "./abilities/read-text.js";
 import { type LoadedModel, loadServedFolder } from "./loaded-model.js";
@@ -47,7 +48,7 @@ export async function openServedModel(
       const ids = Array.from(loaded.tokenizer.specialIds).slice(0, 2);
       const roles = routes === undefined ? [undefined] : roleNames.filter((role) => routes.chosen[role] !== undefined);
       const units = roles.map((role) =>
-        readText(loaded, ids.length > 0 ? ids : [0], { role, truncate: true, direction: "right" }),
+        atOnce(readText(loaded, ids.length > 0 ? ids : [0], { role, truncate: true, direction: "right" })),
       );
       const program =
         abilities.dense?.program ??

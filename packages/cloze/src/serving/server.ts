@@ -65,7 +65,10 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
   version: string;
 };
 
-/** Milliseconds in which clients with an open connection send their next request and learn that it is the last. */
+/**
+ * Milliseconds in which clients with an open connection send their next request and learn that it is the last; as long
+ * again after each that does.
+ */
 const farewell = 250;
 
 const nameTaken = (what: string, name: string, option: string): ClozeError =>
@@ -174,7 +177,7 @@ export async function serve({ host = "127.0.0.1", port = 3000, ...options }: Ser
       const { graceTime } = state.settings;
       // Only the door is closed: connections that are open have their say, answers tell them that it was the last one.
       NetServer.prototype.close.call(app.server);
-      await new Promise((resolve) => setTimeout(resolve, Math.min(farewell, graceTime)));
+      await connections.quiet(farewell, graceTime);
       connections.closeIdle();
       const done = await within(graceTime, Promise.all([app.close(), state.scheduler.idle()]));
       if (!done) app.server.closeAllConnections();

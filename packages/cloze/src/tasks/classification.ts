@@ -4,7 +4,8 @@ import { readTaskRows, type TextRow } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
 import { classScores, confusionMatrix, matthewsCorrelation } from "../metrics/classification.js";
 import { bestLabelThresholds, labelRankingAveragePrecision, multiLabelReport } from "../metrics/multi-label.js";
-import { encodeText } from "./encode-text.js";
+import { atOnce, type Steps } from "../text/index.js";
+import { encodeTextSteps } from "./encode-text.js";
 import {
   checkSeveralLabels,
   labelNumbers,
@@ -18,7 +19,7 @@ import {
 } from "./label-map.js";
 import { fitLinearBaseline } from "./linear-baseline.js";
 import { placeOfLargest, rowsOfSequences, sigmoid, softmaxOf } from "./outputs.js";
-import { defineTask, type Scores } from "./task.js";
+import { defineTask, type EncodeContext, type Example, type Scores } from "./task.js";
 
 type Problem = "single" | "multi";
 
@@ -130,6 +131,17 @@ function multiScores(
 }
 
 function classificationTask(name: "classification" | "multi-label", problem: Problem, description: string) {
+  function* encodeSteps(row: TextRow, { names }: Settings, context: EncodeContext): Steps<Example<undefined>> {
+    const sequences = [yield* encodeTextSteps(row, context)];
+    if (!context.training) return { sequences, details: undefined };
+    const labels = labelsOf(row, problem);
+    const numbers = labels.map(labelNumbers(names));
+    return {
+      sequences,
+      labels: problem === "single" ? Int32Array.from(numbers) : indicators(labels, names),
+      details: undefined,
+    };
+  }
   return defineTask<TextRow, Settings, ClassificationPrediction>({
     name,
     description,
@@ -158,17 +170,8 @@ function classificationTask(name: "classification" | "multi-label", problem: Pro
         ? { names: namesOfHead(head) }
         : undefined,
     reconcile: (wanted, inModel) => ({ ...wanted, names: reconcileNames(wanted.names, inModel.names) }),
-    encode(row, { names }, context) {
-      const sequences = [encodeText(row, context)];
-      if (!context.training) return { sequences, details: undefined };
-      const labels = labelsOf(row, problem);
-      const numbers = labels.map(labelNumbers(names));
-      return {
-        sequences,
-        labels: problem === "single" ? Int32Array.from(numbers) : indicators(labels, names),
-        details: undefined,
-      };
-    },
+    encode: (row, settings, context) => atOnce(encodeSteps(row, settings, context)),
+    encodeSteps,
     inputs: (batch, { weights, names }) => ({
       batch,
       labels: { labels: batch.labels, classWeights: weightsInOrder(weights, names) },

@@ -3,9 +3,10 @@ import { z } from "zod";
 import { type QuestionRow, readTaskRows } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
 import { answerReport, bestNoAnswerThresholds } from "../metrics/question-answering.js";
+import { atOnce, type Steps } from "../text/index.js";
 import { rowsOfTokens, softmaxOf } from "./outputs.js";
 import { defineTask, type EncodeContext, type Example } from "./task.js";
-import { questionWindows, type Window } from "./windows.js";
+import { questionWindowSteps, type Window } from "./windows.js";
 
 const settingsSchema = z.strictObject({
   /** Questions may have no answer (SQuAD 2.0). */
@@ -118,10 +119,11 @@ function labelsOf(
   );
 }
 
-function encode(row: QuestionRow, settings: Settings, context: EncodeContext): Example<AnswerDetails> {
+function* encodeSteps(row: QuestionRow, settings: Settings, context: EncodeContext): Steps<Example<AnswerDetails>> {
   const { tokenizer, maxLength, warnings } = context;
   // SQuAD has questions that begin with spaces.
-  const { windows, cut } = questionWindows(tokenizer, row.question.trim(), row.context, maxLength, settings.stride);
+  const { stride } = settings;
+  const { windows, cut } = yield* questionWindowSteps(tokenizer, row.question.trim(), row.context, maxLength, stride);
   if (cut)
     warnings.add("QUESTION_CUT", "questions that took more than half of a sequence; they were cut", `row ${row.row}`);
   const { classification } = tokenizer.roles;
@@ -174,22 +176,23 @@ function addSpans(
   }
 }
 
-function predict(
+function* predictSteps(
   row: QuestionRow,
   { windows, nowhere }: AnswerDetails,
   outputs: Float32Array,
   settings: Settings,
-): AnswerPrediction {
+): Steps<AnswerPrediction> {
   const kept: Span[] = [];
   let none = Number.POSITIVE_INFINITY;
   let at = 0;
-  windows.forEach((window, w) => {
+  for (const [w, window] of windows.entries()) {
     const logits = outputs.subarray(at, at + 2 * window.ids.length);
     at += logits.length;
     // As the reference: the window that is least sure that there is nothing speaks.
     none = Math.min(none, logits[2 * nowhere[w]] + logits[2 * nowhere[w] + 1]);
     addSpans(kept, window, logits, settings);
-  });
+    yield;
+  }
   const probabilities = kept.length === 0 ? [] : softmaxOf(kept.map(({ score }) => score));
   const candidates = kept.map((span, i) => ({
     text: row.context.slice(span.start, span.end),
@@ -241,7 +244,8 @@ export const questionAnswering = defineTask<QuestionRow, Settings, AnswerPredict
     head.type === "question-answering"
       ? { unanswerable: false, noAnswerThreshold: 0, stride: 64, maxAnswerLength: 30, nBest: 5 }
       : undefined,
-  encode,
+  encode: (row, settings, context) => atOnce(encodeSteps(row, settings, context)),
+  encodeSteps,
   inputs(batch) {
     const { labels } = batch;
     if (labels === undefined) return { batch, labels: {} };
@@ -259,7 +263,8 @@ export const questionAnswering = defineTask<QuestionRow, Settings, AnswerPredict
       return both;
     });
   },
-  predict: (row, { details }, outputs, settings) => predict(row, details, outputs, settings),
+  predict: (row, { details }, outputs, settings) => atOnce(predictSteps(row, details, outputs, settings)),
+  predictSteps: (row, { details }, outputs, settings) => predictSteps(row, details, outputs, settings),
   decide: decided,
   tune(rows, predictions, settings) {
     if (!settings.unanswerable || rows.every(({ answers }) => answers.length > 0)) return settings;

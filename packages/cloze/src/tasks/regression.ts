@@ -2,9 +2,10 @@ import { z } from "zod";
 import { readTaskRows, type TextRow } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
 import { meanAbsoluteError, meanSquaredError, pearsonCorrelation, spearmanCorrelation } from "../metrics/regression.js";
-import { encodeText } from "./encode-text.js";
+import { atOnce, type Steps } from "../text/index.js";
+import { encodeTextSteps } from "./encode-text.js";
 import { rowsOfSequences } from "./outputs.js";
-import { defineTask } from "./task.js";
+import { defineTask, type EncodeContext, type Example } from "./task.js";
 
 const settingsSchema = z.strictObject({});
 type Settings = z.output<typeof settingsSchema>;
@@ -20,6 +21,11 @@ function numberOf({ label, row }: TextRow): number {
     received: label === undefined ? "nothing" : String(label),
     remedy: "Name the column with --column label=…, or leave the row out.",
   });
+}
+
+function* encodeSteps(row: TextRow, _: Settings, context: EncodeContext): Steps<Example<undefined>> {
+  const sequences = [yield* encodeTextSteps(row, context)];
+  return { sequences, labels: context.training ? Float32Array.of(numberOf(row)) : undefined, details: undefined };
 }
 
 /** A number for a text or a pair of texts (semantic similarity): squared error, Spearman's correlation. */
@@ -45,10 +51,8 @@ export const regression = defineTask<TextRow, Settings, RegressionPrediction>({
     head.type === "sequence-classification" && head.labels === 1 && (head.problem ?? "regression") === "regression"
       ? {}
       : undefined,
-  encode(row, _, context) {
-    const sequences = [encodeText(row, context)];
-    return { sequences, labels: context.training ? Float32Array.of(numberOf(row)) : undefined, details: undefined };
-  },
+  encode: (row, settings, context) => atOnce(encodeSteps(row, settings, context)),
+  encodeSteps,
   inputs: (batch) => ({ batch, labels: { labels: batch.labels } }),
   outputs: ({ logits }, batch) => rowsOfSequences(logits, batch),
   predict: (_, __, [value]) => ({ value }),

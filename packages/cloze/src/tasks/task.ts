@@ -7,7 +7,7 @@ import type { DataWarnings, ReadTaskRowsOptions, RowInput, TypedRows } from "../
 import type { EncoderBatch } from "../encoder/batch.js";
 import type { HeadFields, ModelOutput } from "../families/index.js";
 import type { HeadConfig, HeadOutput, Labels } from "../heads/index.js";
-import type { Tokenizer } from "../text/index.js";
+import type { Steps, Tokenizer } from "../text/index.js";
 
 /** What a row becomes: one sequence, or several (windows of a long text, choices, candidates). */
 export interface Example<Details = unknown> {
@@ -115,6 +115,8 @@ export interface Task<Row = unknown, Settings = unknown, Prediction = unknown, D
   reconcile?(wanted: Settings, inModel: Settings): Settings;
   /** @throws ROW_UNLABELLED when labels are wanted and the row has none */
   encode(row: Row, settings: Settings, context: EncodeContext): Example<Details>;
+  /** The same in steps, for rows of megabytes in a server. Absent: a row takes no time to speak of, or cannot be cut. */
+  encodeSteps?(row: Row, settings: Settings, context: EncodeContext): Steps<Example<Details>>;
   /** What the model is given. */
   inputs(batch: TaskBatch, settings: Settings, context: InputContext): TaskInputs;
   /** The loss, where it is not the head's own. A scalar. */
@@ -125,6 +127,8 @@ export interface Task<Row = unknown, Settings = unknown, Prediction = unknown, D
    */
   outputs(output: HeadOutput, batch: TaskBatch, settings: Settings, inputs: TaskInputs): Float32Array[];
   predict(row: Row, example: Example<Details>, outputs: Float32Array, settings: Settings): Prediction;
+  /** The same in steps. */
+  predictSteps?(row: Row, example: Example<Details>, outputs: Float32Array, settings: Settings): Steps<Prediction>;
   /** Chooses what is tuned on labelled predictions (thresholds); new settings. */
   tune?(rows: readonly Row[], predictions: readonly Prediction[], settings: Settings): Settings;
   /** A prediction under changed settings: what depends on thresholds is decided again. */

@@ -3,16 +3,17 @@ import { z } from "zod";
 import {
   convertTags,
   guessTagScheme,
-  parseTags,
+  parseTagSteps,
   readTaskRows,
   type TagScheme,
   type TokenRow,
   tagSchemes,
 } from "../data/readers/index.js";
 import { ClozeError } from "../errors.js";
-import { allowedTransitions, viterbi } from "../heads/crf.js";
+import { allowedTransitions, viterbiSteps } from "../heads/crf.js";
 import { classScores, confusionMatrix } from "../metrics/classification.js";
 import { entityReport } from "../metrics/entities.js";
+import { atOnce, type Steps } from "../text/index.js";
 import {
   checkSeveralLabels,
   labelNumbers,
@@ -24,9 +25,9 @@ import {
   weightsInOrder,
   weightsOption,
 } from "./label-map.js";
-import { joinRows, placeOfLargest, rowsOfTokens, softmaxOf } from "./outputs.js";
+import { joinNumbers, joinRows, placeOfLargest, rowsOfTokens, softmaxOf } from "./outputs.js";
 import { defineTask, type EncodeContext, type Example, type Scores } from "./task.js";
-import { textWindows } from "./windows.js";
+import { textWindowSteps } from "./windows.js";
 
 const settingsSchema = z.strictObject({
   /** The tags. */
@@ -101,6 +102,9 @@ function placed({ tokens, text, offsets }: TokenRow): Pick<TokenDetails, "text" 
   return { text: tokens.join(" "), words };
 }
 
+/** Words of a step of predicting. */
+const stepWords = 1024;
+
 /** The first word that ends behind a place. */
 function wordBehind(words: TokenDetails["words"], place: number): number {
   let [low, high] = [0, words.length];
@@ -113,9 +117,9 @@ function wordBehind(words: TokenDetails["words"], place: number): number {
 }
 
 /** Encodes a row; in long texts every word stands in at least one window, and has its label in each. */
-function encode(row: TokenRow, settings: Settings, context: EncodeContext): Example<TokenDetails> {
+function* encodeSteps(row: TokenRow, settings: Settings, context: EncodeContext): Steps<Example<TokenDetails>> {
   const { text, words } = placed(row);
-  const windows = textWindows(context.tokenizer, text, context.maxLength, settings.stride);
+  const windows = yield* textWindowSteps(context.tokenizer, text, context.maxLength, settings.stride);
   if (windows.length > 1) {
     context.warnings.add(
       "TEXT_WINDOWS",
@@ -124,7 +128,8 @@ function encode(row: TokenRow, settings: Settings, context: EncodeContext): Exam
     );
   }
   const seen = new Uint8Array(words.length);
-  const firstPieces = windows.map(({ ids, starts, ends }) => {
+  const firstPieces: Int32Array[] = [];
+  for (const { ids, starts, ends } of windows) {
     const first = new Int32Array(ids.length).fill(-1);
     let word = wordBehind(words, starts.find((start) => start >= 0) ?? 0);
     let last = -1;
@@ -137,8 +142,9 @@ function encode(row: TokenRow, settings: Settings, context: EncodeContext): Exam
       last = word;
       seen[word] = 1;
     }
-    return first;
-  });
+    firstPieces.push(first);
+    yield;
+  }
   const unseen = seen.reduce((count, one) => count + 1 - one, 0);
   if (unseen > 0) {
     context.warnings.add(
@@ -161,13 +167,13 @@ const inScheme = (tags: readonly string[], { scheme }: Settings, from = scheme):
   scheme === undefined || from === undefined || from === scheme ? tags : convertTags(tags, from, scheme);
 
 /** Emissions of each word [names], from the window where it stands furthest from the edges; undefined where it has none. */
-function emissionsOf(
+function* emissionSteps(
   { words, firstPieces }: TokenDetails,
   outputs: Float32Array,
   { names, crf }: Settings,
-): { emissions: (Float32Array | undefined)[]; transitions?: Float32Array } {
+): Steps<{ emissions: (Float32Array | undefined)[]; transitions?: Float32Array }> {
   const width = names.length;
-  const emissions: (Float32Array | undefined)[] = words.map(() => undefined);
+  const emissions = new Array<Float32Array | undefined>(words.length).fill(undefined);
   const margins = new Float64Array(words.length).fill(-1);
   let at = 0;
   for (const window of firstPieces) {
@@ -178,35 +184,43 @@ function emissionsOf(
       emissions[word] = outputs.subarray(at + token * width, at + (token + 1) * width);
     });
     at += window.length * width + (crf === true ? (width + 2) * width : 0);
+    yield;
   }
   return { emissions, transitions: crf === true ? outputs.subarray(at - (width + 2) * width, at) : undefined };
 }
 
-function predict(details: TokenDetails, outputs: Float32Array, settings: Settings): TokenPrediction {
+function* predictSteps(details: TokenDetails, outputs: Float32Array, settings: Settings): Steps<TokenPrediction> {
   const { names, scheme, constrained } = settings;
-  const { emissions, transitions } = emissionsOf(details, outputs, settings);
-  const asked = emissions.flatMap((one, word) => (one === undefined ? [] : [{ word, one }]));
+  const { emissions, transitions } = yield* emissionSteps(details, outputs, settings);
+  const asked: { readonly word: number; readonly one: Float32Array }[] = [];
+  for (const [word, one] of emissions.entries()) {
+    if (one !== undefined) asked.push({ word, one });
+    if (word % stepWords === 0) yield;
+  }
   const outside = names.includes("O") ? "O" : names[0];
-  const tags = details.words.map(() => outside);
+  const tags = new Array<string>(details.words.length).fill(outside);
   const scores = new Float64Array(tags.length).fill(1);
   const allowed = constrained === true && scheme !== undefined ? allowedTransitions(names, scheme) : undefined;
-  const flat = new Float32Array(asked.length * names.length);
-  for (const [i, { one }] of asked.entries()) flat.set(one, i * names.length);
+  // Without rules for neighbours each word is decided alone.
   const path =
     transitions === undefined && allowed === undefined
-      ? asked.map(({ one }) => placeOfLargest(one))
-      : viterbi(flat, names.length, { transitions, allowed });
-  asked.forEach(({ word, one }, i) => {
-    tags[word] = names[path[i]];
-    scores[word] = softmaxOf(one)[path[i]];
-  });
+      ? undefined
+      : yield* viterbiSteps(joinNumbers(asked.map(({ one }) => one)), names.length, { transitions, allowed });
+  for (const [i, { word, one }] of asked.entries()) {
+    const tag = path === undefined ? placeOfLargest(one) : path[i];
+    tags[word] = names[tag];
+    scores[word] = softmaxOf(one)[tag];
+    if (i % stepWords === 0) yield;
+  }
   const { text, words } = details;
-  const spans = scheme === undefined ? [] : parseTags(tags, scheme).spans;
-  const entities = spans.map(({ start, end, label }): Entity => {
+  const spans = scheme === undefined ? [] : (yield* parseTagSteps(tags, scheme)).spans;
+  const entities: Entity[] = [];
+  for (const { start, end, label } of spans) {
     const [from, to] = [words[start][0], words[end - 1][1]];
     const score = scores.slice(start, end).reduce((sum, one) => sum + one, 0) / (end - start);
-    return { start: from, end: to, label, text: text.slice(from, to), score };
-  });
+    entities.push({ start: from, end: to, label, text: text.slice(from, to), score });
+    if (entities.length % stepWords === 0) yield;
+  }
   return { text, entities, tags };
 }
 
@@ -277,7 +291,8 @@ export const tokenClassification = defineTask<TokenRow, Settings, TokenPredictio
     return { names, scheme: guessTagScheme([names]), crf: head.crf, stride: 32 };
   },
   reconcile: (wanted, inModel) => ({ ...wanted, names: reconcileNames(wanted.names, inModel.names) }),
-  encode,
+  encode: (row, settings, context) => atOnce(encodeSteps(row, settings, context)),
+  encodeSteps,
   inputs: (batch, { weights, names }) => ({
     batch,
     labels: { labels: batch.labels, classWeights: weightsInOrder(weights, names) },
@@ -295,7 +310,8 @@ export const tokenClassification = defineTask<TokenRow, Settings, TokenPredictio
     });
     return joinRows(blocks, batch.rowOffsets);
   },
-  predict: (_, { details }, outputs, settings) => predict(details, outputs, settings),
+  predict: (_, { details }, outputs, settings) => atOnce(predictSteps(details, outputs, settings)),
+  predictSteps: (_, { details }, outputs, settings) => predictSteps(details, outputs, settings),
   checkGold: (rows) => rows.forEach((row) => void tagsOf(row)),
   score(rows, predictions, settings, warnings) {
     const from = guessTagScheme(rows.map(tagsOf));

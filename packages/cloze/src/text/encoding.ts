@@ -1,4 +1,5 @@
 import type { PostProcessor, TemplatePart } from "./post-processors/index.js";
+import type { Steps } from "./steps.js";
 import { isWhitespace } from "./unicode.js";
 
 /** What a text, or a pair of texts, is encoded to. Position `i` of every list is about token `i`. */
@@ -73,8 +74,11 @@ export interface AssembleOptions {
   readonly texts: readonly string[];
 }
 
-/** Puts special tokens around one or two sequences. */
-export function assemble(sequences: readonly SequenceTokens[], options: AssembleOptions): Encoding {
+/** Tokens of a step. */
+const stepTokens = 4096;
+
+/** Puts special tokens around one or two sequences, in steps. */
+export function* assembleSteps(sequences: readonly SequenceTokens[], options: AssembleOptions): Steps<Encoding> {
   const { template, addSpecialTokens, trim, texts } = options;
   const ids: number[] = [];
   const typeIds: number[] = [];
@@ -107,6 +111,7 @@ export function assemble(sequences: readonly SequenceTokens[], options: Assemble
       special.push(0);
       wordIds.push(sequence.words[at]);
       sequenceIds.push(part.index);
+      if (at % stepTokens === stepTokens - 1) yield;
     }
   }
   return {

@@ -1,10 +1,13 @@
+import type { AddedTokenMatch } from "./added-tokens.js";
 import { toByteCharacters } from "./byte-alphabet.js";
 import { ChunkCache, EMPTY_HASH, hashUnit } from "./chunk-cache.js";
 import type { Model } from "./models/model.js";
 import { NormalizedText } from "./normalized-text.js";
 import type { PipelineParts } from "./pipeline.js";
 import type { EmitPiece, PreTokenizer } from "./pre-tokenizers/pre-tokenizer.js";
-import { isWhitespace, wellFormed } from "./unicode.js";
+import type { Steps } from "./steps.js";
+import { blockLength, cutsAtSpaces, type TextCuts, textCuts } from "./text-cuts.js";
+import { isSpace, wellFormed } from "./unicode.js";
 
 /** Pieces longer than this are seldom seen again. */
 const LONGEST_REMEMBERED = 48;
@@ -49,24 +52,22 @@ export class IdEncoder {
   private readonly needsBytes: boolean;
   private readonly tracked: boolean;
   private readonly cutsAtSpaces: boolean;
+  private readonly cuts: TextCuts | undefined;
   private readonly pieces = new Map<string, readonly number[]>();
   private chunks: ChunkCache | null = null;
   private readonly chunkIds = new IdBuffer();
   private output = new IdBuffer();
 
   constructor(parts: PipelineParts) {
-    const { normalizer, preTokenizer, added, model } = parts;
+    const { preTokenizer, model } = parts;
     this.parts = parts;
     this.model = model;
     const withoutBytes = preTokenizer?.withoutBytes?.() ?? null;
     this.preTokenizer = withoutBytes ?? preTokenizer;
     this.needsBytes = withoutBytes !== null;
     this.tracked = preTokenizer?.needsAlignment ?? false;
-    this.cutsAtSpaces =
-      (normalizer?.cutsAtSpaces ?? normalizer === null) &&
-      preTokenizer?.cutsAtSpaces === true &&
-      added.normalized.isEmpty &&
-      !this.tracked;
+    this.cutsAtSpaces = cutsAtSpaces(parts);
+    this.cuts = textCuts(parts);
   }
 
   /** Adds the ids of a text to a buffer. */
@@ -81,6 +82,35 @@ export class IdEncoder {
       if (token) output.push(token.id);
       else this.encodeRange(text, start, end, output);
     }
+  }
+
+  /** The same in steps of some thousand characters, where the parts let a text be cut. The buffer must be the caller's own. */
+  *encodeSteps(input: string, output: IdBuffer): Steps<void> {
+    const text = wellFormed(input);
+    let since = 0;
+    for (const { start, end, token } of this.parts.added.raw.split(text) ?? [wholeOf(text)]) {
+      if (token) output.push(token.id);
+      else yield* this.rangeSteps(text, start, end, output);
+      if (end - since < blockLength) continue;
+      since = end;
+      yield;
+    }
+  }
+
+  private *rangeSteps(text: string, start: number, end: number, output: IdBuffer): Steps<void> {
+    const { cuts } = this;
+    const { size } = output;
+    let from = start;
+    while (cuts !== undefined && from < end) {
+      const to = cuts.after(text, from, end);
+      if (cuts.anyway) this.encodeRange(text, from, to, output);
+      else if (!this.encodeChunks(text, from, to, output, from === start, to === end)) break;
+      from = to;
+      yield;
+    }
+    if (from >= end) return;
+    output.size = size;
+    this.encodeRange(text, start, end, output);
   }
 
   private encodeRange(text: string, start: number, end: number, output: IdBuffer): void {
@@ -125,8 +155,12 @@ export class IdEncoder {
     this.output.append(ids);
   };
 
-  /** Encodes a range chunk by chunk; false where a chunk cannot stand for itself, and the output is then unfinished. */
-  private encodeChunks(text: string, from: number, to: number, output: IdBuffer): boolean {
+  /**
+   * Encodes a range chunk by chunk; false where a chunk cannot stand for itself, and the output is then unfinished.
+   *
+   * @param opens the range begins what is encoded as a whole; @param closes it ends it
+   */
+  private encodeChunks(text: string, from: number, to: number, output: IdBuffer, opens = true, closes = true): boolean {
     this.chunks ??= new ChunkCache();
     const { chunks } = this;
     let start = from;
@@ -139,7 +173,8 @@ export class IdEncoder {
         (code === 0x20 && !isSpace(previous) && unit + 1 < to && !isSpace(text.charCodeAt(unit + 1)))
       ) {
         if (chunks.find(text, start, unit, hash)) output.append(chunks.ids, chunks.start, chunks.end);
-        else if (!this.encodeChunk(text, start, unit, hash, output, start === from, unit === to)) return false;
+        else if (!this.encodeChunk(text, start, unit, hash, output, opens && start === from, closes && unit === to))
+          return false;
         if (code === -1) return true;
         start = unit;
         hash = EMPTY_HASH;
@@ -176,12 +211,8 @@ export class IdEncoder {
   }
 }
 
-/** Whether a unit is white space, or not there (NaN). */
-function isSpace(unit: number): boolean {
-  return unit <= 0x20
-    ? unit === 0x20 || (unit >= 9 && unit <= 13)
-    : !(unit >= 0) || (unit >= 0x80 && isWhitespace(unit));
-}
+/** A text without added tokens, as a piece of itself. */
+export const wholeOf = (text: string): AddedTokenMatch => ({ start: 0, end: text.length, token: null });
 
 /** A piece that does not keep the text alive that it was cut from. */
 export function ownCopy(piece: string): string {

@@ -22,6 +22,7 @@ export type { JsonObject, JsonValue } from "./json-reader.js";
 export type { PaddingOptions } from "./padding.js";
 export { checkTokenizerFolder, type ParityResult } from "./parity.js";
 export type { SpecialTokenIds, SpecialTokenNames, SpecialTokenRole } from "./special-tokens.js";
+export { atOnce, inSlices, type Steps } from "./steps.js";
 export {
   type DecodeOptions,
   type EncodeIdsOptions,

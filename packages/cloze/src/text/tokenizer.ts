@@ -2,15 +2,16 @@ import { ClozeError } from "../errors.js";
 import { type AddedVocabulary, readAddedTokens } from "./added-tokens.js";
 import { type ContinuationRule, continuationRule } from "./continuation.js";
 import { type Decoder, readDecoder } from "./decoders/index.js";
-import { assemble, countSpecial, type Encoding, templateOf } from "./encoding.js";
+import { assembleSteps, countSpecial, type Encoding, type SequenceTokens, templateOf } from "./encoding.js";
 import { IdBuffer, IdEncoder } from "./id-encoder.js";
+import { cutRanges, type IdRange, joinIds } from "./id-ranges.js";
 import { type JsonObject, JsonReader } from "./json-reader.js";
 import { readModel } from "./models/index.js";
 import type { Model } from "./models/model.js";
 import { readNormalizer } from "./normalizers/index.js";
 import { type PaddingOptions, padEncodings, readPadding } from "./padding.js";
 import { Pipeline, type PipelineParts } from "./pipeline.js";
-import { type PostProcessor, readPostProcessor, type TemplatePart } from "./post-processors/index.js";
+import { type PostProcessor, readPostProcessor } from "./post-processors/index.js";
 import { readPreTokenizer } from "./pre-tokenizers/index.js";
 import {
   findSpecialTokens,
@@ -19,8 +20,9 @@ import {
   type SpecialTokenRole,
   specialTokenFields,
 } from "./special-tokens.js";
+import { atOnce, type Steps } from "./steps.js";
 import { parseJsonObject, readTokenizerFiles, type TokenizerFiles, writeTokenizerFiles } from "./tokenizer-files.js";
-import { countedLength, keptLengths, readTruncation, type TruncationOptions, truncate } from "./truncation.js";
+import { countedLength, readTruncation, type TruncationOptions, truncate } from "./truncation.js";
 
 /** What {@link Tokenizer.encode} can be told. */
 export interface EncodeOptions {
@@ -134,19 +136,40 @@ export class Tokenizer {
   }
 
   private encodeUnpadded(text: string, options: EncodeOptions): Encoding {
+    const sequences = [text, ...pairOf(options)].map((each) => this.pipeline.encode(checkText(each)));
+    return atOnce(this.assembleSteps(text, sequences, options));
+  }
+
+  /**
+   * What {@link encode} gives without padding, in steps that take a few milliseconds at most, where the tokenizer lets a text
+   * be cut (at white space, with most). For servers that are given megabytes.
+   *
+   * @throws as `encode`
+   * @example
+   * const { ids } = await inSlices(tokenizer.encodeSteps(text));
+   */
+  *encodeSteps(text: string, options: Omit<EncodeOptions, "padding"> = {}): Steps<Encoding> {
+    const sequences: SequenceTokens[] = [];
+    for (const each of [text, ...pairOf(options)]) sequences.push(yield* this.pipeline.encodeSteps(checkText(each)));
+    return yield* this.assembleSteps(text, sequences, options);
+  }
+
+  private *assembleSteps(text: string, sequences: SequenceTokens[], options: EncodeOptions): Steps<Encoding> {
     const { pair, addSpecialTokens = true } = options;
-    const sequences = [this.pipeline.encode(checkText(text))];
-    if (pair !== undefined) sequences.push(this.pipeline.encode(checkText(pair)));
     const template = templateOf(this.postProcessor, pair !== undefined);
     const trim = this.postProcessor?.trim ?? null;
     const how = { template, addSpecialTokens, trim, texts: [text, pair ?? ""] };
     const truncation = options.truncation ?? this.truncation;
-    if (!truncation) return assemble(sequences, how);
+    if (!truncation) return yield* assembleSteps(sequences, how);
     const added = addSpecialTokens ? countSpecial(template) : 0;
     const [first, second] = truncate(sequences, truncation, added);
-    const [main, ...overflowing] = first
-      .flatMap((tokens) => (second ? second.map((other) => [tokens, other]) : [[tokens]]))
-      .map((tokens) => assemble(tokens, how));
+    const parts = first.flatMap((tokens) => (second ? second.map((other) => [tokens, other]) : [[tokens]]));
+    const windows: Encoding[] = [];
+    for (const tokens of parts) {
+      windows.push(yield* assembleSteps(tokens, how));
+      yield;
+    }
+    const [main, ...overflowing] = windows;
     // The windows that follow the first text come before those that only the second has.
     const own = second ? second.length - 1 : 0;
     return { ...main, overflowing: [...overflowing.slice(own), ...overflowing.slice(0, own)] };
@@ -159,18 +182,36 @@ export class Tokenizer {
    * tokenizer.encodeIds("Hello", { truncation: { maxLength: 128 } }); // Int32Array [101, 7592, 102]
    */
   encodeIds(text: string, options: EncodeIdsOptions = {}): Int32Array {
-    const { pair, addSpecialTokens = true } = options;
     const { buffer } = this;
     buffer.size = 0;
-    this.idEncoder.encode(checkText(text), buffer);
-    const ends = [buffer.size];
-    if (pair !== undefined) {
-      this.idEncoder.encode(checkText(pair), buffer);
+    const ends = [text, ...pairOf(options)].map((each) => {
+      this.idEncoder.encode(checkText(each), buffer);
+      return buffer.size;
+    });
+    return this.idsOf(buffer, ends, text, options);
+  }
+
+  /**
+   * What {@link encodeIds} gives, in steps as those of {@link encodeSteps}.
+   *
+   * @throws as `encodeIds`
+   */
+  *encodeIdsSteps(text: string, options: EncodeIdsOptions = {}): Steps<Int32Array> {
+    // Another text may be encoded between two steps.
+    const buffer = new IdBuffer();
+    const ends: number[] = [];
+    for (const each of [text, ...pairOf(options)]) {
+      yield* this.idEncoder.encodeSteps(checkText(each), buffer);
       ends.push(buffer.size);
     }
+    return this.idsOf(buffer, ends, text, options);
+  }
+
+  private idsOf(buffer: IdBuffer, ends: readonly number[], text: string, options: EncodeIdsOptions): Int32Array {
+    const { pair, addSpecialTokens = true } = options;
     const template = templateOf(this.postProcessor, pair !== undefined);
     const truncation = options.truncation ?? this.truncation;
-    const ranges = ends.map((end, index): [number, number] => [index === 0 ? 0 : ends[index - 1], end]);
+    const ranges = ends.map((end, index): IdRange => [index === 0 ? 0 : ends[index - 1], end]);
     if (truncation) {
       let lengths = ranges.map(([start, end]) => end - start);
       if (
@@ -326,6 +367,8 @@ function build(files: TokenizerFiles): Tokenizer {
   }
 }
 
+const pairOf = ({ pair }: EncodeOptions): string[] => (pair === undefined ? [] : [pair]);
+
 function checkText(text: string): string {
   if (typeof text === "string") return text;
   throw new ClozeError("TOKENIZER_INPUT", "Only text can be encoded.", {
@@ -333,45 +376,4 @@ function checkText(text: string): string {
     received: text === null ? "null" : typeof text,
     remedy: "Encode the texts of a list one by one, or with encodeBatch.",
   });
-}
-
-/** Shortens ranges to what truncation keeps. */
-function cutRanges(
-  ranges: [number, number][],
-  lengths: readonly number[],
-  truncation: TruncationOptions,
-  added: number,
-): void {
-  const kept = keptLengths(lengths, truncation, added) ?? lengths;
-  kept.forEach((length, index) => {
-    const range = ranges[index];
-    if (length >= range[1] - range[0]) return;
-    if (truncation.direction === "left") range[0] = range[1] - length;
-    else range[1] = range[0] + length;
-  });
-}
-
-/** Copies ranges of ids, with the special tokens of a template between them. */
-function joinIds(
-  template: readonly TemplatePart[],
-  buffer: IdBuffer,
-  ranges: readonly (readonly [number, number])[],
-  addSpecialTokens: boolean,
-): Int32Array {
-  let total = addSpecialTokens ? countSpecial(template) : 0;
-  for (const part of template) if (part.kind === "sequence") total += ranges[part.index][1] - ranges[part.index][0];
-  const joined = new Int32Array(total);
-  let at = 0;
-  for (const part of template) {
-    if (part.kind === "special") {
-      if (!addSpecialTokens) continue;
-      joined.set(part.ids, at);
-      at += part.ids.length;
-    } else {
-      const [start, end] = ranges[part.index];
-      joined.set(buffer.ids.subarray(start, end), at);
-      at += end - start;
-    }
-  }
-  return joined;
 }

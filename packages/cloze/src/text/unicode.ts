@@ -39,6 +39,13 @@ export function characterSet(include: string, exclude = ""): CharacterSet {
 /** Unicode White_Space (tab, line feed, no-break space, ideographic space, and so on; not U+FEFF). */
 export const isWhitespace = characterSet("\\p{White_Space}");
 
+/** Whether a unit is white space, or not there (NaN). */
+export function isSpace(unit: number): boolean {
+  return unit <= 0x20
+    ? unit === 0x20 || (unit >= 9 && unit <= 13)
+    : !(unit >= 0) || (unit >= 0x80 && isWhitespace(unit));
+}
+
 /** Characters of numbers: decimal digits, letters such as Ⅷ, fractions such as ½. */
 export const isNumeric = characterSet("\\p{N}");
 

@@ -9,12 +9,13 @@ export { collectRows, type OpenRowsOptions, openRows, type RowSource, rowsOf } f
 export { type Answer, type QuestionRow, readQuestionRows } from "./question-rows.js";
 export { type RankingRow, readRankingRows } from "./ranking-rows.js";
 export type { DataRow } from "./row.js";
-export { splitWords } from "./span-tags.js";
+export { splitWordSteps, splitWords } from "./span-tags.js";
 export { foldRows, type Split, type SplitOptions, splitRows } from "./split.js";
 export {
   checkTags,
   convertTags,
   guessTagScheme,
+  parseTagSteps,
   parseTags,
   type TagFault,
   type TagScheme,

@@ -1,17 +1,29 @@
 // From spans of characters to tags of words.
+import { atOnce, type Steps } from "../../text/steps.js";
 import { type TagScheme, type TagSpan, writeTags } from "./tag-scheme.js";
 
 // A run of letters, digits and their marks is one word; a sign is one; in scripts without spaces a character is one.
 const wordPattern =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]\p{M}*|(?:(?![\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}])[\p{L}\p{N}\p{M}_])+|[^\s\p{L}\p{N}\p{M}_]/gu;
 
+export interface PlacedWords {
+  readonly tokens: string[];
+  readonly offsets: [number, number][];
+}
+
 /** Words of a text with their places: `[start, end)` in UTF-16 units. */
-export function splitWords(text: string): { tokens: string[]; offsets: [number, number][] } {
-  const found = [...text.matchAll(wordPattern)];
-  return {
-    tokens: found.map(([word]) => word),
-    offsets: found.map(({ 0: word, index }) => [index, index + word.length]),
-  };
+export const splitWords = (text: string): PlacedWords => atOnce(splitWordSteps(text));
+
+/** The same in steps of some thousand words. */
+export function* splitWordSteps(text: string): Steps<PlacedWords> {
+  const tokens: string[] = [];
+  const offsets: [number, number][] = [];
+  for (const { 0: word, index } of text.matchAll(wordPattern)) {
+    tokens.push(word);
+    offsets.push([index, index + word.length]);
+    if (tokens.length % 2048 === 0) yield;
+  }
+  return { tokens, offsets };
 }
 
 /** The longest of spans that overlap, by start; of equally long ones the first given. Also how many were left out. */

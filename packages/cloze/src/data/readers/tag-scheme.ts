@@ -1,5 +1,6 @@
 // Tags that mark spans of tokens: B(egin), I(nside), E(nd)/L(ast), S(ingle)/U(nit), O(utside).
 import { ClozeError } from "../../errors.js";
+import { atOnce, type Steps } from "../../text/steps.js";
 
 /** `BIO` is IOB2; `IOB1` writes B only where a span touches the one before of the same label. */
 export type TagScheme = "BIO" | "IOB1" | "BIOES" | "BILOU";
@@ -65,6 +66,12 @@ function follows(before: Tag | undefined, tag: Tag, scheme: TagScheme): boolean 
   return open ? goesOn && same : !goesOn;
 }
 
+/** What {@link parseTags} gives. */
+export interface ParsedTags {
+  readonly spans: TagSpan[];
+  readonly faults: TagFault[];
+}
+
 /**
  * The spans that tags mark, and the tags that break the scheme. Faulty tags are read as the CoNLL scorer reads them: I
  * after O, or after another label, begins a span; a tag that is none of the scheme stands for O.
@@ -72,12 +79,17 @@ function follows(before: Tag | undefined, tag: Tag, scheme: TagScheme): boolean 
  * @example
  * parseTags(["B-PER", "I-PER", "O"], "BIO").spans; // [{ start: 0, end: 2, label: "PER" }]
  */
-export function parseTags(tags: readonly string[], scheme: TagScheme): { spans: TagSpan[]; faults: TagFault[] } {
+export const parseTags = (tags: readonly string[], scheme: TagScheme): ParsedTags =>
+  atOnce(parseTagSteps(tags, scheme));
+
+/** The same in steps of some thousand tags. */
+export function* parseTagSteps(tags: readonly string[], scheme: TagScheme): Steps<ParsedTags> {
   const spans: TagSpan[] = [];
   const faults: TagFault[] = [];
   let before: Tag | undefined;
   let start = 0;
   for (let position = 0; position <= tags.length; position++) {
+    if (position % 4096 === 4095) yield;
     const found = position < tags.length ? parse(tags[position], scheme) : outside;
     const tag = found ?? outside;
     const atEnd = position === tags.length;

@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
+import { atOnce, inSlices } from "../../text/steps.js";
 import type { TermWeights } from "../learned-sparse/term-weights.js";
 import { createAnalyzer } from "../lexical/analyzer.js";
 import { countTerms, type WeightedTerms } from "../lexical/bm25-formula.js";
@@ -13,7 +14,6 @@ import type { LiveSegments } from "./live-segments.js";
 import { hasIndex, type Manifest, nextSegment, readManifest, removeStrays, writeManifest } from "./manifest.js";
 import { checkFingerprint } from "./model-fingerprint.js";
 import { rewriteSegments } from "./rewrite-segments.js";
-import { searchAtOnce, searchInSlices } from "./search-steps.js";
 import {
   type ActiveSegment,
   derivedPath,
@@ -307,13 +307,13 @@ function openLocked(folder: string, { write, segmentSize, fingerprint, unlock }:
     },
     terms: (text) => settings.analyze(text),
     frequency: (term) => words.frequency(term),
-    searchWords: (query, options) => searchAtOnce(words.search(termsOf(query), options)),
-    searchWordsAsync: async (query, options) => searchInSlices(words.search(termsOf(query), options)),
+    searchWords: (query, options) => atOnce(words.search(termsOf(query), options)),
+    searchWordsAsync: async (query, options) => inSlices(words.search(termsOf(query), options)),
     searchVectors: (queries, options) => searchVectors(live, codec ?? noVectors(folder), queries, options),
     searchVectorsAsync: async (queries, options) =>
       searchVectorsAsync(live, codec ?? noVectors(folder), queries, options),
-    searchWeights: (queries, options) => weightSteps(queries, options).map(searchAtOnce),
-    searchWeightsAsync: async (query, options) => searchInSlices(weightSteps([query], options)[0]),
+    searchWeights: (queries, options) => weightSteps(queries, options).map((steps) => atOnce(steps)),
+    searchWeightsAsync: async (query, options) => inSlices(weightSteps([query], options)[0]),
     searchTokens(queries, options) {
       if (tokens === undefined) throw noTokens(folder);
       return searchTokens(live, keeper?.codec, tokens, queries, options);

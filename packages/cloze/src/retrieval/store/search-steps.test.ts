@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
+import { atOnce, inSlices } from "../../text/steps.js";
 import { openIndex } from "./search-index.js";
-import { searchAtOnce, searchInSlices } from "./search-steps.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-search-steps-"));
 afterEach(() => {
@@ -64,17 +64,17 @@ test("others are let in after steps that took a while, and only then", async () 
     }
     return name;
   }
-  expect(searchAtOnce(steps("x"))).toBe("x");
+  expect(atOnce(steps("x"))).toBe("x");
   seen.length = 0;
   let now = 0;
   vi.spyOn(performance, "now").mockImplementation(() => now);
-  await Promise.all([searchInSlices(steps("a")), searchInSlices(steps("b"))]);
+  await Promise.all([inSlices(steps("a")), inSlices(steps("b"))]);
   expect(seen).toEqual(["a0", "a1", "a2", "b0", "b1", "b2"]);
   seen.length = 0;
   vi.spyOn(performance, "now").mockImplementation(() => {
     now += 5;
     return now;
   });
-  expect(await Promise.all([searchInSlices(steps("a")), searchInSlices(steps("b"))])).toEqual(["a", "b"]);
+  expect(await Promise.all([inSlices(steps("a")), inSlices(steps("b"))])).toEqual(["a", "b"]);
   expect(seen).toEqual(["a0", "b0", "a1", "b1", "a2", "b2"]);
 });

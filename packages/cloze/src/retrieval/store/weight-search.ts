@@ -1,13 +1,14 @@
 // Learned weights of terms in an index: what may be added, and the best documents over its segments, as if they were one.
+
 import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
+import type { Steps } from "../../text/steps.js";
 import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
 import { type TermKind, type TermWeights, termKindOf, termPairs } from "../learned-sparse/term-weights.js";
 import { topScores } from "../top-scores.js";
 import type { IndexSearchOptions } from "./contract.js";
 import type { IndexedDocument, TermCodes } from "./document.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
-import type { SearchSteps } from "./search-steps.js";
 
 /** What a weight of 1 in an index stands for: SPLADE's weights are logarithms, rarely above 5. */
 export const weightStep = 0.001;
@@ -86,7 +87,7 @@ export function* searchWeights(
   live: LiveSegments,
   query: TermWeights,
   { depth, filter }: IndexSearchOptions,
-): SearchSteps<Ranking> {
+): Steps<Ranking> {
   const found: ScoredDocument[] = [];
   const pairs = termPairs(query);
   for (const segment of live.segments) {

@@ -1,4 +1,5 @@
 // BM25 over the segments of an index, as if they were one.
+import type { Steps } from "../../text/steps.js";
 import type { Ranking, ScoredDocument } from "../evaluation/ranking.js";
 import {
   type Bm25Parameters,
@@ -12,7 +13,6 @@ import type { TermPostings } from "../lexical/postings.js";
 import { searchScratch, topDocuments } from "../lexical/top-documents.js";
 import type { IndexSearchOptions } from "./contract.js";
 import { type LiveSegments, skipped } from "./live-segments.js";
-import type { SearchSteps } from "./search-steps.js";
 import type { Segment } from "./segment.js";
 
 /** Searches that see the index as it is when they are asked. */
@@ -56,7 +56,7 @@ export function createWordSearch(live: LiveSegments, bm25: Required<Bm25Paramete
     /** Documents that can be found and hold a term. */
     frequency: (term: string): number => liveFrequency(live.segments.map(({ words }) => words.read(term))),
     /** The best documents for terms. */
-    *search(terms: WeightedTerms, { depth, filter }: IndexSearchOptions): SearchSteps<Ranking> {
+    *search(terms: WeightedTerms, { depth, filter }: IndexSearchOptions): Steps<Ranking> {
       const { segments } = live;
       const mean = totalLength() / Math.max(1, live.size);
       const read = segments.map(({ words }) => new Map([...terms.keys()].map((term) => [term, words.read(term)])));

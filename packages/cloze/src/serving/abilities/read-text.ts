@@ -4,7 +4,7 @@ import { routeFor } from "../../embedding/routed-embedder.js";
 import { emptyCounts, prepareText, type TextRoles } from "../../embedding/text-roles.js";
 import type { TokenEncoder } from "../../embedding/token-encoder/token-encoder.js";
 import { ClozeError } from "../../errors.js";
-import type { Tokenizer } from "../../text/index.js";
+import type { Steps, Tokenizer } from "../../text/index.js";
 import { type CutOptions, type EncodedInput, encodeIdsInput, encodeInput, tooLong } from "../encode-input.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { ServingError } from "../serving-error.js";
@@ -103,11 +103,11 @@ function readMarked(model: TextModel, encoder: TokenEncoder, text: string, readi
 }
 
 /**
- * A text, or ids as they are, as a sequence of a model that embeds.
+ * A text, or ids as they are, as a sequence of a model that embeds; in steps.
  *
  * @throws ServingError "validation", "empty", "tokenizer"
  */
-export function readText(model: TextModel, input: string | readonly number[], reading: TextReading): TextInput {
+export function* readText(model: TextModel, input: string | readonly number[], reading: TextReading): Steps<TextInput> {
   const { embedder: served, tokenEncoder } = model;
   const { truncate, direction, field } = reading;
   if (tokenEncoder !== undefined && typeof input === "string") return readMarked(model, tokenEncoder, input, reading);
@@ -115,7 +115,9 @@ export function readText(model: TextModel, input: string | readonly number[], re
     const { tokenizer, maxLength } = model;
     const cut: CutOptions = { maxLength, truncate, direction, field };
     const encoded =
-      typeof input === "string" ? encodeInput(tokenizer, { text: input }, cut) : encodeIdsInput(tokenizer, input, cut);
+      typeof input === "string"
+        ? yield* encodeInput(tokenizer, { text: input }, cut)
+        : encodeIdsInput(tokenizer, input, cut);
     return { ...encoded, promptTokens: 0, role: roleOf(model, reading) };
   }
   const kind = kindOf(served, reading);
@@ -127,7 +129,7 @@ export function readText(model: TextModel, input: string | readonly number[], re
   const prompt = typeof input === "string" ? embedder.promptOf(kind) : "";
   const encoded =
     typeof input === "string"
-      ? encodeInput(
+      ? yield* encodeInput(
           tokenizer,
           { text: prepareText(input, { ...options, prompt }), addSpecialTokens: options.specialTokens },
           cut,

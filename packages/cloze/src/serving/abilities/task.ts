@@ -3,6 +3,7 @@ import { noGrad, scope, tensor } from "@cloze/tensor";
 import type { Head, HeadOutput } from "../../heads/index.js";
 import { joinNumbers } from "../../tasks/outputs.js";
 import type { Task, TaskInputs } from "../../tasks/task.js";
+import type { Steps } from "../../text/index.js";
 import type { SequenceUnit } from "../encode-input.js";
 import type { LoadedModel } from "../loaded-model.js";
 import { packUnits } from "../pack-units.js";
@@ -11,8 +12,8 @@ import type { Answer, Program } from "../scheduler.js";
 /** A row that is encoded: several sequences where its text is long. */
 export interface TaskRow {
   readonly units: readonly SequenceUnit[];
-  /** What the task says of the row, from what the model says of its sequences. */
-  predict(outputs: readonly Float32Array[]): unknown;
+  /** What the task says of the row, from what the model says of its sequences; in steps. */
+  predict(outputs: readonly Float32Array[]): Steps<unknown>;
 }
 
 export interface TaskAbility {
@@ -25,20 +26,23 @@ export interface TaskAbility {
   /** What the task reads of the model's output, for each sequence: logits. */
   readonly program: Program<SequenceUnit, Float32Array>;
   /**
-   * Encodes a row of the task's kind.
+   * Encodes a row of the task's kind, in steps.
    *
    * @param onCut called when a text was too long and was cut
    */
-  encode(row: unknown, onCut: () => void): TaskRow;
+  encode(row: unknown, onCut: () => void): Steps<TaskRow>;
 }
 
-/** The results of rows from those of all their sequences. */
-export function predictionsOf(rows: readonly TaskRow[], { results }: Answer<Float32Array>): unknown[] {
+/** The results of rows from those of all their sequences, in steps. */
+export function* predictionsOf(rows: readonly TaskRow[], { results }: Answer<Float32Array>): Steps<unknown[]> {
+  const predictions: unknown[] = [];
   let at = 0;
-  return rows.map(({ units, predict }) => {
+  for (const { units, predict } of rows) {
     at += units.length;
-    return predict(results.slice(at - units.length, at));
-  });
+    predictions.push(yield* predict(results.slice(at - units.length, at)));
+    yield;
+  }
+  return predictions;
 }
 
 /**
@@ -85,20 +89,30 @@ export function taskAbility(loaded: LoadedModel): TaskAbility | undefined {
         return scope(() => noGrad(() => task.outputs(finish(), batch, settings, inputs)));
       },
     },
-    encode(row, onCut) {
+    *encode(row, onCut) {
       const warnings = {
         add: (code: string) => code.endsWith("_CUT") && onCut(),
         list: () => [],
         clear() {},
       };
-      const example = task.encode(row, settings, { tokenizer, maxLength, training: false, warnings });
+      const context = { tokenizer, maxLength, training: false, warnings };
+      const example =
+        task.encodeSteps === undefined
+          ? task.encode(row, settings, context)
+          : yield* task.encodeSteps(row, settings, context);
+      yield;
       return {
         units: example.sequences.map(({ ids, segments }) => ({
-          ids: Int32Array.from(ids),
+          ids: ids instanceof Int32Array ? ids : Int32Array.from(ids),
           segments,
           tokens: ids.length,
         })),
-        predict: (outputs) => task.predict(row, example, joinNumbers(outputs), settings),
+        *predict(outputs) {
+          const joined = joinNumbers(outputs);
+          return task.predictSteps === undefined
+            ? task.predict(row, example, joined, settings)
+            : yield* task.predictSteps(row, example, joined, settings);
+        },
       };
     },
   };

@@ -5,10 +5,12 @@ import type { Duplex } from "node:stream";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { ClozeError } from "../../errors.js";
+import { inSlices } from "../../text/index.js";
 import { ServingError } from "../serving-error.js";
 import { createAuthorization } from "./authorization.js";
 import { refusalOf } from "./dialects.js";
 import type { Cost, Exchange, ServerState } from "./exchange.js";
+import { type JsonAnswer, jsonSteps } from "./json-steps.js";
 import { createPlaces, modelPrefix } from "./places.js";
 import { answerWith, isPlain, type Route } from "./route.js";
 import { isWritten } from "./vector-json.js";
@@ -337,7 +339,7 @@ export async function createApp({ state, routes, logger }: AppOptions): Promise<
         if (isPlain(answer)) return reply.code(answer.status).type(answer.type).send(answer.text);
         if (route.inference === true) reply.headers(costHeaders(exchange, performance.now() - startedAt));
         reply.type("application/json; charset=utf-8");
-        return reply.send(isWritten(answer) ? answer.json : JSON.stringify(answer));
+        return reply.send(isWritten(answer) ? answer.json : await inSlices(jsonSteps(answer as JsonAnswer), exchange));
       },
     });
   };

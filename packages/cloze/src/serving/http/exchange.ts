@@ -1,4 +1,6 @@
 // A request while it is worked on: which model it is for, what it costs, and whether its client is still there.
+
+import { inSlices, type Steps } from "../../text/index.js";
 import type { Abilities } from "../abilities/index.js";
 import type { EncodedInput } from "../encode-input.js";
 import type { Answer, Program, Scheduler, Unit } from "../scheduler.js";
@@ -114,31 +116,28 @@ export function chooseAbility<Name extends keyof Abilities>(
   return { served, ability: served.abilities[ability] as NonNullable<Abilities[Name]> };
 }
 
-/** Milliseconds of work after which others are let in. */
-const slice = 4;
-
 /**
- * Encodes inputs one after the other and counts them; long lists let others in between.
+ * Encodes inputs one after the other and counts them; long lists and long inputs let others in between.
  *
  * @throws the signal's reason, and what `encode` throws
  */
 export async function encodeAll<Input, Encoded>(
   { cost, signal }: Exchange,
   inputs: readonly Input[],
-  encode: (input: Input) => Encoded,
+  encode: (input: Input) => Steps<Encoded>,
 ): Promise<Encoded[]> {
-  const encoded: Encoded[] = [];
-  let since = performance.now();
-  for (const input of inputs) {
-    encoded.push(encode(input));
-    const spent = performance.now() - since;
-    if (spent < slice || encoded.length === inputs.length) continue;
-    cost.tokenizationTime += spent;
-    await new Promise((resolve) => setImmediate(resolve));
-    signal.throwIfAborted();
-    since = performance.now();
+  function* all(): Steps<Encoded[]> {
+    const encoded: Encoded[] = [];
+    for (const input of inputs) {
+      encoded.push(yield* encode(input));
+      yield;
+    }
+    return encoded;
   }
-  cost.tokenizationTime += performance.now() - since;
+  const worked = (milliseconds: number): void => {
+    cost.tokenizationTime += milliseconds;
+  };
+  const encoded = await inSlices(all(), { signal, worked });
   cost.inputs += inputs.length;
   return encoded;
 }
@@ -170,8 +169,15 @@ export function compute<U extends Unit, Result>(
   return inTurn(exchange, program, units);
 }
 
-const surrogates = /[\ud800-\udbff][\udc00-\udfff]/g;
-const codePoints = (text: string): number => text.length - (text.match(surrogates)?.length ?? 0);
+/** Counted one by one: a list of a million surrogates takes long to make. */
+function codePoints(text: string): number {
+  let count = 0;
+  for (let unit = 0; unit < text.length; unit++) {
+    count++;
+    if ((text.codePointAt(unit) as number) > 0xffff) unit++;
+  }
+  return count;
+}
 
 /** Characters of texts, as text-embeddings-inference counts them for its headers. */
 export function countCharacters({ cost }: Exchange, texts: readonly unknown[]): void {

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { sigmoid } from "../../tasks/outputs.js";
-import type { Tokenizer } from "../../text/index.js";
+import type { Steps, Tokenizer } from "../../text/index.js";
 import { checkBatchSize, chooseModel, type Exchange, encodeAll } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
 import type { ServedModel } from "../served-model.js";
@@ -74,8 +74,8 @@ function textOf(document: Document, place: number, fields: readonly string[]): s
 }
 
 /** The beginning of a text that holds so many tokens, and how many are left out. */
-function cutText(tokenizer: Tokenizer, text: string, most: number): { text: string; dropped: number } {
-  const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false, truncation: false, padding: false });
+function* cutText(tokenizer: Tokenizer, text: string, most: number): Steps<{ text: string; dropped: number }> {
+  const { ids, offsets } = yield* tokenizer.encodeSteps(text, { addSpecialTokens: false, truncation: false });
   return ids.length <= most
     ? { text, dropped: 0 }
     : { text: text.slice(0, offsets[most - 1][1]), dropped: ids.length - most };

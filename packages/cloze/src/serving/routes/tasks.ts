@@ -1,6 +1,7 @@
 // What models were fine-tuned for: the predictions that `cloze predict` writes, and `cloze fill-mask`.
 import { z } from "zod";
-import { splitWords } from "../../data/readers/span-tags.js";
+import { splitWordSteps } from "../../data/readers/span-tags.js";
+import { inSlices, type Steps } from "../../text/index.js";
 import { predictionsOf, type TaskRow } from "../abilities/task.js";
 import { encodeInput } from "../encode-input.js";
 import {
@@ -20,32 +21,31 @@ import { isText, listOf } from "./list-of.js";
 
 const group = "Cloze";
 
-/** Predictions for inputs of a model whose task is one of those. @param rowOf the task's row for an input */
+/** Predictions for inputs of a model whose task is one of those. @param rowOf the task's row for an input, in steps */
 async function predictions<Input>(
   exchange: Exchange,
   model: string | null | undefined,
   { names, what }: { names: readonly string[]; what: string },
   inputs: readonly Input[],
-  rowOf: (input: Input, place: number) => object,
+  rowOf: (input: Input, place: number) => Steps<object>,
 ): Promise<unknown[]> {
   const served = chooseModel(exchange, model, ({ abilities: { task } }) => names.includes(task?.task.name ?? ""), what);
   const ability = served.abilities.task as NonNullable<typeof served.abilities.task>;
   checkBatchSize(inputs.length, exchange.state.settings.maxClientBatchSize, "inputs");
-  const rows = inputs.map(rowOf);
-  countCharacters(
-    exchange,
-    rows.flatMap((row) => Object.values(row)),
-  );
   const onCut = () => {
     exchange.cost.dropped++;
   };
-  const encoded: TaskRow[] = await encodeAll(exchange, rows, (row) => ability.encode(row, onCut));
+  const encoded: TaskRow[] = await encodeAll(exchange, [...inputs.entries()], function* ([place, input]) {
+    const row = yield* rowOf(input, place);
+    countCharacters(exchange, Object.values(row));
+    return yield* ability.encode(row, onCut);
+  });
   const answer = await compute(
     exchange,
     ability.program,
     encoded.flatMap(({ units }) => units),
   );
-  return predictionsOf(encoded, answer);
+  return inSlices(predictionsOf(encoded, answer), { signal: exchange.signal });
 }
 
 /** One answer for one input, a list for a list. */
@@ -82,10 +82,10 @@ const classify = defineRoute({
   async handle({ inputs, model }, exchange) {
     const list = Array.isArray(inputs) ? inputs : [inputs];
     inputList(list.map((input) => (typeof input === "string" ? input : input.text)));
-    const rowOf = (input: (typeof list)[number], i: number) => ({
-      ...(typeof input === "string" ? { text: input } : input),
-      row: i + 1,
-    });
+    // biome-ignore lint/correctness/useYield: a text is a row already
+    function* rowOf(input: (typeof list)[number], i: number): Steps<object> {
+      return { ...(typeof input === "string" ? { text: input } : input), row: i + 1 };
+    }
     const tasks = { names: ["classification", "multi-label", "regression"], what: "a classifier" };
     return likeInputs(inputs, await predictions(exchange, model, tasks, list, rowOf));
   },
@@ -109,7 +109,9 @@ const recognise = defineRoute({
   inference: true,
   async handle({ inputs, model }, exchange) {
     const texts = inputList(inputs) as string[];
-    const rowOf = (text: string, i: number) => ({ ...splitWords(text), text, row: i + 1 });
+    function* rowOf(text: string, i: number): Steps<object> {
+      return { ...(yield* splitWordSteps(text)), text, row: i + 1 };
+    }
     const tasks = { names: ["token-classification"], what: "a model for named entities" };
     return likeInputs(inputs, await predictions(exchange, model, tasks, texts, rowOf));
   },
@@ -149,7 +151,10 @@ const answerQuestions = defineRoute({
       throw new ServingError("validation", "expected `question` and `context`", { field: "question" });
     const list = Array.isArray(given) ? given : [given];
     inputList(list.flatMap((one) => [one.question, one.context]));
-    const rowOf = (one: (typeof list)[number], i: number) => ({ ...one, id: String(i), answers: [], row: i + 1 });
+    // biome-ignore lint/correctness/useYield: a question with its context is a row already
+    function* rowOf(one: (typeof list)[number], i: number): Steps<object> {
+      return { ...one, id: String(i), answers: [], row: i + 1 };
+    }
     const tasks = { names: ["question-answering"], what: "a model for question answering" };
     const answers = await predictions(exchange, model, tasks, list, rowOf);
     return likeInputs(
@@ -186,8 +191,8 @@ const fillMask = defineRoute({
     const { tokenizer, maxLength } = served;
     const { maskId } = tokenizer;
     const cut = { maxLength, truncate: exchange.state.settings.autoTruncate, direction: "right" as const };
-    const units = await encodeAll(exchange, texts, (text) => {
-      const unit = encodeInput(tokenizer, { text }, cut);
+    const units = await encodeAll(exchange, texts, function* (text) {
+      const unit = yield* encodeInput(tokenizer, { text }, cut);
       if (unit.ids.includes(maskId)) return { ...unit, top };
       throw new ServingError(
         "validation",

@@ -1,6 +1,6 @@
 // Texts to tokens and back, as text-embeddings-inference gives them.
 import { z } from "zod";
-import type { Tokenizer } from "../../text/index.js";
+import type { Steps, Tokenizer } from "../../text/index.js";
 import { promptOf } from "../abilities/read-text.js";
 import { checkBatchSize, chooseModel, encodeAll } from "../http/exchange.js";
 import { defineRoute } from "../http/route.js";
@@ -18,9 +18,12 @@ type Token = z.output<typeof tokenSchema>;
 
 const anyModel = (): boolean => true;
 
+/** Tokens of a step. */
+const stepTokens = 2048;
+
 /** Tokens with their places in bytes, as text-embeddings-inference counts. */
-function tokensOf(tokenizer: Tokenizer, text: string, addSpecialTokens: boolean): Token[] {
-  const encoding = tokenizer.encode(text, { addSpecialTokens, truncation: false, padding: false });
+function* tokensOf(tokenizer: Tokenizer, text: string, addSpecialTokens: boolean): Steps<Token[]> {
+  const encoding = yield* tokenizer.encodeSteps(text, { addSpecialTokens, truncation: false });
   // Offsets grow but for odd tokenizers, so bytes are counted from the last place on.
   let [unit, bytes] = [0, 0];
   const bytesBefore = (place: number): number => {
@@ -29,20 +32,19 @@ function tokensOf(tokenizer: Tokenizer, text: string, addSpecialTokens: boolean)
     unit = place;
     return bytes;
   };
-  return Array.from(encoding.ids, (id, i): Token => {
+  const tokens: Token[] = [];
+  for (const [i, id] of encoding.ids.entries()) {
     if (encoding.specialTokensMask[i] === 1) {
-      return { id, text: encoding.tokens[i], special: true, start: null, stop: null };
+      tokens.push({ id, text: encoding.tokens[i], special: true, start: null, stop: null });
+    } else {
+      const [from, to] = encoding.offsets[i];
+      const start = bytesBefore(from);
+      const own = text.slice(from, to);
+      tokens.push({ id, text: own, special: false, start, stop: start + Buffer.byteLength(own) });
     }
-    const [from, to] = encoding.offsets[i];
-    const start = bytesBefore(from);
-    return {
-      id,
-      text: text.slice(from, to),
-      special: false,
-      start,
-      stop: start + Buffer.byteLength(text.slice(from, to)),
-    };
-  });
+    if (i % stepTokens === 0) yield;
+  }
+  return tokens;
 }
 
 const tokenize = defineRoute({
@@ -88,7 +90,10 @@ const decode = defineRoute({
     const lists = inputList(ids as number[] | number[][], "ids") as number[][];
     const { tokenizer } = chooseModel(exchange, model, anyModel, "a model");
     checkBatchSize(lists.length, exchange.state.settings.maxClientBatchSize, "ids");
-    return encodeAll(exchange, lists, (list) => tokenizer.decode(list, { skipSpecialTokens: skip_special_tokens }));
+    return encodeAll(exchange, lists, function* (list) {
+      yield;
+      return tokenizer.decode(list, { skipSpecialTokens: skip_special_tokens });
+    });
   },
 });
 

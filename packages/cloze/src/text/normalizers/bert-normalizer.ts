@@ -55,6 +55,11 @@ export class BertNormalizer implements Normalizer {
     });
   }
 
+  separates(code: number): boolean {
+    if (isWhitespace(code)) return !this.cleanText || !isCleanedAway(code);
+    return this.handleChineseCharacters && isIdeograph(code);
+  }
+
   private map(code: number, character: string): string {
     let out = character;
     if (this.cleanText) {

@@ -11,4 +11,10 @@ export interface Normalizer {
    * than before. False where absent.
    */
   readonly cutsAtSpaces?: boolean;
+
+  /**
+   * For a step that looks at one character at a time: whether this one becomes white space, or gets some before it, so that a
+   * text may be cut there. Absent for all other steps.
+   */
+  separates?(code: number): boolean;
 }

@@ -21,6 +21,7 @@ function classOf(code: number): number {
 /** `BertPreTokenizer`: words between white space; every punctuation mark by itself. */
 export class BertPreTokenizer implements PreTokenizer {
   readonly cutsAtSpaces = true;
+  readonly dropsSpaces = true;
 
   split(source: NormalizedText, start: number, end: number, emit: EmitPiece): void {
     const { text } = source;

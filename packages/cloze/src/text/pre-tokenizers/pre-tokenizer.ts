@@ -14,6 +14,9 @@ export interface PreTokenizer {
    */
   readonly cutsAtSpaces?: boolean;
 
+  /** Whether white space keeps apart what stands beside it, and says nothing else. False where absent. */
+  readonly dropsSpaces?: boolean;
+
   /** Whether the cuts depend on where a piece stood in the original text, so that alignments are needed. */
   readonly needsAlignment?: boolean;
 

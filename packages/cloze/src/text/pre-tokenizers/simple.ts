@@ -20,6 +20,7 @@ export class CharacterPreTokenizer implements PreTokenizer {
 /** `WhitespaceSplit`: what stands between white space. */
 export class WhitespaceSplitPreTokenizer implements PreTokenizer {
   readonly cutsAtSpaces = true;
+  readonly dropsSpaces = true;
 
   split(source: NormalizedText, start: number, end: number, emit: EmitPiece): void {
     const { text } = source;
@@ -49,6 +50,7 @@ export function punctuationPreTokenizer(behavior: SplitBehavior): PreTokenizer {
 /** `Whitespace`: runs of word characters, and runs of whatever is neither word nor white space. */
 export class WhitespacePreTokenizer implements PreTokenizer {
   readonly cutsAtSpaces = true;
+  readonly dropsSpaces = true;
 
   split(source: NormalizedText, start: number, end: number, emit: EmitPiece): void {
     const { text } = source;
