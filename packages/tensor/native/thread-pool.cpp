@@ -7,6 +7,11 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define CLOZE_PAUSE() _mm_pause()
@@ -34,6 +39,47 @@ inline uint64_t job(uint64_t g) { return g >> job_shift; }
 
 constexpr int most_workers = 255;
 
+// Where a worker sleeps. A system whose processors share no cache wakes it there, though the caller has that processor by now and
+// others are idle, and takes milliseconds to move it. So a caller forbids its own processor to who is about to wake, and who has
+// woken may go anywhere again.
+#if defined(__linux__)
+class Bed {
+ public:
+  // All of them under the lock of those who sleep.
+  void lie_down() {
+    sleeper_ = pthread_self();
+    processor_ = sched_getcpu();
+    taken_ = true;
+  }
+  void keep_off(int processor) {
+    if (!taken_ || moved_ || processor < 0 || processor != processor_) return;
+    cpu_set_t others;
+    if (pthread_getaffinity_np(sleeper_, sizeof(allowed_), &allowed_) != 0) return;
+    others = allowed_;
+    CPU_CLR(static_cast<size_t>(processor), &others);
+    moved_ = CPU_COUNT(&others) > 0 && pthread_setaffinity_np(sleeper_, sizeof(others), &others) == 0;
+  }
+  void get_up() {
+    if (moved_) pthread_setaffinity_np(sleeper_, sizeof(allowed_), &allowed_);
+    moved_ = taken_ = false;
+  }
+
+ private:
+  pthread_t sleeper_{};
+  cpu_set_t allowed_{};
+  int processor_ = -1;
+  bool taken_ = false, moved_ = false;
+};
+inline int this_processor() { return sched_getcpu(); }
+#else
+struct Bed {
+  void lie_down() {}
+  void keep_off(int) {}
+  void get_up() {}
+};
+inline int this_processor() { return -1; }
+#endif
+
 // The caller waits only for workers that have joined. One that still sleeps, or whose processor is taken by somebody else, is
 // left behind: the caller does its share.
 struct Pool {
@@ -41,6 +87,8 @@ struct Pool {
   std::mutex sleep;
   std::condition_variable wake;
   std::vector<std::thread> workers;
+  Bed beds[most_workers];
+  int asleep = 0;  // under the lock `sleep`, as the beds
   std::atomic<uint64_t> state{0};  // see gate
   std::atomic<uint64_t> finished{0};  // of the workers that joined
   std::atomic<int64_t> next{0};
@@ -59,7 +107,7 @@ struct Pool {
     }
   }
 
-  void loop(uint64_t seen) {
+  void loop(uint64_t seen, int number) {
     inside = true;
     for (;;) {
       uint64_t now = state.load(std::memory_order_acquire);
@@ -69,10 +117,14 @@ struct Pool {
       }
       if (gate::job(now) == seen) {
         std::unique_lock<std::mutex> lock(sleep);
+        ++asleep;
+        beds[number].lie_down();
         wake.wait(lock, [&] {
           now = state.load(std::memory_order_acquire);
           return gate::job(now) != seen;
         });
+        beds[number].get_up();
+        --asleep;
       }
       if (stop.load(std::memory_order_acquire)) return;
       seen = gate::job(now);
@@ -89,6 +141,10 @@ struct Pool {
     {
       std::lock_guard<std::mutex> lock(sleep);
       state.store(job << gate::job_shift | room << gate::room_shift | (room > 0 ? gate::open : 0), std::memory_order_release);
+      if (asleep > 0) {
+        const int own = this_processor();
+        for (size_t i = 0; i < workers.size(); ++i) beds[i].keep_off(own);
+      }
     }
     wake.notify_all();
   }
@@ -120,7 +176,7 @@ struct Pool {
     if (wanted > most_workers + 1) wanted = most_workers + 1;
     threads.store(wanted, std::memory_order_relaxed);
     const uint64_t seen = gate::job(state.load());
-    for (int t = 1; t < wanted; ++t) workers.emplace_back([this, seen] { loop(seen); });
+    for (int t = 1; t < wanted; ++t) workers.emplace_back([this, seen, t] { loop(seen, t - 1); });
   }
 };
 
