@@ -1,5 +1,4 @@
 // Learned weights of terms in an index: what may be added, and the best documents over its segments, as if they were one.
-
 import type { DataWarnings } from "../../data/readers/warnings.js";
 import { ClozeError } from "../../errors.js";
 import type { Steps } from "../../text/steps.js";
