@@ -50,6 +50,7 @@ interface Reply {
   ids?: number[];
   milliseconds?: number[];
   gflops?: number;
+  gigabytes?: number;
   isa?: string;
 }
 
@@ -317,6 +318,12 @@ export async function measurePeak(count = threads): Promise<number | undefined> 
   for (let i = 0; i < 5; i++)
     rates.push((await peakServer.ask({ cmd: "run", threads: count, milliseconds: 60 })).gflops!);
   return median(rates);
+}
+
+/** Gigabytes per second that `threads` threads read of so many megabytes of memory; undefined where the program was not built. */
+export async function measureReading(megabytes: number, count = threads): Promise<number | undefined> {
+  await measurePeak(count);
+  return (await peakServer?.ask({ cmd: "read", threads: count, megabytes }))?.gigabytes;
 }
 
 /** Says on standard error where two results differ by more than `tolerance`. */

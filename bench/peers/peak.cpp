@@ -1,5 +1,7 @@
-// The most float32 multiply-adds per second that this machine's cores do: independent chains of FMA in registers only.
-// A server of JSON lines: {"cmd":"run","threads":2,"milliseconds":60} -> {"ok":true,"gflops":…,"isa":"avx512"}.
+// The most float32 multiply-adds per second that this machine's cores do (independent chains of FMA in registers only), and the
+// most bytes that they read from memory, one after another.
+// A server of JSON lines: {"cmd":"run","threads":2,"milliseconds":60} -> {"ok":true,"gflops":…,"isa":"avx512"};
+// {"cmd":"read","threads":2,"megabytes":1500} -> {"ok":true,"gigabytes":…}.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -84,6 +86,51 @@ double measure(const Kernel& kernel, int threads, double milliseconds) {
   return total.load();
 }
 
+// Sums of `count` vectors; `ahead` vectors are asked for before they are read (0: the processor guesses).
+using vector16 = float __attribute__((vector_size(64)));
+template <long ahead>
+void read(const vector16* from, long count) {
+  vector16 sums[4] = {};
+  for (long i = 0; i + 4 <= count; i += 4) {
+    for (int j = 0; j < 4; j++) {
+      if (ahead > 0) __builtin_prefetch(from + i + j + ahead);
+      sums[j] += from[i + j];
+    }
+  }
+  sink = (sums[0] + sums[1] + sums[2] + sums[3])[0];
+}
+
+// Bytes per second in the quickest of some passes.
+double measureReading(int threads, long bytes) {
+  const long each = bytes / threads / long(sizeof(vector16));
+  std::vector<vector16*> blocks(threads);
+  double best = 0;
+  const auto all = [&](auto work) {
+    std::vector<std::thread> workers;
+    const auto start = std::chrono::steady_clock::now();
+    for (int t = 0; t < threads; t++) workers.emplace_back(work, t);
+    for (auto& worker : workers) worker.join();
+    return double(each) * threads * sizeof(vector16) / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  all([&](int t) {
+    blocks[t] = static_cast<vector16*>(std::aligned_alloc(4096, (each * sizeof(vector16) + 4095) / 4096 * 4096));
+    if (blocks[t]) std::memset(static_cast<void*>(blocks[t]), 1, each * sizeof(vector16));
+  });
+  for (auto* block : blocks) {
+    if (block) continue;
+    for (auto* other : blocks) std::free(other);
+    return 0;
+  }
+  for (int pass = 0; pass < 6; pass++) {
+    for (const auto work : {read<0>, read<16>, read<64>}) {
+      const double rate = all([&](int t) { work(blocks[t], each); });
+      if (rate > best) best = rate;
+    }
+  }
+  for (auto* block : blocks) std::free(block);
+  return best;
+}
+
 double number(const char* line, const char* key, double otherwise) {
   const char* at = std::strstr(line, (std::string("\"") + key + "\":").c_str());
   return at ? std::atof(at + std::strlen(key) + 3) : otherwise;
@@ -96,6 +143,11 @@ int main() {
   size_t room = 0;
   while (getline(&line, &room, stdin) > 0) {
     const int threads = int(number(line, "threads", 2));
+    if (std::strstr(line, "\"read\"")) {
+      std::printf("{\"ok\":true,\"gigabytes\":%.3f}\n", measureReading(threads, long(number(line, "megabytes", 1500) * 1e6)) / 1e9);
+      std::fflush(stdout);
+      continue;
+    }
     std::printf("{\"ok\":true,\"gflops\":%.3f,\"isa\":\"%s\"}\n", measure(kernel, threads, number(line, "milliseconds", 60)), kernel.isa);
     std::fflush(stdout);
   }

@@ -64,6 +64,17 @@ function lexical(count: number): Row[] {
   ];
 }
 
+/** GFLOP/s of work that has to read so many bytes: the multiply-add peak, or what memory lets through, whichever binds. */
+async function limitOf(flops: number, bytes: number): Promise<number | undefined> {
+  const [peak, gigabytes] = [await harness.measurePeak(), await harness.measureReading(bytes / 1e6)];
+  if (peak === undefined || gigabytes === undefined) return undefined;
+  const ofMemory = (gigabytes * flops) / bytes;
+  harness.note(
+    `peak ${peak.toFixed(0)} GFLOP/s; memory gives ${gigabytes.toFixed(1)} GB/s, enough for ${ofMemory.toFixed(0)} GFLOP/s`,
+  );
+  return Math.min(peak, ofMemory);
+}
+
 async function exact(count: number, peersOnly: boolean): Promise<Row[]> {
   const rows = unitRows(count, 1);
   const queries = unitRows(batch, 2);
@@ -97,11 +108,11 @@ async function exact(count: number, peersOnly: boolean): Promise<Row[]> {
     if (shared < 0.99 * batch * k) throw new Error(`${name} finds other rows: ${shared} of ${batch * k} in common`);
     contenders.push(harness.contender(server));
   }
-  const before = await harness.measurePeak();
-  const medians = await harness.interleave(contenders, { seconds: 15 });
-  const after = await harness.measurePeak();
-  const peak = before === undefined || after === undefined ? undefined : Math.max(before, after);
   const flops = 2 * count * width * batch;
+  const before = await limitOf(flops, bytes.length);
+  const medians = await harness.interleave(contenders, { seconds: 15 });
+  const after = await limitOf(flops, bytes.length);
+  const peak = before === undefined || after === undefined ? undefined : Math.max(before, after);
   return harness.rowsOf("retrieval", `exact ${count}x${width}, ${batch} queries`, medians, {
     ...{ flops, peak, unit: "GFLOP/s", work: flops / 1e6 },
   });
