@@ -39,6 +39,9 @@ export function prepare() {
   write("qrels/train.tsv", [head, ...training.filter((line) => !chosen.has(claimOf(line)))]);
   write("qrels/dev.tsv", [head, ...training.filter((line) => chosen.has(claimOf(line)))]);
   write("qrels/test.tsv", [head, ...judgements("qrels_test.tsv")]);
+  // Searched once for both, then scored apart.
+  const held = training.filter((line) => chosen.has(claimOf(line)));
+  write("qrels/held.tsv", [head, ...held, ...judgements("qrels_test.tsv")]);
   const parse = (rows) => rows.map((row) => JSON.parse(row));
   const corpus = gunzipSync(readFileSync(join(source, "corpus.jsonl.gz")))
     .toString()

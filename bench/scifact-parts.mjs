@@ -15,14 +15,13 @@ function run(...args) {
   return cloze(...args, "--quiet");
 }
 const measures = (result) => ({ "ndcg@10": result["ndcg@10"], "recall@100": result["recall@100"] });
-/** Figures of a search, on the claims that chose and on those of the test. */
-const evaluate = (...options) =>
-  Object.fromEntries(
-    ["dev", "test"].map((split) => [
-      split,
-      measures(run("evaluate", "retrieval", "--data", work, "--split", split, ...options)),
-    ]),
-  );
+/** Figures of a search, on the claims that chose and on those of the test. Documents are read once for both. */
+function evaluate(...options) {
+  run("evaluate", "retrieval", "--data", work, "--split", "held", ...options, "--run", at("held.trec"));
+  const score = (split) =>
+    measures(run("evaluate", "retrieval", "--data", work, "--split", split, "--read-run", at("held.trec")));
+  return { dev: score("dev"), test: score("test") };
+}
 const words = ["--pipeline", "bm25", "--stemmer", "english", "--stop-words", "english", "--depth", "100"];
 
 /** A reranker over the first ten documents of BM25. */
@@ -50,6 +49,9 @@ const train = (part, others, ...options) =>
     ...["--steps", "40", "--batch-size", "16", "--checkpoint-minutes", "0", "--out", at(part)],
   );
 
+/** Of PARADE: two passages of a document at most. */
+const passages = ["words=100", "stride=100", "passages=2", "maxLength=160"].flatMap((one) => ["--set", one]);
+
 const parts = {
   dense: () => evaluate("--model", model),
   colbert() {
@@ -71,12 +73,20 @@ const parts = {
     );
     return evaluate("--model", at("splade"));
   },
+  unicoil() {
+    run(
+      ...["train", at("pairs.jsonl"), "--model", model, "--encoder", "unicoil", "--steps", "40", "--batch-size", "24"],
+      ...["--learning-rate", "1e-4", "--max-length", "128", "--checkpoint-minutes", "0", "--out", at("unicoil")],
+    );
+    return evaluate("--model", at("unicoil"));
+  },
   deepimpact() {
     const reading = ["--set", "maxLength=128", "--set", "stemmer=english", "--set", "stopWords=english"];
     train("deepimpact", "1", "--learning-rate", "1e-4", ...reading);
     return evaluate("--model", at("deepimpact"));
   },
   "early-exit": () => rerank("early-exit", "--learning-rate", "5e-5", "--set", "maxLength=192"),
+  parade: () => rerank("parade", "--learning-rate", "5e-5", ...passages),
 };
 
 const asked = process.argv.indexOf("--parts");

@@ -434,12 +434,14 @@ describe("cloze evaluate embedding", () => {
     for (const { task, scores } of results) if (task === "classification") expect(scores.accuracy).toBe(1);
     await expect(evaluate()).rejects.toThrow(code("USAGE_DATA"));
   });
-  test("modules before the pooling stay when it is another; counts of words have no pooling", async () => {
+  test("modules before the pooling stay when it is another; counts of words have no pooling, nor have routes and modules another", async () => {
     const of = (name: string, ...more: string[]): Promise<{ results: object[] }> =>
       runCommand(addEvaluateEmbedding, "embedding", "--model", moduleFolder(name), "--sts", path("sts.tsv"), ...more);
     const { results: own } = await of("bert-cnn");
     expect((await of("bert-cnn", "--pool", "mean")).results).toEqual(own);
     await expect(of("bag-of-words", "--pool", "mean,cls")).rejects.toThrow(code("OPTION_CONFLICT"));
+    for (const name of ["word-weights", "router"])
+      await expect(of(name, "--pool", "mean")).rejects.toThrow(code("OPTION_CONFLICT"));
     await expect(of("bag-of-words")).resolves.toMatchObject({ results: [{ task: "sts" }] });
   });
 });

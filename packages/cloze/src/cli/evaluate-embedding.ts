@@ -125,13 +125,18 @@ async function evaluatorsOf(
 
 /** @throws OPTION_CONFLICT for an embedder that has no pooling which could be another */
 function checkPools(embedder: Embedder): void {
-  const { bag, documentLevel } = embedder;
-  const kind =
-    bag !== undefined ? "counts of words (BoW)" : documentLevel !== undefined ? "layers over blocks" : undefined;
+  const { bag, documentLevel, routes, modules } = embedder;
+  const kinds: readonly (readonly [string, boolean])[] = [
+    ["counts of words (BoW)", bag !== undefined],
+    ["layers over blocks", documentLevel !== undefined],
+    ["several embedders, by the role of a text (Router)", routes !== undefined],
+    [`a pooling that modules read (${modules.map(({ type }) => type).join(", ")})`, modules.length > 0],
+  ];
+  const kind = kinds.find(([, is]) => is)?.[0];
   if (kind === undefined) return;
   embedder.dispose();
-  throw new ClozeError("OPTION_CONFLICT", "The model's vectors are no pooling of its tokens'", {
-    expected: "a model with a pooling",
+  throw new ClozeError("OPTION_CONFLICT", "The model's vectors cannot be another pooling of its tokens'", {
+    expected: "a model that ends with a pooling",
     received: `--pool, and a model of ${kind}`,
     remedy: "Leave --pool out.",
   });
@@ -156,7 +161,7 @@ function bench(command: Command): void {
       const results: { pooling: string; task: string; data: string; scores: EmbeddingScores }[] = [];
       for (const pooling of options.pool ?? [undefined]) {
         const embedder =
-          pooling === undefined || loaded.modules.length > 0 || loaded.routes !== undefined
+          pooling === undefined
             ? loaded
             : createEmbedder(loaded.model, loaded.tokenizer, { ...partsOf(loaded), pooling });
         for (const { data, evaluator } of evaluators) {

@@ -5,7 +5,7 @@ import { findDuplicates, mineHardNegatives, semanticSplit } from "../embedding/m
 import { loadEmbedder } from "../embedding/sentence-transformers.js";
 import { readEmbeddingRows, type TextPair } from "../embedding/training/rows.js";
 import { ClozeError } from "../errors.js";
-import { findCollection, fullText, readDocuments, readJudgements } from "../retrieval/test-collection/index.js";
+import { findCollection, fullText, readJudgements } from "../retrieval/test-collection/index.js";
 import { createMeter, type ProgressReporter } from "../training/progress.js";
 import { numberBetween, wholeNumber } from "./arguments.js";
 import { addTextField, corpusTexts, type TextFieldOptions } from "./corpus-texts.js";
@@ -60,10 +60,12 @@ interface Minable {
 async function judgedPairs(data: string, split: string, progress: ProgressReporter): Promise<Minable> {
   const files = findCollection(data, split);
   const warnings = createWarnings();
-  const judged = await readJudgements(files, { others: 0, warnings });
   const corpus: string[] = [];
-  // What is odd about documents was counted when those of the pairs were read.
-  for await (const document of readDocuments(files.corpus, createWarnings())) corpus.push(fullText(document));
+  const judged = await readJudgements(files, {
+    others: 0,
+    warnings,
+    onDocument: (document) => corpus.push(fullText(document)),
+  });
   noteWarnings(progress, warnings.list());
   const pairs = judged.flatMap(({ query, relevant }) =>
     relevant.map((document) => ({ query, document: fullText(document) })),

@@ -67,7 +67,8 @@ export function printRun(options: TrainingOptions, result: TrainResult): void {
     Number.isNaN(result.loss) ? "nothing left to do" : `loss ${result.loss.toFixed(4)}`,
     formatDuration(result.seconds),
   ];
-  if (result.tokensPerSecond > 0) facts.push(`${formatCount(result.tokensPerSecond)} tokens/s`);
+  if (result.tokensPerSecond !== undefined && result.tokensPerSecond > 0)
+    facts.push(`${formatCount(result.tokensPerSecond)} tokens/s`);
   printResult(options, { ...result, model: options.out, resume }, () =>
     [
       facts.join(", "),

@@ -2,7 +2,20 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { add, type Tensor, tensor } from "@cloze/tensor";
+import {
+  add,
+  backward,
+  copyInto,
+  log,
+  mul,
+  noGrad,
+  relu,
+  scope,
+  segmentMax,
+  sum,
+  type Tensor,
+  tensor,
+} from "@cloze/tensor";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { uniformEncoder } from "../encoder/config.js";
@@ -81,6 +94,44 @@ describe("weighted terms", () => {
     encoder.dispose();
   });
 
+  test("SPLADE: weights without the logits of all tokens equal those with, and so do their gradients", () => {
+    const encoder = createSparseEncoder(model("ForMaskedLM"), tokenizer);
+    const batch = encoder.packTokens(encoder.tokenize([...documents, "the cat . a dog , stone"]));
+    const results = (weigh: () => Tensor) =>
+      scope(() => {
+        const weights = weigh();
+        backward(sum(mul(weights, weights)));
+        const gradients = [...encoder.model.parameters.values()].flatMap(({ grad }) =>
+          grad ? [...grad.toTypedArray()] : [],
+        );
+        for (const parameter of encoder.model.parameters.values()) parameter.grad?.dispose();
+        for (const parameter of encoder.model.parameters.values()) parameter.grad = undefined;
+        return { weights: [...weights.toTypedArray()], gradients };
+      });
+    const fast = results(() => encoder.embedBatch(batch));
+    const plain = results(() => {
+      const logits = encoder.model.forward(batch).logits as Tensor;
+      return segmentMax(log(add(relu(logits), 1)), tensor(batch.offsets));
+    });
+    expect(fast.weights.some((weight) => weight > 0)).toBe(true);
+    expect(fast.gradients.some((value) => value !== 0)).toBe(true);
+    for (const which of ["weights", "gradients"] as const) {
+      expect(fast[which]).toHaveLength(plain[which].length);
+      expect(Math.max(...fast[which].map((value, i) => Math.abs(value - plain[which][i])))).toBeLessThan(1e-4);
+    }
+    // Vectors follow the weights, though the encoder runs as a plan.
+    const first = encoder.encode(documents);
+    for (const [name, value] of encoder.model.encoder.parameters)
+      if (name.endsWith("weight")) scope(() => noGrad(() => copyInto(value, mul(value, 1.5))));
+    const again = encoder.encode(documents);
+    expect(again).not.toEqual(first);
+    const known = spladeVectors(encoder.model, tokenizer, documents);
+    again.forEach(({ terms }, i) => {
+      expect([...terms]).toEqual([...known[i].terms]);
+    });
+    encoder.dispose();
+  });
+
   test("training finds words that a query does not use; FLOPS keeps vectors sparse; folders give both back", async () => {
     const [free, kept] = [0, 0.3].map(() => createSparseEncoder(model("ForMaskedLM"), tokenizer));
     const base = { type: "multiple-negatives", similarity: "dot", scale: 1 };
@@ -149,8 +200,11 @@ describe("weighted terms", () => {
       tokenize: ([text]) => [Int32Array.of(Number(text))],
       model: {
         ...encoder.model,
-        head: { ...encoder.model.head, parameters: new Map([["decoder.bias", bias]]) },
-        forward: ({ ids }) => ({ hidden: tensor([[0]]), logits: add(tensor([peaks[ids[0]]]), bias) }),
+        head: {
+          ...encoder.model.head,
+          parameters: new Map([["decoder.bias", bias]]),
+          peaks: (_, { ids }) => add(tensor([peaks[ids[0]]]), bias),
+        },
       },
     };
     expect(spreadTerms(fake, ["0", "1"], { terms: 1 })).toEqual({ before: 2, after: 1 });

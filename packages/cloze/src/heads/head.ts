@@ -85,6 +85,8 @@ export interface BoundHead {
   forward(hidden: Tensor, batch: EncoderBatch, labels: Labels, context: HeadContext): HeadOutput;
   /** The loss of language models on chosen rows only. */
   maskedLanguageLoss?(hidden: Tensor, rows: Int32Array, targets: Int32Array, context: HeadContext): Tensor;
+  /** The largest logit of each sequence for each token of the vocabulary: [sequences, vocabulary] */
+  peaks?(hidden: Tensor, batch: EncoderBatch, context: HeadContext): Tensor;
   /** The tokens that mixers with global tokens take where the batch names none. [tokens] */
   globalTokens?(batch: EncoderBatch): Uint8Array;
   /** Its logits in a plan; absent: plans end at the hidden states. @throws PLAN_UNSUPPORTED */

@@ -84,6 +84,21 @@ test("masked rows only: the logits, loss and gradients of all rows where the oth
   });
 });
 
+test.each(["ForMaskedLM", "ForPreTraining"])("%s: the largest logits of each sequence, without all", (architecture) => {
+  withModel(architecture, (model) => {
+    const { hidden, logits } = model.forward(batch);
+    const rows = rowsOf(logits);
+    const peaks = rowsOf(model.head.peaks(hidden, batch));
+    expect(peaks).toHaveLength(3);
+    peaks.forEach((row, s) => {
+      const own = rows.slice(batch.offsets[s], batch.offsets[s + 1]);
+      row.forEach((peak, term) => {
+        expect(peak).toBeCloseTo(Math.max(...own.map((one) => one[term])), 5);
+      });
+    });
+  });
+});
+
 test.each(["ForMaskedLM", "ForPreTraining", "LMHeadModel"])(
   "%s: the loss alone is the same, with its gradients",
   (architecture) => {
@@ -269,6 +284,7 @@ test("labels that do not fit are refused, by code", () => {
     expect(() => model.head.maskedLanguageLoss(hidden, Int32Array.of(0), Int32Array.of(0))).toThrow(
       expect.objectContaining({ code: "HEAD_MISMATCH" }),
     );
+    expect(() => model.head.peaks(hidden, batch)).toThrow(expect.objectContaining({ code: "HEAD_MISMATCH" }));
   });
   withModel("Model", (model) =>
     expect(() => model.forward(packSequences([{ ids: [1] }, { ids: [] }]))).toThrow(

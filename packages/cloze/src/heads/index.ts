@@ -74,6 +74,13 @@ export interface Head {
    * @throws HEAD_MISMATCH when this head predicts no tokens
    */
   maskedLanguageLoss(hidden: Tensor, rows: Int32Array, targets: Int32Array): Tensor;
+  /**
+   * The largest logit of each sequence for each token of the vocabulary, without the logits of all tokens: [sequences, vocabulary]
+   *
+   * @param hidden [tokens, hidden]
+   * @throws HEAD_MISMATCH when this head predicts no tokens
+   */
+  peaks(hidden: Tensor, batch: EncoderBatch, options?: HeadOptions): Tensor;
   /** The tokens that mixers with global tokens take where the batch names none. [tokens] */
   globalTokens(batch: EncoderBatch): Uint8Array | undefined;
   /** What the head makes of hidden states (its logits), in a plan. @throws PLAN_UNSUPPORTED */
@@ -105,21 +112,26 @@ export function createHead(
     training,
     seed,
   });
+  const predicting = <Part>(part: Part | undefined): Part => {
+    if (part !== undefined) return part;
+    throw new ClozeError("HEAD_MISMATCH", "This model's head predicts no tokens", {
+      expected: "a language modelling head",
+      received: config.type,
+      remedy: "Load or make the model as ForMaskedLM.",
+    });
+  };
   return {
     config,
     parameters,
     forward: (hidden, batch, labels = {}, options = {}) =>
       scope(() => bound.forward(hidden, batch, labels, contextOf(options))),
     maskedLanguageLoss(hidden, rows, targets) {
-      if (bound.maskedLanguageLoss === undefined) {
-        throw new ClozeError("HEAD_MISMATCH", "This model's head predicts no tokens", {
-          expected: "a language modelling head",
-          received: config.type,
-          remedy: "Load or make the model as ForMaskedLM.",
-        });
-      }
-      const loss = bound.maskedLanguageLoss;
+      const loss = predicting(bound.maskedLanguageLoss);
       return scope(() => loss(hidden, rows, targets, contextOf({})));
+    },
+    peaks(hidden, batch, options = {}) {
+      const peaks = predicting(bound.peaks);
+      return scope(() => peaks(hidden, batch, contextOf(options)));
     },
     globalTokens: (batch) => bound.globalTokens?.(batch),
     plan(hidden, builder) {

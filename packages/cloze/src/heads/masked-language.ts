@@ -3,6 +3,7 @@ import {
   crossEntropy,
   linear,
   linearCrossEntropy,
+  linearSegmentMax,
   type PlanBuilder,
   type PlanValue,
   type Tensor,
@@ -10,6 +11,7 @@ import {
   tensor,
 } from "@cloze/tensor";
 import { z } from "zod";
+import type { EncoderBatch } from "../encoder/batch.js";
 import type { EncoderConfig } from "../encoder/config.js";
 import { bindEmbeddings } from "../encoder/embeddings/index.js";
 import type { OnnxValue } from "../encoder/onnx.js";
@@ -72,6 +74,13 @@ function decoderInputs(
 /** Logits of rows. hidden: [rows, hidden] -> [rows, vocabulary] */
 export const languageLogits = (...given: Parameters<typeof decoderInputs>): Tensor =>
   linear(...decoderInputs(...given));
+
+/** The largest logits of each sequence, without those of all tokens. hidden: [tokens, hidden] -> [sequences, vocabulary] */
+export const languagePeaks = (
+  hidden: Tensor,
+  { offsets }: EncoderBatch,
+  ...rest: [LanguageConfig, EncoderConfig, HeadContext]
+): Tensor => linearSegmentMax(...decoderInputs(hidden, ...rest), tensor(offsets));
 
 /** Logits of all tokens in a plan. */
 export function planLanguageLogits(
@@ -148,6 +157,7 @@ export const maskedLanguage = defineHead({
     forward: (hidden, _, labels, context) => predictTokens(hidden, labels, config, encoder, context),
     maskedLanguageLoss: (hidden, rows, targets, context) =>
       predictTokens(hidden, { rows, targets, lossOnly: true }, config, encoder, context).loss as Tensor,
+    peaks: (hidden, batch, context) => languagePeaks(hidden, batch, config, encoder, context),
     plan: (hidden, parameter, builder, wordTable) =>
       planLanguageLogits(hidden, config, encoder, parameter, builder, wordTable),
     onnx: (hidden, access) => ({ logits: onnxLanguageLogits(hidden, config, encoder, access) }),

@@ -1,7 +1,7 @@
 import { add, type Tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { defineHead } from "./head.js";
-import { languageFields, languageSpecs, planLanguageLogits, predictTokens } from "./masked-language.js";
+import { languageFields, languagePeaks, languageSpecs, planLanguageLogits, predictTokens } from "./masked-language.js";
 import { nextSentenceFields, nextSentenceSpecs, predictNextSentence } from "./next-sentence.js";
 
 /** BERT's pre-training: masked tokens and next sentence; the loss is the sum of those whose labels are given. */
@@ -21,6 +21,7 @@ export const pretraining = defineHead({
     },
     maskedLanguageLoss: (hidden, rows, targets, context) =>
       predictTokens(hidden, { rows, targets, lossOnly: true }, config, encoder, context).loss as Tensor,
+    peaks: (hidden, batch, context) => languagePeaks(hidden, batch, config, encoder, context),
     plan: (hidden, parameter, builder, wordTable) =>
       planLanguageLogits(hidden, config, encoder, parameter, builder, wordTable),
   }),

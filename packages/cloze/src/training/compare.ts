@@ -87,7 +87,7 @@ export async function compareModels(options: CompareOptions): Promise<ComparedMo
         });
         score = task.headline(result.settings);
         values.push(result.evaluations.at(-1)?.value ?? Number.NaN);
-        speed += result.run.tokensPerSecond / seeds;
+        speed += (result.run.tokensPerSecond ?? 0) / seeds;
         residentBytes = Math.max(residentBytes, process.memoryUsage.rss());
         result.model.dispose();
         progress.note(`${folder}, ${name}, seed ${seed}: ${score} ${values[seed - 1].toFixed(4)}`);

@@ -45,12 +45,19 @@ test("learns, logs, draws, and ends with a checkpoint", async () => {
   const result = await train(options);
   expect(result.steps).toBe(60);
   expect(result.interrupted).toBe(false);
+  expect(result.tokensPerSecond).toBeGreaterThan(0);
   const lines = readFileSync(join(folder, "log.jsonl"), "utf8").trim().split("\n");
   expect(lines).toHaveLength(60);
   expect(JSON.parse(lines[59]).loss).toBeLessThan(JSON.parse(lines[0]).loss / 4);
   expect(JSON.parse(lines[59])).toMatchObject({ step: 60, learningRate: expect.any(Number), loss: expect.any(Number) });
   expect(readFileSync(join(folder, "loss.svg"), "utf8")).toContain("<svg");
   expect(findCheckpoint(folder)).toBe(join(folder, "checkpoint-60"));
+});
+
+test("a speed in tokens is not said where batches have none to count", async () => {
+  const result = await train(setup({ tokens: undefined, steps: 2, folder: undefined }).options);
+  expect(result.steps).toBe(2);
+  expect(result).not.toHaveProperty("tokensPerSecond");
 });
 
 test("a run that stopped and went on equals one that did not, bit for bit", async () => {

@@ -79,7 +79,8 @@ export interface TrainResult {
   /** Mean loss of the last steps. */
   readonly loss: number;
   readonly seconds: number;
-  readonly tokensPerSecond: number;
+  /** Of this run, without what it goes on from. Absent where batches do not say how many tokens they have. */
+  readonly tokensPerSecond?: number;
   /** True when Ctrl-C (or `shouldStop`) ended the run early; a checkpoint was written if there is a folder. */
   readonly interrupted: boolean;
   readonly checkpoint?: string;
@@ -273,7 +274,7 @@ export async function train<Batch>(options: TrainOptions<Batch>): Promise<TrainR
     steps: step,
     loss: average,
     seconds,
-    tokensPerSecond: tokens / Math.max(1e-9, seconds - elapsedBefore),
+    ...(options.tokens && { tokensPerSecond: tokens / Math.max(1e-9, seconds - elapsedBefore) }),
     interrupted: interrupted && fractionDone() < 1,
     checkpoint,
   };

@@ -5,6 +5,7 @@ import { isComposing, record } from "../graph.js";
 import { checkShape, elementCount, formatShape } from "../shape.js";
 import { empty, type Tensor, tensor, zeros } from "../tensor.js";
 import { mul } from "./elementwise.js";
+import { largestRows } from "./largest-rows.js";
 import { concat, contiguous, reshape } from "./movement.js";
 import { scatterRows, take } from "./rows.js";
 
@@ -96,20 +97,9 @@ export function segmentMax(x: Tensor, offsets: Tensor): Tensor {
   const count = ends.length - 1;
   const tail = x.shape.slice(1);
   const width = elementCount(tail);
-  const values = x.detach().toTypedArray();
+  const { rows } = largestRows(x.detach().toTypedArray() as Float32Array | Float64Array, ends, width);
   // Elements behind the last one stand for empty sequences.
-  const places = new Int32Array(count * width).fill(x.size);
-  for (let s = 0; s < count; s++) {
-    if (ends[s] === ends[s + 1]) continue;
-    for (let column = 0; column < width; column++) {
-      let best = ends[s] * width + column;
-      for (let at = best + width; at < ends[s + 1] * width; at += width) {
-        const value = values[at];
-        if (value > values[best] || (Number.isNaN(value) && !Number.isNaN(values[best]))) best = at;
-      }
-      places[s * width + column] = best;
-    }
-  }
+  const places = rows.map((row, i) => (row < 0 ? x.size : row * width + (i % width)));
   const flat = reshape(x, [x.size]);
   const table = places.includes(x.size) ? concat([flat, zeros([1], x.dtype)], 0) : flat;
   return reshape(take(table, tensor(places)), [count, ...tail]);

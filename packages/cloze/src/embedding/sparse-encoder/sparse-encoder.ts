@@ -31,7 +31,7 @@ export interface SparseEncodeOptions {
   role?: keyof TextRoles;
   /** Terms of a vector at most, the heaviest; all unless told. */
   most?: number;
-  /** Tokens per forward pass, of which each may make a row as wide as the vocabulary. Default 512. */
+  /** Tokens per forward pass. Default 2048; 512 where SPLADE sums, where each makes a row as wide as the vocabulary. */
   tokenBudget?: number;
   /** Receives what was cut. */
   counts?: TextCounts;
@@ -90,8 +90,13 @@ export function createSparseEncoder(
         if (!tokenizer.specialIds.has(ids[i])) weights[s * vocabularySize + ids[i]] = 1;
     return tensor(weights, [sequences, vocabularySize]);
   };
+  const isCounted = ({ role }: TextBatch): boolean => role === "query" && !encodeQueries;
   const embedBatch = (batch: TextBatch, how?: EncoderOptions): Tensor =>
-    batch.role === "query" && !encodeQueries ? counted(batch) : weighting.weigh(batch, how);
+    isCounted(batch) ? counted(batch) : weighting.weigh(batch, how);
+  /** The encoder as a plan, which embedders know to keep up with the weights. */
+  const weighPlanned = (batch: TextBatch): Tensor =>
+    isCounted(batch) ? counted(batch) : weighting.weighStates(texts.hiddenOf(batch), batch);
+  const usualBudget = type === "splade" && pooling === "sum" ? 512 : 2048;
   const packTokens: SparseEncoder["packTokens"] = (ids, kind = {}) => ({
     ...texts.packTokens(ids, kind),
     role: kind.role,
@@ -108,7 +113,7 @@ export function createSparseEncoder(
     packTokens,
     embedBatch,
     poolTokens: texts.poolTokens,
-    encode(all, { role = "document", most = Number.POSITIVE_INFINITY, tokenBudget = 512, counts } = {}) {
+    encode(all, { role = "document", most = Number.POSITIVE_INFINITY, tokenBudget = usualBudget, counts } = {}) {
       const ids = texts.tokenize(all, { role }, counts);
       const vectors: SparseVector[] = new Array(all.length);
       for (const group of groupByTokenBudget(
@@ -119,7 +124,7 @@ export function createSparseEncoder(
           group.map((i) => ids[i]),
           { role },
         );
-        const rows = scope(() => noGrad(() => embedBatch(batch)).toTypedArray() as Float32Array);
+        const rows = scope(() => noGrad(() => weighPlanned(batch)).toTypedArray() as Float32Array);
         group.forEach((text, row) => {
           vectors[text] = sparseVector(rows.subarray(row * vocabularySize, (row + 1) * vocabularySize), most);
         });

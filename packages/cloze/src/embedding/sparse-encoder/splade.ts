@@ -1,27 +1,31 @@
 // SPLADE (Formal 2021) with gradients; `spladeVectors` is the same for vectors alone.
-import { add, log, relu, scope, segmentMax, segmentSum, type Tensor, tensor } from "@cloze/tensor";
+import { add, log, relu, scope, segmentSum, type Tensor, tensor } from "@cloze/tensor";
 import type { Model } from "../../families/model.js";
 import { checkSpladeHead } from "../../retrieval/learned-sparse/splade.js";
 import type { SparseWeighting } from "./weighting.js";
 
+const weights = (logits: Tensor): Tensor => log(add(relu(logits), 1));
+
 /**
  * The weights of SPLADE with gradients: the masked-language head's logits, log(1 + ReLU), pooled over the tokens of each text.
+ * log(1 + ReLU) grows with its argument, so that the largest of it is that of the largest logit: where "max" pools, there is one
+ * logarithm for each term of a text, and no matrix of the logits of all tokens. "sum" needs that.
  *
  * @throws SPLADE_HEAD
  */
 export function spladeWeighting(model: Model, pooling: "max" | "sum" = "max"): SparseWeighting {
   checkSpladeHead(model);
+  const weighStates: SparseWeighting["weighStates"] = (hidden, batch, how) =>
+    scope(() => {
+      if (pooling === "max") return weights(model.head.peaks(hidden, batch, how));
+      const logits = model.head.forward(hidden, batch, {}, how).logits as Tensor; // [tokens, vocabulary]
+      return segmentSum(weights(logits), tensor(batch.offsets));
+    });
   return {
     type: "splade",
     parameters: model.head.parameters,
-    weigh: (batch, options) =>
-      scope(() => {
-        const logits = model.forward(batch, options).logits as Tensor; // [tokens, vocabulary]
-        const offsets = tensor(batch.offsets);
-        const weights = (x: Tensor) => log(add(relu(x), 1));
-        // log(1 + ReLU) grows with its argument: the largest of it is that of the largest logit.
-        return pooling === "max" ? weights(segmentMax(logits, offsets)) : segmentSum(weights(logits), offsets);
-      }),
+    weighStates,
+    weigh: (batch, how) => scope(() => weighStates(model.encoder.forward(batch, how).hidden, batch, how)),
     dispose() {},
   };
 }

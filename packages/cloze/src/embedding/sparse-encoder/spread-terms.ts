@@ -1,5 +1,5 @@
 // How many terms a SPLADE begins with: a masked language model does not say, and training cannot begin with all of them.
-import { add, copyInto, noGrad, scope, segmentMax, type Tensor, tensor } from "@cloze/tensor";
+import { add, copyInto, noGrad, scope } from "@cloze/tensor";
 import type { SparseEncoder } from "./sparse-encoder.js";
 
 export interface SpreadTermsOptions {
@@ -21,8 +21,7 @@ function peaks({ model, tokenize, packTokens }: SparseEncoder, texts: readonly s
     scope(() =>
       noGrad(() => {
         const batch = packTokens(tokenize([text], { role: "document" }), { role: "document" });
-        const { logits } = model.forward(batch);
-        return (segmentMax(logits as Tensor, tensor(batch.offsets)).toTypedArray() as Float32Array).slice();
+        return model.head.peaks(model.encoder.forward(batch).hidden, batch).toTypedArray() as Float32Array;
       }),
     ),
   );

@@ -16,33 +16,33 @@ export function unicoilWeighting(
   specialIds: ReadonlySet<number>,
 ): SparseWeighting {
   const { vocabularySize } = model.encoder.config;
+  const weighStates: SparseWeighting["weighStates"] = (hidden, { ids, offsets }) =>
+    scope(() => {
+      const sequences = offsets.length - 1;
+      // Tokens in groups of one term of one text.
+      const places = new Map<number, number[]>();
+      for (let s = 0; s < sequences; s++) {
+        for (let i = offsets[s]; i < offsets[s + 1]; i++) {
+          if (specialIds.has(ids[i])) continue;
+          const cell = s * vocabularySize + ids[i];
+          const group = places.get(cell);
+          if (group === undefined) places.set(cell, [i]);
+          else group.push(i);
+        }
+      }
+      const cells = Int32Array.from(places.keys());
+      const groups = [...places.values()];
+      let end = 0;
+      const ends = Int32Array.from([0, ...groups.map(({ length }) => (end += length))]);
+      const weights = projection.forward(hidden); // [tokens, 1]
+      const best = segmentMax(take(weights, tensor(Int32Array.from(groups.flat()))), tensor(ends)); // [groups, 1]
+      return reshape(scatterRows(best, tensor(cells), sequences * vocabularySize), [sequences, vocabularySize]);
+    });
   return {
     type: "unicoil",
     parameters: new Map([...projection.parameters].map(([name, value]) => [`projection.${name}`, value])),
-    weigh: (batch, options) =>
-      scope(() => {
-        const { ids, offsets } = batch;
-        const { hidden } = model.encoder.forward(batch, options);
-        const sequences = offsets.length - 1;
-        // Tokens in groups of one term of one text.
-        const places = new Map<number, number[]>();
-        for (let s = 0; s < sequences; s++) {
-          for (let i = offsets[s]; i < offsets[s + 1]; i++) {
-            if (specialIds.has(ids[i])) continue;
-            const cell = s * vocabularySize + ids[i];
-            const group = places.get(cell);
-            if (group === undefined) places.set(cell, [i]);
-            else group.push(i);
-          }
-        }
-        const cells = Int32Array.from(places.keys());
-        const groups = [...places.values()];
-        let end = 0;
-        const ends = Int32Array.from([0, ...groups.map(({ length }) => (end += length))]);
-        const weights = projection.forward(hidden); // [tokens, 1]
-        const best = segmentMax(take(weights, tensor(Int32Array.from(groups.flat()))), tensor(ends)); // [groups, 1]
-        return reshape(scatterRows(best, tensor(cells), sequences * vocabularySize), [sequences, vocabularySize]);
-      }),
+    weighStates,
+    weigh: (batch, options) => scope(() => weighStates(model.encoder.forward(batch, options).hidden, batch)),
     dispose() {
       for (const value of projection.parameters.values()) value.dispose();
     },

@@ -10,5 +10,7 @@ export interface SparseWeighting {
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Weights of at least 0, with gradients where recorded: [sequences, vocabulary] */
   weigh(batch: TextBatch, options?: EncoderOptions): Tensor;
+  /** The same from what the encoder made of a batch. hidden: [tokens, hidden] -> [sequences, vocabulary] */
+  weighStates(hidden: Tensor, batch: TextBatch, options?: EncoderOptions): Tensor;
   dispose(): void;
 }

@@ -1,6 +1,6 @@
 // SPLADE (Formal 2021): a masked-language head says which words of the vocabulary a text is about, also those that it does
 // not use. w_j = max over tokens of log(1 + ReLU(logit_j)); v1 sums instead.
-import { noGrad, scope, segmentMax, segmentSum, tensor } from "@cloze/tensor";
+import { noGrad, scope, segmentSum, type Tensor, tensor } from "@cloze/tensor";
 import { groupByTokenBudget, packSequences } from "../../data/packed-batch.js";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/model.js";
@@ -14,7 +14,7 @@ export interface SpladeOptions {
   maxLength?: number;
   /** Terms of a vector at most, the heaviest; all unless told. */
   most?: number;
-  /** Tokens per forward pass, of which each makes a row as wide as the vocabulary. Default 512. */
+  /** Tokens per forward pass. Default 512; where "sum" pools, each makes a row as wide as the vocabulary. */
   tokenBudget?: number;
 }
 
@@ -30,7 +30,9 @@ export function checkSpladeHead(model: Model): void {
 
 /** Numbers above 0, the heaviest if there are too many, terms ascending. */
 export function sparseVector(values: Float32Array, most: number): SparseVector {
-  let terms = Array.from(values.keys()).filter((term) => values[term] > 0);
+  let terms: number[] = [];
+  // A loop: values are as many as the vocabulary has entries.
+  for (let term = 0; term < values.length; term++) if (values[term] > 0) terms.push(term);
   if (terms.length > most)
     terms = terms
       .sort((a, b) => values[b] - values[a])
@@ -65,12 +67,12 @@ export function spladeVectors(
     const pooled = noGrad(() =>
       scope(() => {
         const batch = packSequences(group.map((i) => ({ ids: sequences[i] })));
-        const logits = model.forward(batch).logits as NonNullable<ReturnType<Model["forward"]>["logits"]>;
-        const offsets = tensor(batch.offsets);
+        const { hidden } = model.encoder.forward(batch);
         // log(1 + ReLU) grows with its argument: the largest of it is that of the largest logit.
-        if (pooling === "max") return segmentMax(logits, offsets).toTypedArray() as Float32Array;
+        if (pooling === "max") return model.head.peaks(hidden, batch).toTypedArray() as Float32Array;
+        const logits = model.head.forward(hidden, batch).logits as Tensor;
         const data = Float32Array.from(logits.toTypedArray(), (logit) => Math.log1p(Math.max(0, logit)));
-        return segmentSum(tensor(data, logits.shape), offsets).toTypedArray() as Float32Array;
+        return segmentSum(tensor(data, logits.shape), tensor(batch.offsets)).toTypedArray() as Float32Array;
       }),
     );
     const width = pooled.length / group.length;

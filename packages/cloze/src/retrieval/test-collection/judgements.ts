@@ -20,6 +20,8 @@ export interface JudgementOptions {
   /** Of the draws; 1 unless told. */
   seed?: number;
   warnings?: DataWarnings;
+  /** Receives every document of the corpus, judged or not. */
+  onDocument?: (document: { title: string; text: string }) => void;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface JudgementOptions {
  */
 export async function readJudgements(
   files: Pick<CollectionFiles, "corpus" | "queries" | "qrels">,
-  { others = 4, depth = 100, bm25, seed = 1, warnings = createWarnings() }: JudgementOptions = {},
+  { others = 4, depth = 100, bm25, seed = 1, warnings = createWarnings(), onDocument }: JudgementOptions = {},
 ): Promise<JudgedQuery[]> {
   const { queries, qrels } = await readJudgedQueries(files, warnings);
   const relevant = new Map(
@@ -56,7 +58,7 @@ export async function readJudgements(
   }
   const idsOf = (id: string) => [...(relevant.get(id) ?? []), ...(drawn.get(id) ?? [])];
   const rankings = [...queries.keys()].map((id): Ranking => idsOf(id).map((document) => ({ id: document, score: 0 })));
-  const texts = await readCandidateTexts(files.corpus, rankings, Number.POSITIVE_INFINITY, warnings);
+  const texts = await readCandidateTexts(files.corpus, rankings, Number.POSITIVE_INFINITY, warnings, onDocument);
   const read = (ids: readonly string[]) => ids.flatMap((id) => texts.get(id) ?? []);
   return [...queries]
     .map(([id, query]) => ({ query, relevant: read(relevant.get(id) ?? []), others: read(drawn.get(id) ?? []) }))
