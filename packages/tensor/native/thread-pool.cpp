@@ -43,39 +43,39 @@ constexpr int most_workers = 255;
 // others are idle, and takes milliseconds to move it. So a caller forbids its own processor to who is about to wake, and who has
 // woken may go anywhere again.
 #if defined(__linux__)
-class Bed {
+class SleepingWorker {
  public:
   // All of them under the lock of those who sleep.
-  void lie_down() {
-    sleeper_ = pthread_self();
+  void begin() {
+    thread_ = pthread_self();
     processor_ = sched_getcpu();
-    taken_ = true;
+    asleep_ = true;
   }
-  void keep_off(int processor) {
-    if (!taken_ || moved_ || processor < 0 || processor != processor_) return;
+  void avoid(int processor) {
+    if (!asleep_ || moved_ || processor < 0 || processor != processor_) return;
     cpu_set_t others;
-    if (pthread_getaffinity_np(sleeper_, sizeof(allowed_), &allowed_) != 0) return;
+    if (pthread_getaffinity_np(thread_, sizeof(allowed_), &allowed_) != 0) return;
     others = allowed_;
     CPU_CLR(static_cast<size_t>(processor), &others);
-    moved_ = CPU_COUNT(&others) > 0 && pthread_setaffinity_np(sleeper_, sizeof(others), &others) == 0;
+    moved_ = CPU_COUNT(&others) > 0 && pthread_setaffinity_np(thread_, sizeof(others), &others) == 0;
   }
-  void get_up() {
-    if (moved_) pthread_setaffinity_np(sleeper_, sizeof(allowed_), &allowed_);
-    moved_ = taken_ = false;
+  void end() {
+    if (moved_) pthread_setaffinity_np(thread_, sizeof(allowed_), &allowed_);
+    moved_ = asleep_ = false;
   }
 
  private:
-  pthread_t sleeper_{};
+  pthread_t thread_{};
   cpu_set_t allowed_{};
   int processor_ = -1;
-  bool taken_ = false, moved_ = false;
+  bool asleep_ = false, moved_ = false;
 };
 inline int this_processor() { return sched_getcpu(); }
 #else
-struct Bed {
-  void lie_down() {}
-  void keep_off(int) {}
-  void get_up() {}
+struct SleepingWorker {
+  void begin() {}
+  void avoid(int) {}
+  void end() {}
 };
 inline int this_processor() { return -1; }
 #endif
@@ -87,8 +87,8 @@ struct Pool {
   std::mutex sleep;
   std::condition_variable wake;
   std::vector<std::thread> workers;
-  Bed beds[most_workers];
-  int asleep = 0;  // under the lock `sleep`, as the beds
+  SleepingWorker sleepers[most_workers];
+  int asleep = 0;  // under the lock `sleep`, as the sleepers
   std::atomic<uint64_t> state{0};  // see gate
   std::atomic<uint64_t> finished{0};  // of the workers that joined
   std::atomic<int64_t> next{0};
@@ -118,12 +118,12 @@ struct Pool {
       if (gate::job(now) == seen) {
         std::unique_lock<std::mutex> lock(sleep);
         ++asleep;
-        beds[number].lie_down();
+        sleepers[number].begin();
         wake.wait(lock, [&] {
           now = state.load(std::memory_order_acquire);
           return gate::job(now) != seen;
         });
-        beds[number].get_up();
+        sleepers[number].end();
         --asleep;
       }
       if (stop.load(std::memory_order_acquire)) return;
@@ -143,7 +143,7 @@ struct Pool {
       state.store(job << gate::job_shift | room << gate::room_shift | (room > 0 ? gate::open : 0), std::memory_order_release);
       if (asleep > 0) {
         const int own = this_processor();
-        for (size_t i = 0; i < workers.size(); ++i) beds[i].keep_off(own);
+        for (size_t i = 0; i < workers.size(); ++i) sleepers[i].avoid(own);
       }
     }
     wake.notify_all();
