@@ -1,8 +1,8 @@
 // Parts of a search that learn, trained by commands on SciFact's training claims from the checkpoint of ../shared:
-//   node bench/scifact-parts.mjs [--keep folder] [--parts dense,colbert,splade,deepimpact,early-exit]
+//   node bench/scifact-parts.mjs [--keep folder] [--parts dense,colbert,splade,unicoil,deepimpact,early-exit,parade]
 // Four of five training claims train, the fifth chooses the weight of a first stage (settings were tried on it, too), the test
 // claims are scored once. A line of JSON for each part, with what each command was; two to ten minutes each on two cores, SPLADE
-// more than a quarter of an hour. Needs ../shared; says so where it is not.
+// a quarter of an hour. Needs ../shared; says so where it is not.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cloze, model, prepare } from "./scifact-data.mjs";
