@@ -1,8 +1,8 @@
 // Parts of a search that learn, trained by commands on SciFact's training claims from the checkpoint of ../shared:
-//   node bench/scifact-parts.mjs [--keep folder] [--parts dense,colbert,splade,deepimpact,early-exit]
+//   node bench/scifact-parts.mjs [--keep folder] [--parts dense,colbert,splade,unicoil,deepimpact,early-exit]
 // Four of five training claims train, the fifth chooses the weight of a first stage (settings were tried on it, too), the test
 // claims are scored once. A line of JSON for each part, with what each command was; two to ten minutes each on two cores, SPLADE
-// more than a quarter of an hour. Needs ../shared; says so where it is not.
+// a quarter of an hour. Needs ../shared; says so where it is not.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cloze, model, prepare } from "./scifact-data.mjs";
@@ -49,9 +49,6 @@ const train = (part, others, ...options) =>
     ...["--steps", "40", "--batch-size", "16", "--checkpoint-minutes", "0", "--out", at(part)],
   );
 
-/** Of PARADE: two passages of a document at most. */
-const passages = ["words=100", "stride=100", "passages=2", "maxLength=160"].flatMap((one) => ["--set", one]);
-
 const parts = {
   dense: () => evaluate("--model", model),
   colbert() {
@@ -86,7 +83,6 @@ const parts = {
     return evaluate("--model", at("deepimpact"));
   },
   "early-exit": () => rerank("early-exit", "--learning-rate", "5e-5", "--set", "maxLength=192"),
-  parade: () => rerank("parade", "--learning-rate", "5e-5", ...passages),
 };
 
 const asked = process.argv.indexOf("--parts");
