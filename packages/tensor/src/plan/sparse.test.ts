@@ -93,7 +93,7 @@ test("blocks hold every number that is not zero, once", () => {
   }
 });
 
-test("native = reference", () => {
+test.skipIf(backend().name === "reference")("native = reference", () => {
   const weight = pruned(20, 30, 4, 0.8);
   const x = randomNormal([9, 30], { seed: 5 });
   const native = run(x, weight, 20, 4, null, null);
