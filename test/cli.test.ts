@@ -1,11 +1,10 @@
-// The built `cloze` command in processes of its own: what it prints, how it fails, and what survives when it is stopped.
-import { type ChildProcess, execFileSync, type SpawnOptions, spawn, spawnSync } from "node:child_process";
+// The built `cloze` command in processes of its own: what it prints, and how it fails.
+import { spawn, spawnSync } from "node:child_process";
 import {
   copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,89 +12,34 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  adjectives,
+  buildCommand,
+  collect,
+  createCommandFolder,
+  nouns,
+  pretraining,
+  type Result,
+  root,
+  script,
+  sentence,
+  size,
+  training,
+} from "./cli-process.js";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-const script = join(root, "packages/cloze/dist/cli/main.js");
-const folder = mkdtempSync(join(tmpdir(), "cloze-cli-"));
-const path = (name: string): string => join(folder, name);
-
-interface Result {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function collect(child: ChildProcess): Promise<Result> {
-  let [stdout, stderr] = ["", ""];
-  child.stdout?.setEncoding("utf8").on("data", (text) => (stdout += text));
-  child.stderr?.setEncoding("utf8").on("data", (text) => (stderr += text));
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, stdout, stderr }));
-  });
-}
-
-const start = (args: readonly string[], options: SpawnOptions = {}): ChildProcess =>
-  spawn(process.execPath, [script, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"], ...options });
-const cloze = (...args: string[]): Promise<Result> => collect(start(args));
-
-/** The result of a command that must succeed. */
-// biome-ignore lint/suspicious/noExplicitAny: the shape is what each test looks at.
-async function result(...args: string[]): Promise<any> {
-  const { status, stdout, stderr } = await cloze(...args, "--json");
-  expect(status, stderr).toBe(0);
-  return JSON.parse(stdout);
-}
-
-/** The code of a command that must fail: the same on standard error and in the JSON. */
-async function failure(...args: string[]): Promise<string> {
-  const { status, stdout, stderr } = await cloze(...args, "--json");
-  expect(status, `${stdout}\n${stderr}`).toBe(1);
-  const { error } = JSON.parse(stdout);
-  expect(stderr).toContain(`error [${error.code}]: ${error.message}`);
-  expect(error.message).not.toMatch(/\n {4}at |\.;/);
-  return error.code;
-}
-
-const nouns = ["cat", "dog", "bird", "fish", "tree", "house", "river", "mountain", "book", "door", "window", "stone"];
-const adjectives = ["small", "large", "old", "young", "red", "green", "quiet", "bright"];
-const sentence = (i: number): string =>
-  `the ${adjectives[i % 8]} ${nouns[(i * 5) % 12]} sees the ${adjectives[(i * 3) % 8]} ${nouns[(i * 7 + 1) % 12]} near the ${nouns[(i >> 3) % 12]}`;
+const { folder, path, start, cloze, result, failure, remove } = createCommandFolder("cloze-cli-");
 
 beforeAll(async () => {
-  execFileSync(process.execPath, [join(root, "scripts/build.mjs")], { stdio: ["ignore", "ignore", "pipe"] });
-  writeFileSync(path("small.txt"), Array.from({ length: 200 }, (_, i) => `${sentence(i)}\n`).join(""));
+  buildCommand();
   const pair = (i: number) => ({ query: `a ${adjectives[i % 8]} ${nouns[i % 12]}`, document: sentence(i) });
   writeFileSync(path("pairs.jsonl"), Array.from({ length: 48 }, (_, i) => `${JSON.stringify(pair(i))}\n`).join(""));
   await result("tokenizer", "train", "small.txt", "--out", "tokenizer", "--vocabulary-size", "200");
   await result("pretrain", "small.txt", ...pretraining("model", 4));
   await result("train", "pairs.jsonl", ...training("embedder", 4));
 }, 300_000);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const size = ["--tokenizer", "tokenizer", "--size", "tiny", "--max-length", "32"];
-const pretraining = (out: string, steps: number): string[] => [
-  ...size,
-  "--batch-tokens",
-  "128",
-  "--out",
-  out,
-  "--steps",
-  String(steps),
-];
-const training = (out: string, steps: number): string[] => [
-  ...size,
-  "--batch-size",
-  "8",
-  "--out",
-  out,
-  "--steps",
-  String(steps),
-];
+afterAll(remove);
 
 describe("from text to vectors", () => {
   test("a tokenizer, and a model of it", async () => {
@@ -340,129 +284,6 @@ describe("bad inputs", () => {
       "--quiet",
     );
     expect(cut).toMatchObject({ status: 0, stderr: "" });
-  });
-});
-
-describe("stopped and resumed", () => {
-  const weights = (run: string): Buffer => readFileSync(path(`${run}/model.safetensors`));
-  const run = (out: string, steps: number, ...more: string[]): string[] => [
-    ...["pretrain", "small.txt", ...pretraining(out, steps), "--json", ...more],
-  ];
-  const stepsLogged = (out: string): number =>
-    existsSync(path(`${out}/log.jsonl`)) ? readFileSync(path(`${out}/log.jsonl`), "utf8").split("\n").length - 1 : 0;
-
-  test("Ctrl-C saves and says how to go on; the resumed run ends with the same bits", async () => {
-    await result(...run("whole", 60).slice(0, -1));
-    const child = start(run("stopped", 60));
-    const ended = collect(child);
-    const watch = setInterval(() => {
-      if (stepsLogged("stopped") < 5) return;
-      clearInterval(watch);
-      child.kill("SIGINT");
-    }, 2);
-    const { status, stdout, stderr } = await ended;
-    const told = JSON.parse(stdout);
-    expect(status, stderr).toBe(130);
-    expect(told).toMatchObject({ interrupted: true, resume: expect.stringMatching(/^cloze pretrain .*--resume$/) });
-    expect(told.steps).toBeGreaterThanOrEqual(5);
-    expect(told.steps).toBeLessThan(60);
-    expect(stderr).toContain("Stopping after this step");
-    const resumed = await result(
-      ...told.resume
-        .split(" ")
-        .slice(1)
-        .filter((word: string) => word !== "--json"),
-    );
-    expect(resumed).toMatchObject({ steps: 60, interrupted: false });
-    expect(weights("stopped").equals(weights("whole"))).toBe(true);
-    expect(stepsLogged("stopped")).toBe(60);
-  });
-
-  test("killed at any moment, a run goes on to the same bits", async () => {
-    let kills = 0;
-    for (let attempt = 0; attempt < 12; attempt++) {
-      const child = start(run("killed", 60, "--checkpoint-minutes", "0.0001", "--resume"));
-      const ended = collect(child);
-      // From before the first file is written until a few dozen steps later; spread, so that it falls into saves too.
-      const timer = setTimeout(() => child.kill("SIGKILL"), 100 + ((attempt * 53) % 450));
-      const { status, stderr } = await ended;
-      clearTimeout(timer);
-      if (status === 0) break;
-      expect(status, stderr).toBeNull();
-      kills++;
-    }
-    expect(kills).toBeGreaterThan(1);
-    const { steps } = await result(...run("killed", 60, "--resume").filter((word) => word !== "--json"));
-    expect(steps).toBe(60);
-    expect(weights("killed").equals(weights("whole"))).toBe(true);
-    expect(readdirSync(path("killed")).filter((name) => name.startsWith("."))).toEqual([]);
-  });
-
-  test("a checkpoint of another run is refused", async () => {
-    const other = ["pretrain", "small.txt", ...pretraining("whole", 80), "--learning-rate", "0.1", "--resume"];
-    expect(await failure(...other)).toBe("CHECKPOINT_MISMATCH");
-  });
-});
-
-describe("the demo", () => {
-  const demo = (...args: string[]): string[] => ["demo", "--text", "small.txt", "--folder", "demo", ...args];
-
-  test("learns, then starts from what it saved", async () => {
-    mkdirSync(path("demo/runs"), { recursive: true });
-    writeFileSync(path("demo/runs/mine.txt"), "mine");
-    const first = await result(...demo("--minutes", "0.1", "--no-serve"));
-    expect(first.evaluation.map(({ name }: { name: string }) => name)).toContain("BM25");
-    const started = performance.now();
-    const second = await result(...demo("--minutes", "5", "--no-serve"));
-    expect(second).toEqual(first);
-    expect(performance.now() - started).toBeLessThan(20_000);
-    writeFileSync(path("other.txt"), Array.from({ length: 40 }, (_, i) => `${sentence(i)} again\n`).join(""));
-    expect(await failure("demo", "--text", "other.txt", "--folder", "demo", "--no-serve")).toBe("DEMO_FOLDER");
-    await result("demo", "--text", "other.txt", "--folder", "demo", "--no-serve", "--minutes", "0.05", "--retrain");
-    // A folder may hold other things; they stay.
-    expect(readFileSync(path("demo/runs/mine.txt"), "utf8")).toBe("mine");
-    expect(await failure(...demo("--no-serve"))).toBe("DEMO_FOLDER");
-  });
-
-  test("serves its page until Ctrl-C", async () => {
-    const child = start(["demo", "--text", "other.txt", "--folder", "demo", "--port", "0", "--no-open", "--json"]);
-    const ended = collect(child);
-    const url = await new Promise<string>((resolve, reject) => {
-      let text = "";
-      child.stdout?.on("data", (part) => {
-        text += part;
-        if (text.endsWith("\n")) resolve(JSON.parse(text).url);
-      });
-      child.on("close", () => reject(new Error("The demo ended before it served anything")));
-    });
-    const get = async (place: string) => {
-      const response = await fetch(`${url}${place}`);
-      return { status: response.status, text: await response.text() };
-    };
-    expect((await get("/")).text).toContain("<html");
-    const about = JSON.parse((await get("/api/about")).text);
-    expect(Object.keys(about).sort()).toEqual(["description", "evaluation", "examples", "placeholder", "title"]);
-    const { hits } = JSON.parse((await get("/api/search?q=cat&count=3")).text);
-    expect(hits).toHaveLength(3);
-    for (const nothing of ["", "%20", "%00", "%E2%80%8B"]) {
-      expect(JSON.parse((await get(`/api/search?q=${nothing}`)).text).hits, nothing).toEqual([]);
-    }
-    for (const bad of [
-      "q=a&count=0",
-      "q=a&count=101",
-      "q=a&count=1.5",
-      "q=a&count=x",
-      "q=a&q=b",
-      `q=${"a".repeat(2001)}`,
-    ]) {
-      const { status, text } = await get(`/api/search?${bad}`);
-      expect(status, bad.slice(0, 40)).toBe(400);
-      expect(JSON.parse(text).error.code).toBe("BAD_QUERY");
-    }
-    expect(await get("/nothing")).toMatchObject({ status: 404, text: expect.stringContaining("NOT_FOUND") });
-    child.kill("SIGINT");
-    const { status, stderr } = await ended;
-    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
 });
 

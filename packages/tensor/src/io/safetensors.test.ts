@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -7,7 +7,6 @@ import { ClozeError } from "../errors.js";
 import { memory, scope } from "../memory.js";
 import { transpose } from "../ops/movement.js";
 import { tensor, zeros } from "../tensor.js";
-import { writeFileAtomic, writeFileAtomicAsync } from "./atomic.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cloze-safetensors-"));
@@ -352,50 +351,5 @@ describe("safetensors: shards", () => {
     expect(codeOf(write("swapped", { a: map.b }))).toBe("SAFETENSORS_NAME_UNKNOWN");
     expect(codeOf(write("missing", { a: "model-3.safetensors" }))).toBe("FILE_NOT_FOUND");
     expect(codeOf(write("null-byte", { a: "a\0b" }))).toBe("FILE_READ");
-  });
-});
-
-describe("writing is whole or not at all", () => {
-  const temporary = () => readdirSync(folder).filter((name) => name.endsWith(".tmp"));
-  it("a source that fails midway leaves the old file and no other", async () => {
-    const path = fresh("old.bin");
-    writeFileAtomic(path, "old");
-    function* failing() {
-      yield Buffer.from("new");
-      throw new Error("midway");
-    }
-    expect(() => writeFileAtomic(path, failing())).toThrow("midway");
-    await expect(
-      writeFileAtomicAsync(
-        path,
-        (async function* () {
-          yield* failing();
-        })(),
-      ),
-    ).rejects.toThrow("midway");
-    expect(readFileSync(path, "utf8")).toBe("old");
-    expect(temporary()).toEqual([]);
-  });
-  it("tensors that were freed, names twice, folders that are not there", () => {
-    const path = fresh("kept.safetensors");
-    writeSafetensors(path, [["a", tensor([1])]]);
-    const before = readFileSync(path);
-    const freed = tensor([1]);
-    freed.dispose();
-    const one = tensor([1]);
-    const code = (value: string) => expect.objectContaining({ code: value });
-    expect(() => writeSafetensors(path, [["a", freed]])).toThrow(code("TENSOR_DISPOSED"));
-    for (const names of [["a", "a"], ["__metadata__"], ["\ud800"]]) {
-      expect(() =>
-        writeSafetensors(
-          path,
-          names.map((name) => [name, one] as const),
-        ),
-      ).toThrow(code("SAFETENSORS_DUPLICATE_NAME"));
-    }
-    expect(readFileSync(path)).toEqual(before);
-    expect(() => writeSafetensors(join(folder, "no", "a.safetensors"), [["a", one]])).toThrow(code("FILE_WRITE"));
-    expect(() => writeSafetensors(folder, [["a", one]])).toThrow(code("FILE_WRITE"));
-    expect(temporary()).toEqual([]);
   });
 });

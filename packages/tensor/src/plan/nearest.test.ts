@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { backend, createReferenceBackend, withBackend } from "../backend/index.js";
 import { createNearest, nearestRowBytes, type RowKind } from "./nearest.js";
 
@@ -43,39 +43,40 @@ function search(
   return nearest.hits();
 }
 
-test.each(kinds)(
-  "%s rows: the kernel finds what the reference finds, in one piece or two, with rows skipped",
-  (kind) => {
-    if (backend().name === "reference") return;
-    const reference = createReferenceBackend();
-    const shape = fc.record({
-      count: fc.integer({ min: 1, max: 150 }),
-      width: fc.constantFrom(1, 3, 16, 33, 64),
-      queries: fc.constantFrom(1, 2, 17, 40),
-      k: fc.constantFrom(1, 4, 20, 200),
-      seed: fc.integer({ min: 1, max: 1000 }),
-      skipped: fc.boolean(),
-    });
-    fc.assert(
-      fc.property(shape, ({ count, width, queries, k, seed, skipped }) => {
-        const rows = rowsOf(kind, count, width, seed);
-        const query = new Float32Array(rowsOf("float32", queries, width, seed + 1).buffer);
-        const skip = skipped ? Uint8Array.from({ length: count }, (_, row) => Number(row % 3 === 0)) : undefined;
-        const expected = withBackend(reference, () => search(kind, rows, query, width, k, 0, skip));
-        const found = search(kind, rows, query, width, k, count >> 1, skip);
-        // Signs are no whole numbers: equal scores may differ in their last bits, and with it their order.
-        if (kind !== "binary") {
-          expect(found).toEqual(expected);
-          return;
-        }
-        const rounded = (hits: typeof found) =>
-          hits.map((list) => list.map(({ score }) => Math.round(score * 1000) + 0));
-        expect(rounded(found)).toEqual(rounded(expected));
-      }),
-      { numRuns: 60 },
-    );
-  },
-);
+describe.skipIf(backend().name === "reference")("the kernel", () => {
+  test.each(kinds)(
+    "%s rows: the kernel finds what the reference finds, in one piece or two, with rows skipped",
+    (kind) => {
+      const reference = createReferenceBackend();
+      const shape = fc.record({
+        count: fc.integer({ min: 1, max: 150 }),
+        width: fc.constantFrom(1, 3, 16, 33, 64),
+        queries: fc.constantFrom(1, 2, 17, 40),
+        k: fc.constantFrom(1, 4, 20, 200),
+        seed: fc.integer({ min: 1, max: 1000 }),
+        skipped: fc.boolean(),
+      });
+      fc.assert(
+        fc.property(shape, ({ count, width, queries, k, seed, skipped }) => {
+          const rows = rowsOf(kind, count, width, seed);
+          const query = new Float32Array(rowsOf("float32", queries, width, seed + 1).buffer);
+          const skip = skipped ? Uint8Array.from({ length: count }, (_, row) => Number(row % 3 === 0)) : undefined;
+          const expected = withBackend(reference, () => search(kind, rows, query, width, k, 0, skip));
+          const found = search(kind, rows, query, width, k, count >> 1, skip);
+          // Signs are no whole numbers: equal scores may differ in their last bits, and with it their order.
+          if (kind !== "binary") {
+            expect(found).toEqual(expected);
+            return;
+          }
+          const rounded = (hits: typeof found) =>
+            hits.map((list) => list.map(({ score }) => Math.round(score * 1000) + 0));
+          expect(rounded(found)).toEqual(rounded(expected));
+        }),
+        { numRuns: 60 },
+      );
+    },
+  );
+});
 
 test("many rows are shared out; NaN is never found", () => {
   const [count, width] = [20_000, 8];
@@ -108,8 +109,7 @@ test.each(kinds)("%s rows on other threads: the same, also of searches that over
   await Promise.all(runs);
 });
 
-test("the event loop turns while many rows are compared", async () => {
-  if (backend().addressOf === undefined) return;
+test.skipIf(backend().addressOf === undefined)("the event loop turns while many rows are compared", async () => {
   const width = 384;
   const rows = new Uint8Array(200_000 * 4 * width);
   const nearest = createNearest(new Float32Array(8 * width).fill(1), width, 10);

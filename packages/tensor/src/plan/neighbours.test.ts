@@ -1,31 +1,16 @@
 // Convolutions and Fourier transforms in plans: every build, WebAssembly's too, against the reference; any lengths, columns
 // of wider values.
 import { expect, test } from "vitest";
-import { type Backend, createNativeBackend, createReferenceBackend, withBackend } from "../backend/index.js";
-import { platform } from "../host.js";
+import { type Backend, createReferenceBackend, withBackend } from "../backend/index.js";
 import { memory } from "../memory.js";
 import { randomNormal } from "../random.js";
 import { zeros } from "../tensor.js";
-import { wasmBackendsHere } from "../testing/index.js";
+import { kernelBuilds } from "../testing/index.js";
 import { createPlanBuilder } from "./builder.js";
 import type { PlanBuilder, PlanValue } from "./contract.js";
 import { planConvolution } from "./convolution.js";
 import { planFourierMix } from "./fourier.js";
 import { planActivation, planMultiply, planSoftmax } from "./pointwise.js";
-
-/** A build for this machine's processor; undefined where the processor lacks what it needs. */
-function nativeOf(isa: string): Backend | undefined {
-  let native: Backend | undefined;
-  try {
-    native = createNativeBackend(isa);
-  } catch {
-    return undefined;
-  }
-  if (native === undefined) throw new Error("The native module is not built: run npm run build:native");
-  return native;
-}
-const natives = platform === "browser" ? [] : ["amx", "avx512", "avx2", "baseline"];
-const builds = [...natives.flatMap((isa) => nativeOf(isa) ?? []), ...wasmBackendsHere()];
 
 /** Rows of a table through what `write` makes of them. */
 function run(lengths: readonly number[], width: number, write: (x: PlanValue, builder: PlanBuilder) => PlanValue) {
@@ -114,19 +99,21 @@ const oracle = new Map(
 );
 
 test("WebAssembly is among the builds", () => {
-  expect(builds.map(({ name }) => name)).toContain("wasm");
+  expect(kernelBuilds().map(({ backend }) => backend?.name)).toContain("wasm");
 });
 
-test.each(builds)("$name $isa = reference", (build) => {
-  for (const [name, { lengths, width, write }] of Object.entries(cases)) {
-    const got = withBackend(build, () => run(lengths, width, write));
-    const expected = oracle.get(name) as Float32Array;
-    const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
-    const worst = got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
-    expect(got, name).toHaveLength(expected.length);
-    expect(worst / scale, name).toBeLessThan(2e-5);
-  }
-});
+for (const { isa, backend } of kernelBuilds()) {
+  test.skipIf(backend === undefined)(`${isa} = reference`, () => {
+    for (const [name, { lengths, width, write }] of Object.entries(cases)) {
+      const got = withBackend(backend as Backend, () => run(lengths, width, write));
+      const expected = oracle.get(name) as Float32Array;
+      const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+      const worst = got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
+      expect(got, name).toHaveLength(expected.length);
+      expect(worst / scale, name).toBeLessThan(2e-5);
+    }
+  });
+}
 
 test("a plan frees the tables of its transforms", () => {
   const before = memory.stats().liveBytes;

@@ -1,17 +1,9 @@
 import { expect, test } from "vitest";
-import { createNativeBackend, createReferenceBackend, withBackend } from "../backend/index.js";
+import { type Backend, createReferenceBackend, withBackend } from "../backend/index.js";
 import { randomNormal } from "../random.js";
 import type { Tensor } from "../tensor.js";
+import { kernelBuilds } from "../testing/index.js";
 import { createPlanBuilder } from "./builder.js";
-
-const isas = ["amx", "avx512", "avx2", "baseline"];
-const backendOf = (isa: string) => {
-  try {
-    return createNativeBackend(isa);
-  } catch {
-    return undefined;
-  }
-};
 
 const lengthsOf = [[1], [5, 0, 17], [16, 1, 33], [130, 2, 41], [200]];
 const span = 320;
@@ -54,16 +46,17 @@ const oracle = cases.map(({ lengths, heads, size, wanted }) =>
   withBackend(createReferenceBackend(), () => run(lengths, heads, size, wanted)),
 );
 
-test.each(isas)("%s = reference, for each table of distances and all, any lengths", (isa) => {
-  const native = backendOf(isa);
-  if (native === undefined) return;
-  for (const [i, { lengths, wanted, heads, size }] of cases.entries()) {
-    const got = withBackend(native, () => run(lengths, heads, size, wanted));
-    const expected = oracle[i];
-    const worst = got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
-    expect(worst, `${lengths} ${wanted}`).toBeLessThan(2e-5);
-  }
-});
+for (const { isa, backend } of kernelBuilds()) {
+  test.skipIf(backend === undefined)(`${isa} = reference, for each table of distances and all, any lengths`, () => {
+    for (const [i, { lengths, wanted, heads, size }] of cases.entries()) {
+      const got = withBackend(backend as Backend, () => run(lengths, heads, size, wanted));
+      const expected = oracle[i];
+      const worst = got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
+      expect(got, `${lengths} ${wanted}`).toHaveLength(expected.length);
+      expect(worst, `${lengths} ${wanted}`).toBeLessThan(2e-5);
+    }
+  });
+}
 
 test("a sequence that is longer than the tables is refused", () => {
   expect(() => run([321], 2, 4, ["bias"])).toThrow(expect.objectContaining({ code: "SEQUENCE_TOO_LONG" }));

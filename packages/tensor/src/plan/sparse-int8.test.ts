@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import { backend, createNativeBackend, createReferenceBackend, withBackend } from "../backend/index.js";
+import { type Backend, backend, createReferenceBackend, withBackend } from "../backend/index.js";
 import { linear } from "../ops/linear.js";
 import { createRandom, randomNormal } from "../random.js";
 import { empty, type Tensor, tensor } from "../tensor.js";
+import { kernelBuilds } from "../testing/index.js";
 import { createPlanBuilder } from "./builder.js";
 import { disposeSteps, fastestSteps, findSteps, type StepForm, storeSteps } from "./sparse-int8-weight.js";
 
@@ -79,33 +80,25 @@ const blocks = [
   [1, 16],
 ] as const;
 
-const isas = ["amx", "avx512", "avx2", "baseline"].filter((isa) => {
-  try {
-    return createNativeBackend(isa) !== undefined;
-  } catch {
-    return false;
-  }
-});
-
-test.each(isas)("%s: what the dense kernel of 8-bit codes gives, bit for bit", (isa) => {
-  const native = createNativeBackend(isa);
-  if (native === undefined) throw new Error("it was there");
-  withBackend(native, () => {
-    for (const [m, n, k] of sizes) {
-      for (const block of blocks) {
-        for (const sparsity of [0, 0.8, 1]) {
-          const weight = pruned(n, k, block, sparsity);
-          const [x, bias, residual] = [[m, k], [n], [m, n]].map((shape, i) => randomNormal(shape, { seed: i + 2 }));
-          const { dense, sparse } = run(x, weight, n, bias, residual, 1);
-          for (const [form, y] of sparse.entries()) {
-            const wrong = y.findIndex((value, i) => value !== dense[i]);
-            expect(wrong, `${m} ${n} ${k} ${block} ${form}`).toBe(-1);
+for (const { isa, backend: build } of kernelBuilds()) {
+  test.skipIf(build === undefined)(`${isa}: what the dense kernel of 8-bit codes gives, bit for bit`, () => {
+    withBackend(build as Backend, () => {
+      for (const [m, n, k] of sizes) {
+        for (const block of blocks) {
+          for (const sparsity of [0, 0.8, 1]) {
+            const weight = pruned(n, k, block, sparsity);
+            const [x, bias, residual] = [[m, k], [n], [m, n]].map((shape, i) => randomNormal(shape, { seed: i + 2 }));
+            const { dense, sparse } = run(x, weight, n, bias, residual, 1);
+            for (const [form, y] of sparse.entries()) {
+              const wrong = y.findIndex((value, i) => value !== dense[i]);
+              expect(wrong, `${m} ${n} ${k} ${block} ${form}`).toBe(-1);
+            }
           }
         }
       }
-    }
+    });
   });
-});
+}
 
 test("extreme codes: every sum is the exact integer", () => {
   for (const k of [1, 3, 64, 1025]) {
@@ -120,7 +113,7 @@ test("extreme codes: every sum is the exact integer", () => {
   }
 });
 
-test("native = reference", () => {
+test.skipIf(backend().name === "reference")("native = reference", () => {
   const weight = pruned(20, 30, [4, 1], 0.8);
   const input = randomNormal([9, 30], { seed: 5 }).toTypedArray() as Float32Array;
   const native = run(tensor(input, [9, 30]), weight, 20, null, null).sparse;

@@ -89,6 +89,34 @@ export const wasmBackendsHere = (): Backend[] =>
     return wasmBackends.get(isa) ?? [];
   });
 
+/** A build of the kernels by its name; without a backend where it does not run here, so that tests of it can be skipped. */
+export interface KernelBuild {
+  readonly isa: string;
+  readonly backend: Backend | undefined;
+}
+
+const nativeIsas = ["amx", "avx512", "avx2", "baseline"];
+
+/** Undefined where the processor lacks the instructions, or there is no native module. */
+function nativeBackendHere(isa: string): Backend | undefined {
+  if (platform === "browser") return undefined;
+  try {
+    return createNativeBackend(isa);
+  } catch (error) {
+    if ((error as { code?: string }).code === "ISA_NOT_SUPPORTED") return undefined;
+    throw error;
+  }
+}
+
+/** Every build of the kernels, native and WebAssembly: `for (…) test.skipIf(backend === undefined)(…)`. */
+export const kernelBuilds = (): KernelBuild[] => [
+  ...nativeIsas.map((isa) => ({ isa, backend: nativeBackendHere(isa) })),
+  ...wasmIsas.map((name) => {
+    const isa = `wasm-${name}`;
+    return { isa, backend: wasmBackendsHere().find((wasm) => wasm.isa === isa) };
+  }),
+];
+
 /**
  * Runs a function on the reference backend, and on every build for this machine's processor and for WebAssembly that this
  * machine can run; results must agree.
@@ -97,14 +125,8 @@ export function expectNativeEqualsReference(f: () => Tensor, tolerance = 2e-5): 
   const run = (): TypedArray => scope(() => f().toTypedArray());
   const expected = withBackend(createReferenceBackend(), run);
   for (const wasm of wasmBackendsHere()) expectClose(withBackend(wasm, run), expected, tolerance, wasm.isa);
-  for (const isa of platform === "browser" ? [] : ["baseline", "avx2", "avx512", "amx"]) {
-    let native: ReturnType<typeof createNativeBackend>;
-    try {
-      native = createNativeBackend(isa);
-    } catch {
-      continue; // This processor lacks it.
-    }
-    if (native === undefined) throw new Error("The native module is not built: run npm run build:native");
-    expectClose(withBackend(native, run), expected, tolerance, isa);
-  }
+  const natives = nativeIsas.flatMap((isa) => nativeBackendHere(isa) ?? []);
+  if (natives.length === 0 && platform !== "browser")
+    throw new Error("The native module is not built: run npm run build:native");
+  for (const native of natives) expectClose(withBackend(native, run), expected, tolerance, native.isa);
 }
