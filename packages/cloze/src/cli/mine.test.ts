@@ -1,25 +1,16 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
+import { model, texts } from "../../test/embedding-files.js";
 import { runCommand } from "../../test/run-command.js";
 import { addMine } from "./mine.js";
 
-const model = fileURLToPath(new URL("../../test/fixtures/embedders/encoder", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "cloze-mine-command-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const path = (name: string) => join(folder, name);
 const write = (name: string, lines: readonly string[]) => writeFileSync(path(name), `${lines.join("\n")}\n`);
-const texts = [
-  "a small cat",
-  "the large dog",
-  "cats and dogs",
-  "the moon is far away",
-  "a star",
-  "the dog ran after a ball",
-];
 write("labelled.csv", ["text,label", ...[...texts, ...texts].map((text, i) => `${text} ${i},${i % 2 ? "x" : "y"}`)]);
 write(
   "pairs.jsonl",
