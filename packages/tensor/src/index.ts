@@ -20,7 +20,6 @@ export { hessianVectorProduct } from "./hessian.js";
 export { removeDrafts, writeFileAtomic, writeFileAtomicAsync } from "./io/atomic.js";
 export { readSafetensors, type SafetensorsFile, type SafetensorsInfo, writeSafetensors } from "./io/safetensors.js";
 export { type LinearCrossEntropyOptions, linearCrossEntropy, type RowLoss } from "./linear-cross-entropy.js";
-export { type LinearSegmentMaxOptions, linearSegmentMax } from "./linear-segment-max.js";
 export { type MemoryKind, type MemoryStats, memory, scope } from "./memory.js";
 export { activation, gelu, geluTanh, silu } from "./ops/activation.js";
 export { type AttentionOptions, attention, selfAttention } from "./ops/attention.js";
@@ -32,6 +31,7 @@ export { dropout } from "./ops/dropout.js";
 export * from "./ops/elementwise.js";
 export { fft, irfft, rfft, type Spectrum } from "./ops/fourier.js";
 export { type LinearOptions, linear } from "./ops/linear.js";
+export { type LinearSegmentMaxOptions, linearSegmentMax } from "./ops/linear-segment-max.js";
 export {
   binaryCrossEntropy,
   type CrossEntropyOptions,

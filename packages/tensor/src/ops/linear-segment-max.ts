@@ -1,18 +1,18 @@
 // The largest output of a linear layer over each sequence's rows without a matrix of all outputs: for weights over a vocabulary.
-import { reduceCode } from "./backend/contract/reduce.js";
-import { backend } from "./backend/index.js";
-import { bytesPerElement } from "./dtype.js";
-import { ClozeError } from "./errors.js";
-import { isComposing, noGrad, record, wantsGrad } from "./graph.js";
-import { scope } from "./memory.js";
-import { mulInPlace } from "./ops/elementwise.js";
-import { largestRows } from "./ops/largest-rows.js";
-import { linear } from "./ops/linear.js";
-import { contiguous, slice } from "./ops/movement.js";
-import { sum } from "./ops/reduce.js";
-import { checkOffsets, segmentMax } from "./ops/segment.js";
-import { checkShape, formatShape } from "./shape.js";
-import { empty, type Tensor, tensor, zeros } from "./tensor.js";
+import { reduceCode } from "../backend/contract/reduce.js";
+import { backend } from "../backend/index.js";
+import { bytesPerElement } from "../dtype.js";
+import { ClozeError } from "../errors.js";
+import { isComposing, noGrad, record, wantsGrad } from "../graph.js";
+import { scope } from "../memory.js";
+import { checkShape, formatShape } from "../shape.js";
+import { empty, type Tensor, tensor, zeros } from "../tensor.js";
+import { mulInPlace } from "./elementwise.js";
+import { largestRows } from "./largest-rows.js";
+import { linear } from "./linear.js";
+import { contiguous, slice } from "./movement.js";
+import { sum } from "./reduce.js";
+import { checkOffsets, segmentMax } from "./segment.js";
 
 export interface LinearSegmentMaxOptions {
   /** Outputs that are there at the same time, 1 or more. Default: half a million numbers of all rows, which a cache holds. */

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { backward, grad } from "./autograd.js";
-import { composed } from "./graph.js";
+import { backward, grad } from "../autograd.js";
+import { composed } from "../graph.js";
+import { memory, scope } from "../memory.js";
+import { elementCount, type Shape } from "../shape.js";
+import { tensor } from "../tensor.js";
+import { expectClose, expectNativeEqualsReference, gradientCheck, sampleNumbers } from "../testing/index.js";
+import { mul } from "./elementwise.js";
+import { linear } from "./linear.js";
 import { linearSegmentMax } from "./linear-segment-max.js";
-import { memory, scope } from "./memory.js";
-import { mul } from "./ops/elementwise.js";
-import { linear } from "./ops/linear.js";
-import { sum } from "./ops/reduce.js";
-import { segmentMax } from "./ops/segment.js";
-import { elementCount, type Shape } from "./shape.js";
-import { tensor } from "./tensor.js";
-import { expectClose, expectNativeEqualsReference, gradientCheck, sampleNumbers } from "./testing/index.js";
+import { sum } from "./reduce.js";
+import { segmentMax } from "./segment.js";
 
 const offsets = (...ends: number[]) => tensor(Int32Array.of(0, ...ends));
 const sample = (shape: Shape, seed = 1) => tensor(Float32Array.from(sampleNumbers(elementCount(shape), seed)), shape);
