@@ -6,7 +6,7 @@ import { enableGrad, isComposing, noGrad, record, wantsGrad } from "./graph.js";
 import { scope } from "./memory.js";
 import { copyInto } from "./ops/copy.js";
 import { mul, mulInPlace } from "./ops/elementwise.js";
-import { linear } from "./ops/linear.js";
+import { checkLayer, linear } from "./ops/linear.js";
 import { type CrossEntropyOptions, checkTargets, crossEntropy } from "./ops/loss.js";
 import { product } from "./ops/matmul.js";
 import { concat, contiguous, reshape, slice, transpose } from "./ops/movement.js";
@@ -157,12 +157,9 @@ export function linearCrossEntropy(
     });
   }
   checkShape(hidden.rank === 2, name, "hidden [rows, in]", formatShape(hidden.shape));
-  checkShape(weight.rank === 2, name, "a weight [classes, in]", formatShape(weight.shape));
+  checkLayer(name, [hidden, weight, bias], { input: "hidden", rows: "rows", outputs: "classes" });
   const [rows, width] = hidden.shape;
   const classes = weight.shape[0];
-  checkShape(width === weight.shape[1], name, `hidden [rows, ${weight.shape[1]}]`, formatShape(hidden.shape));
-  const fits = bias === undefined || (bias.rank === 1 && bias.shape[0] === classes);
-  checkShape(fits, name, `a bias [${classes}]`, formatShape(bias?.shape ?? []));
   checkShape(
     targets.dtype === "int32" && targets.rank === 1 && targets.shape[0] === rows,
     name,

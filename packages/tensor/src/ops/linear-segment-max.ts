@@ -9,7 +9,7 @@ import { checkShape, formatShape } from "../shape.js";
 import { empty, type Tensor, tensor, zeros } from "../tensor.js";
 import { mulInPlace } from "./elementwise.js";
 import { largestRows } from "./largest-rows.js";
-import { linear } from "./linear.js";
+import { checkLayer, linear } from "./linear.js";
 import { contiguous, slice } from "./movement.js";
 import { sum } from "./reduce.js";
 import { checkOffsets, segmentMax } from "./segment.js";
@@ -128,12 +128,8 @@ export function linearSegmentMax(
 ): Tensor {
   const name = "linearSegmentMax";
   checkShape(x.rank === 2, name, "rows [rows, in]", formatShape(x.shape));
-  checkShape(weight.rank === 2, name, "a weight [outputs, in]", formatShape(weight.shape));
+  checkLayer(name, [x, weight, bias], { input: "rows", rows: "rows", outputs: "outputs" });
   const [rows, width] = x.shape;
-  const outputs = weight.shape[0];
-  checkShape(width === weight.shape[1], name, `rows [rows, ${weight.shape[1]}]`, formatShape(x.shape));
-  const fits = bias === undefined || (bias.rank === 1 && bias.shape[0] === outputs);
-  checkShape(fits, name, `a bias [${outputs}]`, formatShape(bias?.shape ?? []));
   const ends = checkOffsets(name, offsets, rows);
   if (chunkOutputs !== undefined && !(Number.isInteger(chunkOutputs) && chunkOutputs >= 1)) {
     throw new ClozeError("INVALID_OPTION", "linearSegmentMax: chunkOutputs is no number of outputs", {

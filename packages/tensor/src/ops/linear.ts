@@ -40,6 +40,22 @@ function weightGradient(g: Tensor, x: Tensor, input: number, { leafGradient }: B
   return undefined;
 }
 
+/** How errors call what a layer is given. */
+const usualNames = { input: "x", rows: "...", outputs: "out" };
+
+/** Holds rows [..., in], a weight [outputs, in] and a bias [outputs] against each other. @throws SHAPE_MISMATCH */
+export function checkLayer(
+  operation: string,
+  [x, weight, bias]: readonly [x: Tensor, weight: Tensor, bias: Tensor | undefined],
+  { input, rows, outputs } = usualNames,
+): void {
+  checkShape(weight.rank === 2, operation, `a weight [${outputs}, in]`, formatShape(weight.shape));
+  const [n, k] = weight.shape;
+  checkShape(x.rank >= 1 && x.shape[x.rank - 1] === k, operation, `${input} [${rows}, ${k}]`, formatShape(x.shape));
+  const fits = bias === undefined || (bias.rank === 1 && bias.shape[0] === n);
+  checkShape(fits, operation, `a bias [${n}]`, formatShape(bias?.shape ?? []));
+}
+
 /**
  * activation(x weight^T + bias), as PyTorch's Linear keeps its weight.
  *
@@ -53,15 +69,8 @@ function weightGradient(g: Tensor, x: Tensor, input: number, { leafGradient }: B
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: LinearOptions = {}): Tensor {
   const name = options.activation ?? "none";
-  checkShape(weight.rank === 2, "linear", "a weight [out, in]", formatShape(weight.shape));
+  checkLayer("linear", [x, weight, bias]);
   const [n, k] = weight.shape;
-  checkShape(x.rank >= 1 && x.shape[x.rank - 1] === k, "linear", `x [..., ${k}]`, formatShape(x.shape));
-  checkShape(
-    bias === undefined || (bias.rank === 1 && bias.shape[0] === n),
-    "linear",
-    `a bias [${n}]`,
-    formatShape(bias?.shape ?? []),
-  );
   if (isComposing()) {
     const flat = matmul(x.rank === 1 ? reshape(x, [1, k]) : x, transpose(weight));
     const y = x.rank === 1 ? reshape(flat, [n]) : flat;
