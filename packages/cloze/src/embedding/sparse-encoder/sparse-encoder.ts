@@ -92,10 +92,12 @@ export function createSparseEncoder(
   };
   const isCounted = ({ role }: TextBatch): boolean => role === "query" && !encodeQueries;
   const embedBatch = (batch: TextBatch, how?: EncoderOptions): Tensor =>
-    isCounted(batch) ? counted(batch) : weighting.weigh(batch, how);
+    isCounted(batch)
+      ? counted(batch)
+      : scope(() => weighting.weigh(model.encoder.forward(batch, how).hidden, batch, how));
   /** The encoder as a plan, which embedders know to keep up with the weights. */
   const weighPlanned = (batch: TextBatch): Tensor =>
-    isCounted(batch) ? counted(batch) : weighting.weighStates(texts.hiddenOf(batch), batch);
+    isCounted(batch) ? counted(batch) : weighting.weigh(texts.hiddenOf(batch), batch);
   const usualBudget = type === "splade" && pooling === "sum" ? 512 : 2048;
   const packTokens: SparseEncoder["packTokens"] = (ids, kind = {}) => ({
     ...texts.packTokens(ids, kind),

@@ -15,7 +15,7 @@ const weights = (logits: Tensor): Tensor => log(add(relu(logits), 1));
  */
 export function spladeWeighting(model: Model, pooling: "max" | "sum" = "max"): SparseWeighting {
   checkSpladeHead(model);
-  const weighStates: SparseWeighting["weighStates"] = (hidden, batch, how) =>
+  const weigh: SparseWeighting["weigh"] = (hidden, batch, how) =>
     scope(() => {
       if (pooling === "max") return weights(model.head.peaks(hidden, batch, how));
       const logits = model.head.forward(hidden, batch, {}, how).logits as Tensor; // [tokens, vocabulary]
@@ -24,8 +24,7 @@ export function spladeWeighting(model: Model, pooling: "max" | "sum" = "max"): S
   return {
     type: "splade",
     parameters: model.head.parameters,
-    weighStates,
-    weigh: (batch, how) => scope(() => weighStates(model.encoder.forward(batch, how).hidden, batch, how)),
+    weigh,
     dispose() {},
   };
 }

@@ -16,7 +16,7 @@ export function unicoilWeighting(
   specialIds: ReadonlySet<number>,
 ): SparseWeighting {
   const { vocabularySize } = model.encoder.config;
-  const weighStates: SparseWeighting["weighStates"] = (hidden, { ids, offsets }) =>
+  const weigh: SparseWeighting["weigh"] = (hidden, { ids, offsets }) =>
     scope(() => {
       const sequences = offsets.length - 1;
       // Tokens in groups of one term of one text.
@@ -41,8 +41,7 @@ export function unicoilWeighting(
   return {
     type: "unicoil",
     parameters: new Map([...projection.parameters].map(([name, value]) => [`projection.${name}`, value])),
-    weighStates,
-    weigh: (batch, options) => scope(() => weighStates(model.encoder.forward(batch, options).hidden, batch)),
+    weigh,
     dispose() {
       for (const value of projection.parameters.values()) value.dispose();
     },

@@ -8,9 +8,10 @@ export interface SparseWeighting {
   readonly type: "splade" | "unicoil";
   /** What it learns beside the encoder, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>;
-  /** Weights of at least 0, with gradients where recorded: [sequences, vocabulary] */
-  weigh(batch: TextBatch, options?: EncoderOptions): Tensor;
-  /** The same from what the encoder made of a batch. hidden: [tokens, hidden] -> [sequences, vocabulary] */
-  weighStates(hidden: Tensor, batch: TextBatch, options?: EncoderOptions): Tensor;
+  /**
+   * Weights of at least 0 from what the encoder made of a batch, with gradients where recorded.
+   * hidden: [tokens, hidden] -> [sequences, vocabulary]
+   */
+  weigh(hidden: Tensor, batch: TextBatch, options?: EncoderOptions): Tensor;
   dispose(): void;
 }
