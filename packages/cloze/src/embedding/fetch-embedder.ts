@@ -1,5 +1,4 @@
 // A saved embedder by its URL, for pages: any static file server will do.
-
 import { holdFiles } from "@cloze/tensor";
 import { joinArrays } from "../data/join-arrays.js";
 import { ClozeError } from "../errors.js";

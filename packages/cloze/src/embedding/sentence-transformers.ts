@@ -1,13 +1,13 @@
 // The folder layout of sentence-transformers: modules.json names what reads texts, a Pooling and what stands behind it, or a
 // Router over several such rows.
-import { files, paths, writeFileAtomic } from "@cloze/tensor";
+import { files, paths } from "@cloze/tensor";
 import { z } from "zod";
 import { documentLevelModule, loadDocumentLevel, saveDocumentLevel } from "../encoder/document-level-folder.js";
 import { ClozeError } from "../errors.js";
 import type { CompileOptions } from "../inference/compile.js";
 import { createDocumentEmbedder } from "./document-embedder.js";
 import { type Embedder, poolsStates, type Similarity } from "./embedder.js";
-import { optionalJson } from "./folder/json-file.js";
+import { optionalJson, writeJson } from "./folder/json-file.js";
 import {
   loadPipeline,
   modulesOf,
@@ -226,8 +226,7 @@ export function saveEmbedder(
   const { normalize, prompts, defaultPrompt, similarity, roles, fields } = embedder.options;
   const { documentLevel, routes } = embedder;
   mkdirSync(folder, { recursive: true });
-  const write: JsonWriter = (name, value) =>
-    writeFileAtomic(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
+  const write: JsonWriter = (name, value) => writeJson(join(folder, name), value);
   const writeSettings = (cloze: unknown) =>
     write("config_sentence_transformers.json", {
       prompts,

@@ -1,6 +1,5 @@
 // Pre-training on a small and a large corpus at the same time (arXiv 2005.07202): the small one is seen as often as it takes
 // for both to have their shares, shard by shard, and pairs of segments are drawn across both.
-
 import { ClozeError } from "../../errors.js";
 import { joinArrays } from "../join-arrays.js";
 import { type RandomSource, randomOrder, randomSource } from "../random-source.js";

@@ -1,12 +1,12 @@
 // BoW: a list of words with weights, in one file of settings.
-import { paths, type Tensor, tensor, writeFileAtomic } from "@cloze/tensor";
+import { paths, type Tensor, tensor } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 import { wordListOf, wordListTokenizer } from "../../text/word-list.js";
 import { staticMaxLength, staticModel } from "../static-embedder.js";
 import { weightsOfWords, wordWeightsSchema } from "../token-modules/word-weights.js";
 import type { InputModuleKind } from "./input-module.js";
-import { readJson } from "./json-file.js";
+import { readJson, writeJson } from "./json-file.js";
 
 const { join } = paths;
 
@@ -50,6 +50,6 @@ export const bagOfWords: InputModuleKind = {
       unknown_word_weight: 1,
       cumulative_term_frequency: bag?.cumulative ?? true,
     };
-    writeFileAtomic(join(folder, file), `${JSON.stringify(config, undefined, 2)}\n`);
+    writeJson(join(folder, file), config);
   },
 };

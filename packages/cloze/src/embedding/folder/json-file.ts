@@ -1,5 +1,5 @@
 // The JSON files of sentence-transformers folders.
-import { files } from "@cloze/tensor";
+import { files, writeFileAtomic } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 
@@ -26,3 +26,7 @@ export function readJson<T>(path: string, schema: z.ZodType<T>): T {
 /** The same; undefined where there is no such file. @throws EMBEDDER_FILE */
 export const optionalJson = <T>(path: string, schema: z.ZodType<T>): T | undefined =>
   existsSync(path) ? readJson(path, schema) : undefined;
+
+/** Writes a file as sentence-transformers lays it out. @throws FILE_WRITE, DISK_FULL */
+export const writeJson = (path: string, value: unknown): void =>
+  writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`);

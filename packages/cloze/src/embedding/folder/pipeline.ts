@@ -1,5 +1,5 @@
 // A row of modules from texts to vectors: one reads texts, then perhaps weights of layers, a pooling, and what stands behind it.
-import { files, paths, readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
+import { files, paths, readSafetensors, type Tensor, writeSafetensors } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 import type { Model } from "../../families/index.js";
@@ -11,7 +11,7 @@ import { modesOf, type Pooling } from "../pooling.js";
 import { type TokenModule, tokenModules } from "../token-modules/index.js";
 import { inputModules } from "./index.js";
 import type { InputModuleKind, InputParts } from "./input-module.js";
-import { optionalJson } from "./json-file.js";
+import { optionalJson, writeJson } from "./json-file.js";
 import { poolingConfig, readPooling } from "./pooling-file.js";
 import type { Step } from "./router-file.js";
 import { readWeightedLayers, weightedLayersConfig, weightedLayersType, writeLayerWeights } from "./weighted-layers.js";
@@ -184,8 +184,7 @@ export interface WrittenModule {
   write(folder: string): void;
 }
 
-const json = (folder: string, value: unknown, file = "config.json"): void =>
-  writeFileAtomic(join(folder, file), `${JSON.stringify(value, undefined, 2)}\n`);
+const json = (folder: string, value: unknown, file = "config.json"): void => writeJson(join(folder, file), value);
 
 const writtenModule = (module: EmbedderModule | TokenModule): WrittenModule => {
   const kinds: readonly { type: string; path: string; file?: string }[] = [...tokenModules, ...embedderModules];

@@ -1,11 +1,11 @@
 // Transformer: a model folder as Hugging Face has it, and the length of texts beside it.
-import { files, paths, writeFileAtomic } from "@cloze/tensor";
+import { files, paths } from "@cloze/tensor";
 import { z } from "zod";
 import { loadModel, saveModel } from "../../families/index.js";
 import { loadTokenizer } from "../../text/tokenizer.js";
 import { layerPoolingOf } from "../layer-pooling.js";
 import type { InputModuleKind } from "./input-module.js";
-import { optionalJson, readJson } from "./json-file.js";
+import { optionalJson, readJson, writeJson } from "./json-file.js";
 
 const { existsSync } = files;
 const { join } = paths;
@@ -52,6 +52,6 @@ export const transformer: InputModuleKind = {
     saveModel(asked, folder);
     tokenizer.save(folder);
     const limits = { max_seq_length: maxLength, do_lower_case: lowerCase };
-    writeFileAtomic(join(folder, "sentence_bert_config.json"), `${JSON.stringify(limits, undefined, 2)}\n`);
+    writeJson(join(folder, "sentence_bert_config.json"), limits);
   },
 };

@@ -1,12 +1,12 @@
 // WordEmbeddings: a table of vectors, and a list of whole words or a tokenizer of transformers. A pooling stands behind it.
-import { files, paths, readSafetensors, type Tensor, writeFileAtomic, writeSafetensors } from "@cloze/tensor";
+import { files, paths, readSafetensors, type Tensor, writeSafetensors } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 import { loadTokenizer, type Tokenizer } from "../../text/tokenizer.js";
 import { wordListOf, wordListTokenizer } from "../../text/word-list.js";
 import { isStaticConfig, staticMaxLength, staticModel } from "../static-embedder.js";
 import type { InputModuleKind } from "./input-module.js";
-import { readJson } from "./json-file.js";
+import { readJson, writeJson } from "./json-file.js";
 import { lastSegment } from "./router-file.js";
 
 const { existsSync } = files;
@@ -92,8 +92,7 @@ export const wordEmbeddings: InputModuleKind = {
   save({ model, tokenizer, options: { maxLength } }, folder) {
     const table = model.parameters.get("encoder.embeddings.word.weight") as Tensor;
     const list = wordListOf(tokenizer);
-    const json = (name: string, value: unknown) =>
-      writeFileAtomic(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
+    const json = (name: string, value: unknown) => writeJson(join(folder, name), value);
     writeSafetensors(join(folder, "model.safetensors"), [[tableName, table]]);
     if (list === undefined) tokenizer.save(folder);
     else json(listFile, { vocab: list.words, stop_words: list.stopWords, do_lower_case: list.lowerCase });

@@ -1,10 +1,11 @@
 // Sparse encoders on disk: sentence-transformers' layout (MLMTransformer, SpladePooling); uniCOIL's one weight a token as Dense.
-import { files, paths, writeFileAtomic } from "@cloze/tensor";
+import { files, paths } from "@cloze/tensor";
 import { z } from "zod";
 import { ClozeError } from "../../errors.js";
 import { loadModel, saveModel } from "../../families/index.js";
 import { loadTokenizer } from "../../text/tokenizer.js";
 import { createEmbedder } from "../embedder.js";
+import { writeJson } from "../folder/json-file.js";
 import { loadEmbedder, saveEmbedder } from "../sentence-transformers.js";
 import { createSparseEncoder, type SparseEncoder, type SparseEncoderOptions } from "./sparse-encoder.js";
 
@@ -102,8 +103,7 @@ export function saveSparseEncoder(encoder: SparseEncoder, folder: string): void 
     return;
   }
   mkdirSync(join(folder, "1_SpladePooling"), { recursive: true });
-  const write = (name: string, value: unknown) =>
-    writeFileAtomic(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
+  const write = (name: string, value: unknown) => writeJson(join(folder, name), value);
   saveModel(model, folder);
   tokenizer.save(folder);
   write("sentence_bert_config.json", { max_seq_length: maxLength, do_lower_case: false });
